@@ -1,0 +1,1 @@
+"""Configuration as data; installed as the package ``harness.configs``."""

@@ -1,0 +1,24 @@
+"""Builds the one C++ extension and installs configs/ beside the package; everything else is in setup.cfg.
+
+``optional=True``: where no compiler works the package still installs, and says at run time that it is without its
+native postprocessor.
+"""
+
+from pybind11.setup_helpers import Pybind11Extension, build_ext
+from setuptools import find_packages, setup
+
+setup(
+    packages=[*find_packages(include=["harness", "harness.*"]), "harness.configs"],
+    package_dir={"harness.configs": "configs"},
+    package_data={"harness.configs": ["*/*.yaml", "*/*.json"], "harness": ["py.typed"]},
+    ext_modules=[
+        Pybind11Extension(
+            "harness.native._decode",
+            ["harness/native/binding.cpp"],
+            cxx_std=17,
+            extra_compile_args=["-O3", "-Wall", "-Wextra"],
+            optional=True,
+        )
+    ],
+    cmdclass={"build_ext": build_ext},
+)
