@@ -30,8 +30,7 @@ Decoder::Decoder(const std::vector<std::pair<int, int>>& maps, std::vector<float
     }
 }
 
-const std::vector<Detection>& Decoder::decode(const RawOutput* outputs,
-                                              const Parameters& parameters) const {
+const std::vector<Detection>& Decoder::decode(const RawOutput* outputs, const Parameters& parameters) const {
     thread_local Scratch scratch;
     scratch.maps.resize(maps_.size());
     scratch.candidates.clear();
@@ -41,8 +40,7 @@ const std::vector<Detection>& Decoder::decode(const RawOutput* outputs,
         MapScratch& of_map = scratch.maps[k];
         of_map.class_offsets.describe(classes.layout, kClasses * map.anchors, map.grid);
         scratch.survivors.clear();
-        scan(classes, of_map.class_offsets, map, parameters.score_threshold, kernels_, scratch.scan,
-             scratch.survivors);
+        scan(classes, of_map.class_offsets, map, parameters.score_threshold, kernels_, scratch.scan, scratch.survivors);
         find_candidates(classes, boxes, map, priors_.data() + 4 * map.first, scratch.survivors,
                         parameters.score_threshold, kernels_, of_map, scratch.candidates);
     }

@@ -33,7 +33,8 @@ static inline __attribute__((always_inline)) double exponential_in_range(double 
 // exp(x) for every x: +inf above 709.7, 0 below -708, NaN for NaN.
 inline double exponential(double x) {
     if (!(x > -708.0)) return x == x ? 0.0 : x;
-    if (x > 709.0) return x > 709.782712893384 ? __builtin_huge_val() : exponential_in_range(x - 1.0) * 2.718281828459045;
+    if (x > 709.0)
+        return x > 709.782712893384 ? __builtin_huge_val() : exponential_in_range(x - 1.0) * 2.718281828459045;
     return exponential_in_range(x);
 }
 

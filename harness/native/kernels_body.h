@@ -2,8 +2,8 @@
 //   KERNELS_VARIANT  the name of the namespace and of the variant
 //   KERNELS_TARGET   the function attribute that picks the instruction set
 // No include guard: each inclusion compiles the loops anew. The loops are written for the auto-vectoriser.
-#include "kernels.h"
 #include "exponential.h"
+#include "kernels.h"
 
 #define KERNEL KERNELS_TARGET static
 #define INLINE_KERNEL KERNELS_TARGET static inline __attribute__((always_inline))
@@ -95,8 +95,7 @@ KERNEL double exp_terms(const float* __restrict logits, float top, double* __res
     return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
 
-KERNEL void terms_over(const double* __restrict terms, double bound, std::uint8_t* __restrict flags,
-                       std::ptrdiff_t n) {
+KERNEL void terms_over(const double* __restrict terms, double bound, std::uint8_t* __restrict flags, std::ptrdiff_t n) {
     for (std::ptrdiff_t j = 0; j < n; ++j) flags[j] = terms[j] > bound;
 }
 

@@ -164,7 +164,8 @@ class Scan {
                     max_of(best + x * ci + first, from + x * ci + first, 0, 1, last - first);
                 }
             }
-            for (int x = 0; x < map_.grid; ++x) cell(row + x * ci, *std::max_element(best + x * ci, best + x * ci + per_block), h, x);
+            for (int x = 0; x < map_.grid; ++x)
+                cell(row + x * ci, *std::max_element(best + x * ci, best + x * ci + per_block), h, x);
         }
     }
 
