@@ -1,0 +1,93 @@
+"""The postprocessor of SSD-ResNet34 in C++: the results of `NumpyDecoder`, in a fraction of a millisecond.
+
+The sources are in ``harness/native``; the method, the figures and how to repeat them in docs/postprocessor.md.
+"""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+
+from harness.errors import BackendError, UsageError
+from harness.model.protocol import Nms
+from harness.model.ssd_resnet34.decoding import check_parameters
+from harness.model.ssd_resnet34.heads import FEATURE_MAPS
+from harness.model.ssd_resnet34.priors import prior_boxes
+from harness.model.ssd_resnet34.raw_outputs import check_raw_outputs
+from harness.records import Detections, QuantizedTensor, RawOutputs, TiledLayout
+
+SIMD_VARIABLE = "SSD_HARNESS_SIMD"
+
+
+class NativeDecoder:
+    """Decodes the twelve raw outputs of SSD-ResNet34. Implements `harness.model.protocol.Decoder`.
+
+    Nothing is copied or unpacked on the way in, the GIL is released, and any number of threads may decode at once.
+    """
+
+    def __init__(self, simd: str | None = None) -> None:
+        """
+        Args:
+            simd: the instruction set of the hot loops, one of `available_simd()`; every one gives the same results.
+                Left out, it is the environment's ``SSD_HARNESS_SIMD``, else the fastest.
+
+        Raises:
+            BackendError: the extension was not built here.
+            UsageError: this machine cannot run that instruction set.
+        """
+        extension = _extension()
+        chosen = simd if simd is not None else os.environ.get(SIMD_VARIABLE, "")
+        if chosen and chosen not in extension.available_simd():
+            raise UsageError(
+                f"this machine cannot run {chosen!r}; it can run {', '.join(extension.available_simd())}",
+                where="the native postprocessor's instruction set",
+                hint=f"unset {SIMD_VARIABLE} to have the fastest chosen" if simd is None else None,
+            )
+        maps = [(m.grid, m.anchors) for m in FEATURE_MAPS]
+        self._decoder = extension.Decoder(maps, prior_boxes(), QuantizedTensor, TiledLayout, chosen)
+
+    @property
+    def simd(self) -> str:
+        """The instruction set in use: "avx512", "avx2" or "baseline"."""
+        return str(self._decoder.simd)
+
+    def decode(
+        self,
+        outputs: RawOutputs,
+        *,
+        score_threshold: float = 0.05,
+        iou_threshold: float = 0.5,
+        max_detections: int = 200,
+        nms: Nms = "corrected",
+    ) -> Detections:
+        """Detections of one image: the arguments, results and errors of `NumpyDecoder.decode`."""
+        check_parameters(score_threshold, iou_threshold, max_detections, nms)
+        try:
+            return Detections(
+                *self._decoder.decode(outputs, score_threshold, iou_threshold, max_detections, nms == "reference")
+            )
+        except ValueError:
+            check_raw_outputs(outputs)  # says what the extension only refuses
+            raise
+
+
+def available_simd() -> list[str]:
+    """The instruction sets this machine can run, the fastest first; the last is "baseline".
+
+    Raises:
+        BackendError: the extension was not built here.
+    """
+    return list(_extension().available_simd())
+
+
+def _extension() -> ModuleType:
+    try:
+        from harness.native import _decode
+    except ImportError as error:
+        raise BackendError(
+            f"the C++ extension is not available ({error})",
+            where="the native postprocessor",
+            hint="install again with g++ 9 or clang 10 or newer on the PATH, or choose the NumPy postprocessor",
+        ) from error
+    extension: ModuleType = _decode
+    return extension

@@ -1,0 +1,26 @@
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+def available_simd() -> list[str]: ...
+
+class Decoder:
+    def __init__(
+        self,
+        maps: Sequence[tuple[int, int]],
+        priors: npt.NDArray[np.float32],
+        quantized_tensor: type,
+        tiled_layout: type,
+        simd: str = "",
+    ) -> None: ...
+    @property
+    def simd(self) -> str: ...
+    def decode(
+        self,
+        outputs: object,
+        score_threshold: float,
+        iou_threshold: float,
+        max_detections: int,
+        reference_nms: bool,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]]: ...

@@ -1,0 +1,59 @@
+// The postprocessor of an SSD: raw outputs in, detections out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "kernels.h"
+#include "raw_output.h"
+
+namespace ssd {
+
+constexpr std::size_t kMostMaps = 8;
+
+struct FeatureMap {
+    int grid;     // cells along each side
+    int anchors;  // prior boxes per cell
+    int first;    // index of its first anchor among all
+    int size() const { return grid * grid * anchors; }
+};
+
+struct Parameters {
+    float score_threshold;
+    float iou_threshold;
+    std::int64_t max_detections;
+    bool reference_nms;
+};
+
+struct Detection {
+    float box[4];  // left, top, right, bottom
+    float score;
+    std::int32_t label;
+};
+
+// Immutable once built: any number of threads may decode at once. Scratch memory is kept per thread.
+class Decoder {
+  public:
+    static constexpr int kClasses = 81;  // 0 is background
+
+    // maps: (grid, anchors) of each; priors: 4 values per anchor: centre x, centre y, width, height.
+    Decoder(const std::vector<std::pair<int, int>>& maps, std::vector<float> priors, const Kernels& kernels);
+
+    const std::vector<FeatureMap>& maps() const { return maps_; }
+    int anchors() const { return anchors_; }
+    const Kernels& kernels() const { return kernels_; }
+
+    // outputs: the class outputs of every map, then the box outputs of every map, already checked. What is found, best
+    // first, stays valid until the next decode of this thread.
+    const std::vector<Detection>& decode(const RawOutput* outputs, const Parameters& parameters) const;
+
+  private:
+    std::vector<FeatureMap> maps_;
+    std::vector<float> priors_;
+    const Kernels& kernels_;
+    int anchors_ = 0;
+};
+
+}  // namespace ssd

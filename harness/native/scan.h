@@ -1,0 +1,21 @@
+// Finds the anchors that may hold a candidate: those where some foreground logit comes near enough to the background's.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "decoder.h"
+
+namespace ssd {
+
+struct ScanScratch {
+    std::vector<unsigned char> best;  // the largest foreground logit of each place
+    std::vector<std::uint8_t> flags;
+};
+
+// Appends the indices, within the map, of the anchors that may hold a class whose float32 score exceeds
+// `score_threshold`. It may name an anchor too many, and never misses one.
+void scan(const RawOutput& classes, const Offsets& offsets, const FeatureMap& map, float score_threshold,
+          const Kernels& kernels, ScanScratch& scratch, std::vector<std::int32_t>& survivors);
+
+}  // namespace ssd
