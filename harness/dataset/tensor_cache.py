@@ -79,7 +79,7 @@ class TensorCache:
         had = len(sources) - len(missing)
         for done, _ in enumerate(self._make(missing, workers or available_cores()), start=1):
             progress(had + done, len(sources))
-        return CachedTensors(files, sources)
+        return CachedTensors(files, sources, made=len(missing))
 
     def _look_up(self, source: Path) -> tuple[Path, bool]:
         """Where the image's tensor belongs, and whether it is there and whole."""
