@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     folder = args.output or default_folder(settings.name)
     summary = run_benchmark(settings, folder, Terminal(), resume=args.resume)
     console = Console()
+    if not console.is_terminal:
+        console.width = 120  # a file or a pipe has no width of its own
     print_summary(summary, folder, console)
     below = _below_gate(settings, summary)
     if below:

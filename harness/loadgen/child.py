@@ -109,8 +109,8 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
     report.send(Phase("calibrating"))
     library.load([0])
     first = library.tensors[0]
-    seconds = dispatcher.on_each(lambda lane: lane.time_runs(first, CALIBRATION_RUNS))
-    calibration = Calibration(float(np.median(seconds)), sum(1 / s for s in seconds))
+    seconds = dispatcher.on_each(lambda lane: lane.rehearse(first, CALIBRATION_RUNS))
+    calibration = Calibration(min(seconds), sum(1 / s for s in seconds))
     settings = loadgen_settings(plan, calibration)
 
     warm_up = plan.backend.warmup if plan.mode == "performance" else 0
@@ -121,7 +121,7 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
         if warm_up:
             runs, warm_up = warm_up, 0
             tensor = library.tensors[indices[0]]
-            dispatcher.on_each(lambda lane: lane.time_runs(tensor, runs))
+            dispatcher.on_each(lambda lane: lane.rehearse(tensor, runs))
         pulse.beat()
 
     sut = lg.ConstructFastSUT(dispatcher.submit, lambda: None)

@@ -58,7 +58,7 @@ def run_test(
     process = context.Process(target=child.main, args=(plan, sender, pulse), name=f"loadgen {plan.title}", daemon=True)
     process.start()
     sender.close()
-    phase, phase_began = Phase("starting"), monotonic()
+    phase, phase_began = Phase("opening sessions"), monotonic()
     life, last_life = -1, monotonic()
     try:
         while True:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping
-from statistics import median
 from time import monotonic_ns
 from typing import Any
 
@@ -89,14 +88,15 @@ class Lane:
         cells[self._done] += 1
         cells[self._current] = 0
 
-    def time_runs(self, tensor: Tensor, runs: int) -> float:
-        """Median seconds of one inference with its decoding over ``runs`` runs; nothing is completed or recorded."""
-        seconds = []
+    def rehearse(self, tensor: Tensor, runs: int) -> float:
+        """Inference and decoding, completed to nobody and recorded nowhere; gives the seconds of the fastest run."""
+        fastest_ns = 0
         for _ in range(runs):
             started = monotonic_ns()
             self._decode(self.session.run(tensor))
-            seconds.append((monotonic_ns() - started) / 1e9)
-        return median(seconds)
+            elapsed_ns = monotonic_ns() - started
+            fastest_ns = min(fastest_ns or elapsed_ns, elapsed_ns)
+        return fastest_ns / 1e9
 
     def records(self) -> npt.NDArray[np.int64]:
         """(samples, 7) int64 in the order of `COLUMNS`."""

@@ -161,10 +161,10 @@ def test_a_session_that_cannot_be_opened_ends_the_others() -> None:
     assert bench.sessions[0].closed == 1
 
 
-def test_timed_runs_are_not_recorded() -> None:
+def test_a_rehearsal_is_timed_and_not_recorded() -> None:
     bench = Bench([FakeSession(0.01)])
     lane = bench.open_lane(bench.slots[0])
-    assert 0.01 <= lane.time_runs(TENSORS[0], 3) < 0.1
+    assert 0.01 <= lane.rehearse(TENSORS[0], 3) < 0.1
     assert len(lane.records()) == 0
     assert not bench.completed
 

@@ -1,0 +1,252 @@
+"""``ssd-harness run`` from the command line to summary.json, with a tiny model where the model does not matter."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from harness import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ("--set", "model.name=tests.tiny_model:MODEL", "--backend", "simulated", "--set", "backend.warmup=1")
+SHORT = ("--duration", "0.2", "--queries", "70", "--set", "backend.options={latency_ms: 1}")
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSD_HARNESS_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    """Ten small JPEGs and their annotations: one box in each, where the tiny model finds it."""
+    folder = tmp_path / "coco"
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for k in range(1, 11):
+        name = f"{k:03d}.jpg"
+        cv2.imwrite(str(folder / "images" / name), rng.integers(0, 255, (40, 80, 3), np.uint8))
+        images.append({"id": k, "file_name": name, "width": 80, "height": 40})
+        box = {"bbox": [20, 10, 40, 20], "area": 800, "category_id": 7, "iscrowd": 0}
+        annotations.append({"id": k, "image_id": k, **box})
+    categories = [{"id": 7, "name": "thing"}]
+    write(folder, {"images": images, "annotations": annotations, "categories": categories})
+    return folder
+
+
+def write(folder: Path, data: Any) -> None:
+    (folder / "instances.json").write_text(json.dumps(data))
+
+
+def read(folder: Path) -> Any:
+    return json.loads((folder / "instances.json").read_text())
+
+
+def arguments(coco: Path, *more: str) -> list[str]:
+    of_coco = ("--images", str(coco / "images"), "--annotations", str(coco / "instances.json"))
+    return ["run", *of_coco, *TINY, *SHORT, *more]
+
+
+def test_a_run_leaves_figures_logs_and_a_table(coco: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    scenario = "--scenario", "single_stream,offline"
+    assert cli.main(arguments(coco, *scenario, "--output", str(out))) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["schema"], summary["status"], summary["round"], summary["valid"]) == (1, "complete", "v2.0", True)
+    assert summary["accuracy"]["mAP"] == pytest.approx(1.0)
+    assert summary["accuracy"]["images"] == summary["accuracy"]["detections"] == 10
+    assert summary["accuracy"]["evaluator"].startswith("pycocotools ")
+    offline, single = summary["scenarios"]["offline"], summary["scenarios"]["single_stream"]
+    assert offline["samples"] >= 70
+    assert 100 < offline["samples_per_second"] < 2000  # two devices of 1 ms
+    assert 0.3 < offline["efficiency"] <= 1
+    assert single["queries"] >= 70
+    latency = single["latency_ms"]
+    assert list(latency) == ["mean", "p50", "p90", "p95", "p99", "p99.9"]
+    assert 1 <= latency["p50"] <= latency["p90"] <= latency["p99"]
+    stages = summary["stages_ms"]
+    assert list(stages) == ["queue", "inference", "postprocess", "complete"]
+    assert sum(stage["mean"] for stage in stages.values()) == pytest.approx(latency["mean"], rel=0.05)
+    assert summary["submittable"] is False
+    assert "the device is simulated" in summary["not_submittable_because"]
+
+    for test in ("single_stream/performance/run_1", "offline/performance/run_1", "offline/accuracy"):
+        assert (out / test / "mlperf_log_summary.txt").stat().st_size > 0
+        assert (out / test / "mlperf_log_detail.txt").stat().st_size > 0
+        assert (out / test / "user.conf").is_file()
+    text = (out / "offline" / "accuracy" / "accuracy.txt").read_text()
+    assert "mAP=100.000%" in text
+    assert "hash=" in text
+    # what we print is what LoadGen wrote, to its last digit
+    lines = (out / "single_stream/performance/run_1/mlperf_log_summary.txt").read_text().splitlines()
+    loadgen = {line.split(":")[0].strip(): line.split(":")[1].strip() for line in lines if line.count(":") == 1}
+    for ours, theirs in (("p50", "50.00"), ("p90", "90.00"), ("p99", "99.00"), ("p99.9", "99.90")):
+        assert round(latency[ours] * 1e6) == int(loadgen[f"{theirs} percentile latency (ns)"])
+    rows = (out / "summary.csv").read_text().splitlines()
+    assert rows[0] == "scenario,figure,value"
+    assert f"single_stream,latency_ms.p90,{latency['p90']}" in rows
+
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["status"] == "complete"
+    assert manifest["settings"]["scenarios"] == ["single_stream", "offline"]
+    assert manifest["versions"]["mlcommons-loadgen"] == "6.0.17"
+    assert len(manifest["dataset"]["sha256"]) == 64
+    shown = capsys.readouterr()
+    assert "SIMULATED" in shown.out
+    assert "VALID" in shown.out
+    assert "mAP 100.000 %" in shown.out
+    assert str(out) in shown.out
+    assert "SingleStream performance: done in" in shown.err
+
+
+def test_too_few_queries_for_early_stopping_are_invalid_with_the_reason(
+    coco: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    more = ("--scenario", "single_stream", "--mode", "performance", "--queries", "20", "--output", str(tmp_path / "o"))
+    assert cli.main(arguments(coco, *more, "--set", "tests.single_stream.min_duration_s=0.01")) == 1
+    assert "SingleStream is INVALID: " in capsys.readouterr().out
+    summary = json.loads((tmp_path / "o" / "summary.json").read_text())
+    assert summary["valid"] is False
+    assert summary["scenarios"]["single_stream"]["invalid_because"]
+
+
+def test_a_map_below_the_gate_is_status_1(coco: Path, tmp_path: Path, capsys: Capture) -> None:
+    data = read(coco)
+    for annotation in data["annotations"][:5]:
+        annotation["bbox"] = [0, 0, 10, 10]
+    write(coco, data)
+    gate = ("--mode", "accuracy", "--set", "min_map_percent=90", "--output", str(tmp_path / "o"))
+    assert cli.main(arguments(coco, *gate)) == 1
+    assert "is below the gate of 90 %" in capsys.readouterr().out
+
+
+def test_resuming_keeps_finished_tests_and_makes_the_rest(coco: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = ("--output", str(tmp_path / "o"))
+    assert cli.main(arguments(coco, "--mode", "performance", *out)) == 0
+    before = (tmp_path / "o/offline/performance/run_1/mlperf_log_detail.txt").read_bytes()
+    capsys.readouterr()
+    assert cli.main(arguments(coco, "--resume", *out)) == 0
+    assert "Offline performance: already done, kept" in capsys.readouterr().err
+    assert (tmp_path / "o/offline/performance/run_1/mlperf_log_detail.txt").read_bytes() == before
+    assert "accuracy" in json.loads((tmp_path / "o" / "summary.json").read_text())
+
+
+def damage(coco: Path, how: str) -> None:
+    data = read(coco)
+    if how == "missing":
+        for k in (1, 2, 3, 4):
+            (coco / "images" / f"00{k}.jpg").unlink()
+    elif how == "truncated":
+        path = coco / "images" / "004.jpg"
+        path.write_bytes(path.read_bytes()[:-200])
+    elif how == "corrupt":
+        (coco / "images" / "004.jpg").write_bytes(b"not a JPEG")
+    elif how == "empty":
+        write(coco, data | {"images": [], "annotations": []})
+    elif how == "not COCO":
+        write(coco, {"hello": 1})
+    elif how == "outside":
+        data["images"][2]["file_name"] = "../../secret.jpg"
+        write(coco, data)
+    elif how == "not JSON":
+        (coco / "instances.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("missing", "4 of 10 images are missing"),
+        ("truncated", "004.jpg"),
+        ("corrupt", "004.jpg"),
+        ("empty", "instances.json"),
+        ("not COCO", "instances.json"),
+        ("not JSON", "instances.json"),
+        ("outside", "../../secret.jpg"),
+    ],
+)
+def test_a_bad_dataset_is_one_error_before_any_test(
+    coco: Path, tmp_path: Path, capsys: Capture, how: str, message: str
+) -> None:
+    damage(coco, how)
+    assert cli.main(arguments(coco, "--output", str(tmp_path / "o"))) == 3
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert shown.err.count("error: ") == 1
+    assert not list((tmp_path / "o").glob("*/*/mlperf_log*"))
+    manifest = json.loads((tmp_path / "o" / "manifest.json").read_text())
+    assert manifest["status"] == "failed"
+    assert message in manifest["reason"]
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "message"),
+    [
+        (("--model", "nowhere.onnx", "--backend", "onnxruntime"), 3, "nowhere.onnx: no such model"),
+        (("--backend", "onnxruntme"), 2, "did you mean 'onnxruntime'?"),
+        (("--set", "backend.options={latencyms: 1}"), 2, "did you mean 'latency_ms'?"),
+        (("--set", "model.name=yolo"), 2, "no such model: yolo"),
+        (("--devices", "cpu*x"), 2, "cannot read 'cpu*x'"),
+        (("--count", "11"), 3, "11"),
+        (("--set", "round=v9"), 2, "no such round: v9"),
+    ],
+)
+def test_bad_settings_are_one_error_before_any_test(
+    coco: Path, tmp_path: Path, capsys: Capture, more: tuple[str, ...], status: int, message: str
+) -> None:
+    assert cli.main(arguments(coco, "--output", str(tmp_path / "o"), *more)) == status
+    assert message in capsys.readouterr().err
+
+
+def test_an_output_that_is_not_a_run_is_left_alone(coco: Path, capsys: Capture) -> None:
+    assert cli.main(arguments(coco, "--output", str(coco))) == 2
+    assert "exists and is not a run" in capsys.readouterr().err
+    assert (coco / "instances.json").is_file()
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_everything_within_3_seconds_and_the_manifest_says_so(
+    coco: Path, tmp_path: Path, kind: signal.Signals
+) -> None:
+    out = tmp_path / "o"
+    command = [sys.executable, "-m", "harness", *arguments(coco, "--output", str(out), "--duration", "60")]
+    running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    log = out / "single_stream" / "performance" / "run_1" / "mlperf_log_detail.txt"
+    deadline = time.monotonic() + 60
+    while not log.exists():
+        assert time.monotonic() < deadline
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.05)
+    began = time.monotonic()
+    os.killpg(running.pid, kind)  # as a terminal does: to the whole group
+    _, err = running.communicate(timeout=10)
+    assert time.monotonic() - began < 3
+    assert running.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["status"], manifest["reason"]) == ("failed", "interrupted")
+    _wait_until_gone(running.pid)
+
+
+def _wait_until_gone(group: int) -> None:
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+    pytest.fail("a process of the run outlived it")
