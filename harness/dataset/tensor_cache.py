@@ -77,9 +77,8 @@ class TensorCache:
                 progress(len(files) - len(missing), len(sources))
         self._check_space(len(missing))
         had = len(sources) - len(missing)
-        for done, _ in enumerate(self._make(missing, workers or available_cores()), start=1):
-            progress(had + done, len(sources))
-        return CachedTensors(files, sources)
+        self._make(missing, workers or available_cores(), lambda made: progress(had + made, len(sources)))
+        return CachedTensors(files, sources, made=len(missing))
 
     def _look_up(self, source: Path) -> tuple[Path, bool]:
         """Where the image's tensor belongs, and whether it is there and whole."""
@@ -108,19 +107,19 @@ class TensorCache:
         needed, free = images * self.bytes_per_image, shutil.disk_usage(self.folder).free
         if needed > free:
             raise DataError(
-                f"the tensors of {images} images need {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
+                f"the tensors of {images} images need {needed / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free",
                 where=str(self.folder),
                 hint="free some space, name another cache folder, or take fewer images",
             )
 
-    def _make(self, missing: dict[Path, Path], workers: int) -> Iterator[None]:
-        """Makes the files, each of its source; yields after every one."""
+    def _make(self, missing: dict[Path, Path], workers: int, tell: Callable[[int], None]) -> None:
+        """Makes the files, each of its source, and tells how many are made after every one."""
         if workers == 1 or len(missing) < POOL_PAYS_FROM:
-            for file, source in missing.items():
+            for made, (file, source) in enumerate(missing.items(), start=1):
                 _make_file(file, source, self._preprocess, self._shape)
-                yield
+                tell(made)
         else:
-            yield from _make_in_processes(missing, self._preprocess, self._shape, workers)
+            _make_in_processes(missing, self._preprocess, self._shape, workers, tell)
 
 
 def _make_file(file: Path, source: Path, preprocess: Preprocess, shape: tuple[int, ...]) -> None:
@@ -153,8 +152,12 @@ def _not_writable(folder: Path, error: OSError) -> DataError:
 
 
 def _make_in_processes(
-    missing: dict[Path, Path], preprocess: Preprocess, shape: tuple[int, ...], workers: int
-) -> Iterator[None]:
+    missing: dict[Path, Path],
+    preprocess: Preprocess,
+    shape: tuple[int, ...],
+    workers: int,
+    tell: Callable[[int], None],
+) -> None:
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         min(workers, len(missing)),
@@ -165,8 +168,9 @@ def _make_in_processes(
     try:
         with _sigint_held():  # the workers inherit that, and leave Ctrl-C to us
             futures: list[Future[None]] = [pool.submit(_work, file, source) for file, source in missing.items()]
-        for future in as_completed(futures):
-            yield future.result()
+        for made, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            tell(made)
     except BrokenProcessPool as error:
         raise DataError(
             "a worker process died while images were preprocessed",

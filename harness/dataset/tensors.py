@@ -41,9 +41,11 @@ class CachedTensors:
     Args:
         files: one .npy file per sample, as ``TensorCache.build`` left them.
         sources: the images they were made of, for messages.
+        made: how many of the files that build made anew.
     """
 
-    def __init__(self, files: Sequence[Path], sources: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Path], sources: Sequence[Path], made: int) -> None:
+        self.made = made
         self._files = files
         self._sources = sources
 

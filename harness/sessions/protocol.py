@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.records import RawOutput, TensorSpec
+
+
+@dataclass(frozen=True)
+class SessionRequest:
+    """What a session is opened with.
+
+    Attributes:
+        model: the file to load; None where the backend needs none.
+        device: the backend's own name of the device.
+        threads: host threads the session may use.
+        options: the backend's own; it rejects what it does not know.
+        input, outputs: what the harness expects of the model.
+        example_outputs: ``(seed, quantized=…)`` → made-up raw outputs, for simulated devices.
+    """
+
+    model: Path | None
+    input: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+    example_outputs: Callable[..., list[RawOutput]]
+    device: str = "cpu"
+    threads: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Session(Protocol):

@@ -80,16 +80,16 @@ def to_tensor(image_bgr: npt.NDArray[np.uint8], dtype: str) -> npt.NDArray[np.ui
         raise ValueError(f"not an 8-bit image: {image_bgr.dtype} {image_bgr.shape}")
     if dtype not in ("uint8", "float32"):
         raise ValueError(f'no such input type: "{dtype}" (uint8 or float32)')
-    if image_bgr.ndim == 2 or image_bgr.shape[2] == 1:
-        image_bgr = np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-    elif image_bgr.shape[2] != 3:
+    channels = 1 if image_bgr.ndim == 2 else image_bgr.shape[2]
+    if channels not in (1, 3):
         raise ValueError(f"not a grey or a three-channel image: {image_bgr.shape}")
 
-    pixels = image_bgr.astype(dtype, copy=False)
-    resized = cv2.resize(pixels, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_LINEAR)
+    # RGB before the resize, not after: OpenCV's float resize rounds a value by its place in the row.
+    rgb = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB if channels == 3 else cv2.COLOR_GRAY2RGB)
+    resized = cv2.resize(rgb.astype(dtype, copy=False), (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_LINEAR)
     tensor = np.empty((3, IMAGE_SIZE, IMAGE_SIZE), dtype)
-    for channel in range(3):
-        cv2.extractChannel(resized, 2 - channel, tensor[channel])
+    for channel, plane in enumerate(tensor):
+        cv2.extractChannel(resized, channel, plane)
     if dtype == "float32":
         tensor /= np.float32(255)
         tensor -= MEAN[:, np.newaxis, np.newaxis]

@@ -1,0 +1,145 @@
+"""Detections as COCO results: pixels, image ids and category ids, one row a detection."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.accuracy.ground_truth import GroundTruth
+from harness.accuracy.log import AccuracyLog, open_log
+from harness.errors import LogError, UsageError
+
+LabelMap = Literal["contiguous", "coco", "auto"]
+_SNIFFED_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class CocoResults:
+    """What was detected in which images.
+
+    Attributes:
+        rows: (N, 7) float64: image id, x, y, width, height in pixels, score, category id, as ``COCO.loadRes`` takes it.
+        image_ids: (I,) int64, the images that were looked at, as far as the source says so: all recorded ones of an
+            accuracy log, but only those with detections of a COCO results file.
+        labels: how the source's labels were read.
+    """
+
+    rows: npt.NDArray[np.float64]
+    image_ids: npt.NDArray[np.int64]
+    labels: Literal["contiguous", "coco"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def results_of_log(log: AccuracyLog, truth: GroundTruth, labels: LabelMap = "auto") -> CocoResults:
+    """An accuracy log's detections in pixels of their own images.
+
+    Raises:
+        LogError: a label or an image that the annotations do not have.
+        UsageError: ``labels`` is "auto" and the labels could be either.
+    """
+    if len(log.images) and int(log.images.max()) >= len(truth.image_ids):
+        raise LogError(f"image {int(log.images.max())} of {len(truth.image_ids)}", where=str(log.path))
+    meaning, categories = category_ids_of(log.labels, truth, labels, where=str(log.path))
+    width, height = truth.widths[log.qsl_idx], truth.heights[log.qsl_idx]
+    ymin, xmin, ymax, xmax = log.boxes.T.astype(np.float64)
+    rows = np.empty((len(log), 7), dtype=np.float64)
+    rows[:, 0] = truth.image_ids[log.qsl_idx]
+    rows[:, 1] = xmin * width
+    rows[:, 2] = ymin * height
+    rows[:, 3] = (xmax - xmin) * width
+    rows[:, 4] = (ymax - ymin) * height
+    rows[:, 5] = log.scores
+    rows[:, 6] = categories
+    return CocoResults(rows, truth.image_ids[log.images], meaning)
+
+
+def category_ids_of(
+    found: npt.NDArray[np.int32], truth: GroundTruth, labels: LabelMap, *, where: str
+) -> tuple[Literal["contiguous", "coco"], npt.NDArray[np.int64]]:
+    """The category id of every label, and how the labels were read.
+
+    ``contiguous``: i means the i-th category of the annotations, counted from 1. ``coco``: a label is a category id.
+    ``auto``: whichever of the two knows every label of the log; if both do and they differ, nothing is guessed.
+
+    Raises:
+        LogError: a label that the map asked for (or, for "auto", both) does not know.
+        UsageError: "auto", and both know every label.
+    """
+    count = len(truth.category_ids)
+    unknown = {
+        "contiguous": np.setdiff1d(found, np.arange(1, count + 1)),
+        "coco": np.setdiff1d(found, truth.category_ids),
+    }
+    meaning: Literal["contiguous", "coco"]
+    if labels == "auto":
+        both = not len(unknown["contiguous"]) and not len(unknown["coco"])
+        if both and len(found) and not np.array_equal(truth.category_ids, np.arange(1, count + 1)):
+            raise UsageError(
+                f"the labels can be read both as 1..{count} and as category ids",
+                where=where,
+                hint="say which with --labels contiguous or --labels coco",
+            )
+        meaning = "contiguous" if len(unknown["contiguous"]) <= len(unknown["coco"]) else "coco"
+    else:
+        meaning = labels
+    if len(unknown[meaning]):
+        known = f"1..{count}" if meaning == "contiguous" else f"the annotations' {count} category ids"
+        first = ", ".join(str(label) for label in unknown[meaning][:3])
+        raise LogError(
+            f"{len(unknown[meaning])} labels of {len(np.unique(found))} are not in {known}, the first: {first}",
+            where=where,
+            hint="try the other of --labels contiguous and --labels coco, and see that the annotations are the log's",
+        )
+    return meaning, truth.category_ids[found - 1] if meaning == "contiguous" else found.astype(np.int64)
+
+
+def is_coco_results(path: Path) -> bool:
+    """Whether the file is a COCO results file rather than an accuracy log, by the keys at its beginning.
+
+    Raises:
+        LogError: the file cannot be read.
+    """
+    try:
+        with open_log(path) as file:
+            head = file.read(_SNIFFED_BYTES)
+    except (OSError, EOFError) as error:
+        raise LogError(f"the log cannot be read: {error}", where=str(path)) from error
+    return b'"image_id"' in head and b'"qsl_idx"' not in head
+
+
+def read_coco_results(path: Path, truth: GroundTruth) -> tuple[CocoResults, str]:
+    """A COCO results file and its sha256: ``[{"image_id", "category_id", "bbox": [x, y, width, height], "score"}, …]``.
+
+    Raises:
+        LogError: the file is not that, names unknown images or categories, or holds values that are not finite.
+    """
+    try:
+        with open_log(path) as file:
+            text = file.read()
+        entries = json.loads(text)
+        rows = np.array(
+            [(entry["image_id"], *entry["bbox"], entry["score"], entry["category_id"]) for entry in entries],
+            dtype=np.float64,
+        ).reshape(len(entries), 7)
+    except (OSError, EOFError, ValueError, RecursionError) as error:
+        raise LogError(f"the COCO results cannot be read: {error}", where=str(path)) from error
+    except (KeyError, TypeError) as error:
+        raise LogError(f"the COCO results have an entry without {error}", where=str(path)) from error
+    for sound, what in (
+        (np.isfinite(rows).all(axis=1), "holds a value that is not a finite number"),
+        (np.isin(rows[:, 0], truth.image_ids), "names an image that the annotations do not have"),
+        (np.isin(rows[:, 6], truth.category_ids), "names a category that the annotations do not have"),
+    ):
+        if not sound.all():
+            number = int(sound.argmin())
+            raise LogError(f"entry {number + 1} {what}: {entries[number]}", where=str(path))
+    found = CocoResults(rows, np.unique(rows[:, 0]).astype(np.int64), "coco")
+    return found, hashlib.sha256(text).hexdigest()

@@ -1,0 +1,85 @@
+"""COCO's evaluation by pycocotools, one category at a time. Only ``evaluate.py`` calls it.
+
+pycocotools matches, accumulates and summarizes. What differs from handing it everything at once is only the order: its
+per-image results of one category are dropped before the next, which bounds the memory, and images where a category
+neither is nor was found, for which it returns None, are not asked about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from harness.accuracy.ground_truth import GroundTruth
+
+
+def evaluate(
+    truth: GroundTruth, rows: npt.NDArray[np.float64], image_ids: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The twelve figures and the precisions.
+
+    Args:
+        truth: with the boxes of the evaluated images only.
+        rows: (N, 7) float64, image id, x, y, width, height, score, category id, of the evaluated images only.
+        image_ids: the evaluated images, ascending.
+
+    Returns:
+        (12,) float64, ``COCOeval.stats``; and (T, R, K, 4, 3) float64, ``COCOeval.eval["precision"]``, where K counts
+        the categories by ascending id.
+    """
+    whole = COCOeval(iouType="bbox")
+    parameters = whole.params
+    parameters.imgIds = image_ids.tolist()
+    parameters.catIds = sorted(truth.category_ids.tolist())
+    thresholds, recalls = len(parameters.iouThrs), len(parameters.recThrs)
+    rest = (len(parameters.catIds), len(parameters.areaRng), len(parameters.maxDets))
+    precision = -np.ones((thresholds, recalls, *rest))
+    recall = -np.ones((thresholds, *rest))
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
+        for k, category in enumerate(parameters.catIds):
+            there = truth.box_category_ids == category
+            if there.any():  # otherwise the figures stay at −1, as COCOeval has them for absent categories
+                of_category = _evaluated(truth, there, rows[rows[:, 6] == category], category)
+                precision[:, :, k] = of_category.eval["precision"][:, :, 0]
+                recall[:, k] = of_category.eval["recall"][:, 0]
+        whole.eval = {"params": parameters, "precision": precision, "recall": recall}
+        whole.summarize()
+    return np.asarray(whole.stats, dtype=np.float64), precision
+
+
+def _evaluated(
+    truth: GroundTruth, there: npt.NDArray[np.bool_], rows: npt.NDArray[np.float64], category: int
+) -> COCOeval:
+    """One category's evaluation."""
+    images = np.union1d(truth.box_image_ids[there], rows[:, 0].astype(np.int64)).tolist()
+    known, found = COCO(), COCO()
+    known.dataset = {
+        "images": [{"id": image} for image in images],
+        "categories": [{"id": category}],
+        "annotations": [
+            # ids from 1: COCOeval takes a match with id 0 for no match
+            {"id": i, "image_id": image, "category_id": category, "bbox": box, "area": area, "iscrowd": int(crowd)}
+            for i, (image, box, area, crowd) in enumerate(
+                zip(
+                    truth.box_image_ids[there].tolist(),
+                    truth.boxes[there].tolist(),
+                    truth.areas[there].tolist(),
+                    truth.crowds[there].tolist(),
+                    strict=True,
+                ),
+                1,
+            )
+        ],
+    }
+    known.createIndex()
+    if len(rows):
+        found = known.loadRes(rows)
+    evaluation = COCOeval(known, found, "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return evaluation

@@ -1,0 +1,43 @@
+"""The accuracy of a run of ours: over every image that was run, by the reference evaluator, written into its folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from harness.accuracy.accuracy_txt import write_accuracy_txt, write_whole
+from harness.accuracy.coco_results import results_of_log
+from harness.accuracy.evaluate import Accuracy, evaluate, missing_images
+from harness.accuracy.ground_truth import read_ground_truth
+from harness.accuracy.log import read_accuracy_log
+from harness.dataset.coco_index import CocoIndex
+from harness.errors import LogError
+
+
+def evaluate_run(folder: Path, dataset: CocoIndex) -> Accuracy:
+    """Evaluates ``mlperf_log_accuracy.json`` in ``folder`` and writes ``accuracy.txt`` and ``accuracy.json`` beside it.
+
+    Args:
+        folder: of a LoadGen accuracy test of ours, whose labels are contiguous.
+        dataset: what was run; its images are the first of its annotations file.
+
+    Raises:
+        LogError: the log is damaged, or lacks images of the dataset.
+        DatasetError: the annotations are no longer usable.
+    """
+    path = folder / "mlperf_log_accuracy.json"
+    truth = read_ground_truth(dataset.annotations).first(len(dataset))
+    log = read_accuracy_log(path, image_count=len(truth.image_ids))
+    results = results_of_log(log, truth, "contiguous")
+    missing = missing_images(truth, results)
+    if len(missing):
+        names = [image.file_name for image in dataset.images if image.id in missing[:3]]
+        raise LogError(
+            f"{len(missing)} of the {len(dataset)} images that were run are missing, the first: {', '.join(names)}",
+            where=str(path),
+            hint="run the accuracy test again; its log must hold every image",
+        )
+    accuracy = evaluate(truth, results, truth.image_ids)
+    write_accuracy_txt(folder / "accuracy.txt", accuracy, log.sha256)
+    write_whole(folder / "accuracy.json", json.dumps(accuracy.as_json(), indent=2) + "\n")
+    return accuracy

@@ -1,0 +1,154 @@
+"""A whole run: inputs, one LoadGen test after the other, accuracy, summary; and the manifest tells how it ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.accuracy.run import evaluate_run
+from harness.benchmark.inputs import Inputs, find_inputs
+from harness.benchmark.run_directory import RunDirectory
+from harness.benchmark.system import system, versions
+from harness.errors import HarnessError, Interrupted
+from harness.files import write_json
+from harness.loadgen.plan import LOADGEN_SCENARIOS, Mode, Plan
+from harness.loadgen.process import Progress, run_test
+from harness.pipeline.devices import DeviceSlot
+from harness.report.summary import Summary, summarise
+from harness.settings import RunSettings, Scenario
+from harness.terminal import Report, Terminal
+
+
+def run_benchmark(settings: RunSettings, folder: Path, terminal: Terminal, *, resume: bool = False) -> Summary:
+    """Runs everything that the settings ask for.
+
+    Raises:
+        HarnessError: as its parts do; the manifest then says "failed" and why.
+        Interrupted: on Ctrl-C; the manifest says so.
+    """
+    manifest = {
+        "command": sys.argv,
+        "settings": settings.model_dump(mode="json"),
+        "round": settings.round,
+        "versions": versions(),
+        "system": system(),
+    }
+    run = RunDirectory.create(folder, manifest, resume=resume)
+    try:
+        inputs = find_inputs(settings, terminal)
+        run.manifest.update(inputs.describe(), tests=[])
+        run.save()
+        for scenario, mode in tests_of(settings):
+            run.manifest["tests"].append(_run_test(inputs, run, scenario, mode, terminal))
+            run.save()
+            if mode == "accuracy":
+                _evaluate(inputs, run.test_folder(scenario, mode), terminal)
+        run.finish("complete")
+        return summarise(folder)
+    except KeyboardInterrupt:
+        run.finish("failed", "interrupted")
+        raise Interrupted("interrupted", where=str(folder), hint=f"continue with --resume --output {folder}") from None
+    except BaseException as error:
+        run.finish("failed", str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}")
+        raise
+
+
+def tests_of(settings: RunSettings) -> list[tuple[Scenario, Mode]]:
+    """The tests in their order. Accuracy is measured once: in Offline, or else in the first scenario."""
+    tests: list[tuple[Scenario, Mode]] = []
+    if settings.mode in ("performance", "both"):
+        tests += [(scenario, "performance") for scenario in settings.scenarios]
+    if settings.mode in ("accuracy", "both"):
+        tests.append(("offline" if "offline" in settings.scenarios else settings.scenarios[0], "accuracy"))
+    return tests
+
+
+def _run_test(inputs: Inputs, run: RunDirectory, scenario: Scenario, mode: Mode, terminal: Terminal) -> dict[str, Any]:
+    slots = inputs.slots(scenario)
+    rules = inputs.rules.scenario(scenario)
+    lengths = inputs.settings.test(scenario)
+    given = {"min_duration_s": lengths.min_duration_s, "min_queries": lengths.min_queries}
+    rules = rules.model_copy(update={key: value for key, value in given.items() if value is not None})
+    samples = len(inputs.dataset)
+    fingerprint = _fingerprint(inputs, slots, scenario, mode, rules.model_dump())
+    folder, done = run.open_test(scenario, mode, fingerprint)
+    title = f"{LOADGEN_SCENARIOS[scenario]} {mode}"
+    if done is not None:
+        terminal.say(f"{title}: already done, kept")
+        return done
+    plan = Plan(
+        folder=folder,
+        scenario=scenario,
+        mode=mode,
+        benchmark=inputs.model.benchmark,
+        seeds=inputs.round.seeds,
+        rules=rules,
+        performance_sample_count=min(inputs.rules.performance_sample_count, samples),
+        lengths=lengths,
+        model=inputs.settings.model,
+        model_file=inputs.model_file,
+        backend=inputs.settings.backend,
+        slots=tuple(slots),
+        source=inputs.source,
+        sample_names=tuple(image.file_name for image in inputs.dataset.images),
+    )
+    with terminal.task(title, "samples") as report:
+        finished = run_test(
+            plan,
+            lambda progress: _report(report, progress),
+            watchdog_s=inputs.settings.watchdog_s,
+            startup_s=inputs.settings.startup_s,
+        )
+    record = {
+        "scenario": scenario,
+        "mode": mode,
+        "fingerprint": fingerprint,
+        "rules": rules.model_dump(),
+        "performance_sample_count": plan.performance_sample_count,
+        "sessions": [asdict(slot) | {"name": slot.name} for slot in slots],
+        **asdict(finished),
+    }
+    write_json(folder / "test.json", record)
+    return record
+
+
+def _report(report: Report, progress: Progress) -> None:
+    if progress.phase != "running":
+        report(0, None, progress.phase)
+        return
+    remaining_s = None
+    if progress.done:
+        seconds_a_sample = progress.elapsed_s / progress.done
+        remaining_s = max((progress.samples or 0) - progress.done, 0) * seconds_a_sample
+        remaining_s = max(remaining_s, progress.min_duration_s - progress.elapsed_s)
+    # a test that goes on for its least duration passes the number it needs
+    total = progress.samples if progress.samples is None or progress.done <= progress.samples else None
+    report(progress.done, total, "", remaining_s)
+
+
+def _fingerprint(
+    inputs: Inputs, slots: Sequence[DeviceSlot], scenario: Scenario, mode: Mode, rules: dict[str, Any]
+) -> str:
+    """Hash of everything that the test's result depends on."""
+    settings = inputs.settings
+    parts = {
+        "test": (scenario, mode, rules, settings.test(scenario).model_dump()),
+        "round": (inputs.round.round, inputs.round.seeds.model_dump(), inputs.rules.performance_sample_count),
+        "model": (inputs.model_sha256, settings.model.model_dump(mode="json", exclude={"path"})),
+        "dataset": (inputs.dataset.sha256, len(inputs.dataset)),
+        "backend": settings.backend.model_dump(),
+        "slots": [asdict(slot) for slot in slots],
+        "versions": versions(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _evaluate(inputs: Inputs, folder: Path, terminal: Terminal) -> None:
+    with terminal.task("mAP") as report:
+        report(0, None, f"{len(inputs.dataset)} images with pycocotools")
+        evaluate_run(folder, inputs.dataset)

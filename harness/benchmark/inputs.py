@@ -1,0 +1,162 @@
+"""Everything a run stands on, found and checked before any test begins: model, dataset, backend, sessions."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.dataset.coco_index import CocoIndex
+from harness.dataset.synthetic import write_synthetic
+from harness.dataset.tensor_cache import TensorCache
+from harness.dataset.tensors import DirectTensors
+from harness.errors import ModelError
+from harness.files import sha256_file
+from harness.loadgen.plan import SampleSource
+from harness.model.io_check import check_model
+from harness.model.protocol import DetectionModel
+from harness.model.registry import load_model
+from harness.pipeline.devices import DeviceSlot, parse_devices, place
+from harness.rounds import BenchmarkRules, Round, load_round
+from harness.sessions import SessionRequest, open_session
+from harness.sessions.registry import Backend, load_backend
+from harness.settings import RunSettings, Scenario, cache_dir
+from harness.terminal import Terminal
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the tests of a run share.
+
+    Attributes:
+        model_file: None where the backend needs none.
+        model_sha256: of the file's bytes; None without a file.
+        images: the folder they lie in.
+        source: gives the samples' tensors; picklable.
+        synthetic: the dataset was made up.
+    """
+
+    settings: RunSettings
+    round: Round
+    rules: BenchmarkRules
+    model: DetectionModel
+    model_file: Path | None
+    model_sha256: str | None
+    backend: Backend
+    dataset: CocoIndex
+    images: Path
+    source: SampleSource
+    synthetic: bool
+
+    def slots(self, scenario: Scenario) -> list[DeviceSlot]:
+        """The sessions of a scenario's tests and their cores. SingleStream uses one."""
+        latency = scenario == "single_stream"
+        spec = self.settings.backend.devices or self.backend.default_devices(throughput=not latency)
+        devices = parse_devices(spec)
+        return place(devices[:1] if latency else devices)
+
+    def describe(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {
+            "model": {
+                "name": self.model.name,
+                "benchmark": self.model.benchmark,
+                "path": str(self.model_file) if self.model_file else None,
+                "sha256": self.model_sha256,
+                "default": self.settings.model.path is None,
+                "precision": self.settings.model.precision if self.settings.model.path is None else None,
+            },
+            "dataset": {
+                "annotations": str(self.dataset.annotations),
+                "images_dir": str(self.images),
+                "sha256": self.dataset.sha256,
+                "images": len(self.dataset.images),
+                "synthetic": self.synthetic,
+            },
+            "backend": {
+                "name": self.settings.backend.name,
+                "simulated": self.backend.SIMULATED,
+                "options": self.settings.backend.options,
+                **self.backend.describe(),
+            },
+        }
+
+
+def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
+    """Checks cheap things first; builds the default model, the synthetic dataset and the tensor cache when missing.
+
+    Raises:
+        UsageError: the settings ask for what there is not.
+        DataError: the model, the dataset, the backend or the disk cannot be used.
+    """
+    round_ = load_round(settings.round)
+    model = load_model(settings.model.name)
+    rules = round_.benchmark(model.benchmark)
+    for scenario in settings.scenarios:
+        rules.scenario(scenario)
+    backend = load_backend(settings.backend.name)
+    model_file, sha256 = _model_file(settings, model, backend, terminal)
+    annotations, images, synthetic = _dataset_files(settings, terminal)
+    dataset = CocoIndex.load(annotations, images, settings.dataset.count)
+    dtype = _check_session(settings, model, model_file, backend)
+    source = _source(settings, model, dataset, dtype, terminal)
+    return Inputs(settings, round_, rules, model, model_file, sha256, backend, dataset, images, source, synthetic)
+
+
+def _model_file(
+    settings: RunSettings, model: DetectionModel, backend: Backend, terminal: Terminal
+) -> tuple[Path | None, str | None]:
+    path = settings.model.path
+    if backend.SIMULATED and path is None:
+        return None, None
+    if path is None:
+        with terminal.task("Default model") as report:
+            path = model.default_file(settings.model.precision, lambda doing: report(0, None, doing))
+    if not path.is_file():
+        raise ModelError("no such model", where=str(path), hint="give --model an existing file")
+    return path.resolve(), sha256_file(path)
+
+
+def _dataset_files(settings: RunSettings, terminal: Terminal) -> tuple[Path, Path, bool]:
+    """Annotations, images folder, and whether they are the synthetic set."""
+    wanted = settings.dataset
+    if wanted.annotations is not None and wanted.images is not None:
+        return wanted.annotations, wanted.images, False
+    made = wanted.synthetic
+    folder = cache_dir() / "synthetic" / f"{made.images}-images-seed-{made.seed}"
+    with terminal.task("Synthetic dataset", "images") as report:
+        images, annotations = write_synthetic(folder, images=made.images, seed=made.seed, progress=report)
+    return annotations, images, True
+
+
+def _check_session(settings: RunSettings, model: DetectionModel, model_file: Path | None, backend: Backend) -> str:
+    """Opens one session to see that the model fits; gives the dtype of its input."""
+    latency = settings.scenarios[0] == "single_stream"
+    devices = parse_devices(settings.backend.devices or backend.default_devices(throughput=not latency))
+    request = SessionRequest(
+        model=model_file,
+        device=devices[0],
+        threads=1,
+        options=settings.backend.options,
+        input=model.input,
+        outputs=model.outputs,
+        example_outputs=model.example_outputs,
+    )
+    with open_session(settings.backend.name, request) as session:
+        check_model(session.input, session.outputs, model.input, model.outputs)
+        return session.input.dtype
+
+
+def _source(
+    settings: RunSettings, model: DetectionModel, dataset: CocoIndex, dtype: str, terminal: Terminal
+) -> SampleSource:
+    """Tensors from the cache; float32 ones, 17 MB each, are made when they are loaded, which LoadGen does not time."""
+    preprocess = functools.partial(model.tensor, dtype=dtype)
+    with terminal.task("Preprocessing", "images") as report:
+        if dtype != "uint8":
+            direct = DirectTensors(dataset.paths, preprocess)
+            direct.check(report)
+            return direct
+        cache = TensorCache(cache_dir() / "tensors", preprocess, model.preprocess_key, model.input.shape[1:])
+        return cache.build(dataset.paths, report, settings.dataset.workers)

@@ -1,0 +1,103 @@
+"""The command line: finds the subcommand, runs it, and turns every ending into a message and an exit status.
+
+0 done and valid; 1 done, but INVALID or below a gate asked for; 2 wrong usage or configuration; 3 data or environment
+not usable; 4 the run failed; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import errno
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import NoReturn, Protocol, cast
+
+from harness.errors import DataError, HarnessError, Interrupted, UsageError
+from harness.version import __version__
+
+COMMANDS = ("run", "prepare", "accuracy", "bench")
+"""Each is a module of `harness.commands`, imported when it is named."""
+
+
+class Command(Protocol):
+    """What a module of `harness.commands` offers."""
+
+    SUMMARY: str
+    EXAMPLES: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Adds its arguments."""
+        ...
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Does it; gives the exit status."""
+        ...
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"{self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs ``ssd-harness argv`` and gives the exit status."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    debug = "--debug" in argv
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run([arg for arg in argv if arg != "--debug"])
+    except KeyboardInterrupt:
+        return _say(Interrupted("interrupted"))
+    except BrokenPipeError:
+        # the reader of our output has gone, as with `| head`
+        sys.stderr.close()
+        return 0
+    except HarnessError as error:
+        if debug:
+            raise
+        return _say(error)
+    except OSError as error:
+        if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        return _say(DataError(error.strerror or "cannot be written", where=str(error.filename or "disk")))
+
+
+def _run(argv: list[str]) -> int:
+    name = next((arg for arg in argv if not arg.startswith("-")), None)
+    if name is not None and name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"commands: {', '.join(COMMANDS)}"
+        raise UsageError(f"no such command: {name}", hint=hint)
+    parser = _Parser(
+        prog="ssd-harness",
+        description="A benchmark harness in the style of MLPerf Inference for SSD-ResNet34 on NPUs and CPUs.",
+        epilog="`ssd-harness COMMAND --help` shows a command's options and examples. --debug shows tracebacks.",
+    )
+    parser.add_argument("--version", action="version", version=f"ssd-harness {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command_name in COMMANDS if name is None else (name,):
+        command = cast(Command, import_module(f"harness.commands.{command_name}"))
+        subparser = subparsers.add_parser(
+            command_name,
+            help=command.SUMMARY,
+            description=command.SUMMARY,
+            epilog=f"examples:\n{command.EXAMPLES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    args = parser.parse_args(argv)
+    return int(args.run(args))
+
+
+def _say(error: HarnessError) -> int:
+    print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one place where errors are shown
+    return error.exit_status
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

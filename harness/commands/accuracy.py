@@ -1,0 +1,201 @@
+"""``ssd-harness accuracy``: the mAP of any MLPerf accuracy log of a COCO detector, or of a COCO results file."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.accuracy.accuracy_txt import write_whole
+from harness.accuracy.coco_results import CocoResults, is_coco_results, read_coco_results, results_of_log
+from harness.accuracy.evaluate import (
+    FIGURES,
+    Accuracy,
+    Evaluator,
+    ImageChoice,
+    chosen_images,
+    differences,
+    evaluate,
+    has_hotcoco,
+    missing_images,
+)
+from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
+from harness.accuracy.log import read_accuracy_log
+from harness.errors import DataError
+
+SUMMARY = "Evaluate any MLPerf accuracy log of a COCO detector: mAP and the other COCO figures."
+EXAMPLES = """\
+  ssd-harness accuracy mlperf_log_accuracy.json --annotations instances_val2017.json
+  ssd-harness accuracy log.json.gz --annotations instances_val2017.json --per-class --cross-check
+  ssd-harness accuracy detections.json --annotations instances_val2017.json --json -
+"""
+
+_MEANINGS = {
+    "mAP": "AP, IoU 0.50:0.95",
+    "AP50": "AP, IoU 0.50",
+    "AP75": "AP, IoU 0.75",
+    "APs": "AP, small objects",
+    "APm": "AP, medium objects",
+    "APl": "AP, large objects",
+    "AR1": "recall, 1 detection an image",
+    "AR10": "recall, 10 detections an image",
+    "AR100": "recall, 100 detections an image",
+    "ARs": "recall, small objects",
+    "ARm": "recall, medium objects",
+    "ARl": "recall, large objects",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """What was read: an accuracy log or a COCO results file."""
+
+    kind: str
+    results: CocoResults
+    sha256: str
+    records: int
+    repeated: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    parser.add_argument(
+        "log", type=Path, metavar="LOG", help="mlperf_log_accuracy.json or a COCO results file, plain or gzipped"
+    )
+    parser.add_argument(
+        "--annotations", type=Path, required=True, metavar="JSON", help="the COCO instances file that the run had"
+    )
+    parser.add_argument("--count", type=int, metavar="N", help="the run saw only the first N images of the annotations")
+    parser.add_argument(
+        "--images-evaluated",
+        choices=("all", "annotated", "logged"),
+        help="all images of the annotations (MLPerf's measure); without those that have no boxes (4952 of val2017's "
+        "5000); or those in the log. Default: logged for an accuracy log, all for a COCO results file",
+    )
+    parser.add_argument(
+        "--evaluator",
+        choices=("pycocotools", "hotcoco"),
+        help="pycocotools is the reference; hotcoco (the default where installed) gives the same figures sooner",
+    )
+    parser.add_argument("--cross-check", action="store_true", help="evaluate with both; exit status 1 if they differ")
+    parser.add_argument(
+        "--require-complete", action="store_true", help="exit status 1 if an image of the annotations is not in the log"
+    )
+    parser.add_argument(
+        "--labels",
+        choices=("contiguous", "coco", "auto"),
+        default="auto",
+        help="contiguous: 1..80 in the annotations' category order; coco: category ids; auto (default): whichever of "
+        "the two knows all labels",
+    )
+    parser.add_argument("--per-class", action="store_true", help="also the AP of each category")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON; -: to stdout, no table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluates and prints; 1 if the evaluators differ or images that are required are missing."""
+    if args.cross_check and not has_hotcoco():
+        raise DataError("--cross-check needs hotcoco", hint="pip install 'ssd-harness[fast-eval]'")
+    truth = read_ground_truth(args.annotations).first(args.count)
+    source = _read(args, truth)
+    choice: ImageChoice = args.images_evaluated or ("logged" if source.kind == "accuracy log" else "all")
+    image_ids = chosen_images(truth, source.results, choice)
+    evaluator: Evaluator = args.evaluator or ("hotcoco" if has_hotcoco() else "pycocotools")
+    accuracy = evaluate(truth, source.results, image_ids, evaluator=evaluator)
+    report: dict[str, Any] = _report(args, truth, source, choice, accuracy)
+    if args.cross_check:
+        second: Evaluator = "pycocotools" if evaluator == "hotcoco" else "hotcoco"
+        other = evaluate(truth, source.results, image_ids, evaluator=second)
+        report["cross_check"] = {"evaluator": other.evaluator, "differences": differences(accuracy, other)}
+    if args.json is not None and str(args.json) == "-":
+        Console(soft_wrap=True, highlight=False, markup=False).print(json.dumps(report, indent=2))
+    else:
+        _print(Console(), report, accuracy if args.per_class else None)
+        if args.json is not None:
+            write_whole(args.json, json.dumps(report, indent=2) + "\n")
+    differ = args.cross_check and bool(report["cross_check"]["differences"])
+    return 1 if differ or (args.require_complete and report["images_missing"]) else 0
+
+
+def _read(args: argparse.Namespace, truth: GroundTruth) -> _Source:
+    if is_coco_results(args.log):
+        results, sha256 = read_coco_results(args.log, truth)
+        return _Source("COCO results", results, sha256, len(results), 0)
+    log = read_accuracy_log(args.log, image_count=len(truth.image_ids))
+    results = results_of_log(log, truth, args.labels)
+    return _Source("accuracy log", results, log.sha256, len(log.sequence), log.repeated)
+
+
+def _report(
+    args: argparse.Namespace, truth: GroundTruth, source: _Source, choice: ImageChoice, accuracy: Accuracy
+) -> dict[str, Any]:
+    missing = missing_images(truth, source.results)
+    return {
+        "log": str(args.log),
+        "kind": source.kind,
+        "sha256": source.sha256,
+        "annotations": str(args.annotations),
+        "annotations_sha256": hashlib.sha256(args.annotations.read_bytes()).hexdigest(),
+        "labels": source.results.labels,
+        "records": source.records,
+        "records_repeated": source.repeated,
+        "images_in_annotations": len(truth.image_ids),
+        "images_in_log": len(source.results.image_ids),
+        "images_missing": len(missing),
+        "images_missing_first": missing[:10].tolist(),
+        "images_evaluated": choice,
+        "partial": bool(len(missing)),
+        "accuracy": accuracy.as_json(),
+        "per_class": dict(accuracy.per_class),
+    }
+
+
+def _print(console: Console, report: dict[str, Any], per_class_of: Accuracy | None) -> None:
+    accuracy = report["accuracy"]
+    table = Table(title=f"{accuracy['images']} images, {accuracy['detections']} detections, {accuracy['evaluator']}")
+    table.add_column("figure")
+    table.add_column("%", justify="right")
+    table.add_column("what it is")
+    for name in FIGURES:
+        table.add_row(name, _percent(accuracy[name]), _MEANINGS[name], style="bold" if name == "mAP" else None)
+    console.print(table)
+    if per_class_of is not None:
+        _print_classes(console, per_class_of)
+    repeated = f", {report['records_repeated']} of them repeat an image" if report["records_repeated"] else ""
+    console.print(f"{report['kind']} with {report['records']} entries{repeated}; labels read as {report['labels']}")
+    if report["partial"]:
+        over = {
+            "logged": "the mAP is over the images in the log and cannot be compared with one over all of them",
+            "all": "they count as images in which nothing was found",
+            "annotated": "those with boxes count as images in which nothing was found",
+        }[report["images_evaluated"]]
+        without = "are not in the log" if report["kind"] == "accuracy log" else "have no detections"
+        missing, known = report["images_missing"], report["images_in_annotations"]
+        console.print(f"PARTIAL: {missing} of the annotations' {known} images {without}; {over}", style="bold yellow")
+    if "cross_check" in report:
+        check = report["cross_check"]
+        if not check["differences"]:
+            console.print(f"cross-check: {check['evaluator']} gives the same figures", style="green")
+        for name, (one, other) in check["differences"].items():
+            line = f"cross-check: {name} is {one:.9f}, but {other:.9f} by {check['evaluator']}"
+            console.print(line, style="bold red")
+
+
+def _print_classes(console: Console, accuracy: Accuracy) -> None:
+    table = Table(title="AP of each category, best first")
+    table.add_column("category")
+    table.add_column("%", justify="right")
+    for name, figure in sorted(accuracy.per_class, key=lambda entry: -entry[1]):
+        table.add_row(name, _percent(figure))
+    console.print(table)
+
+
+def _percent(figure: float) -> str:
+    """In percent; a dash for COCO's −1, which means that there was nothing of the kind to find."""
+    return "–" if figure < 0 else f"{100 * figure:.3f}"

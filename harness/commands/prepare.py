@@ -1,0 +1,34 @@
+"""`ssd-harness prepare NOUN`: what a run needs, made beforehand. Each noun is a module of its own."""
+
+from __future__ import annotations
+
+import argparse
+from types import ModuleType
+
+from harness.commands import prepare_dataset
+
+SUMMARY = "make a dataset ready beforehand"
+EXAMPLES = prepare_dataset.EXAMPLES
+
+# Each has SUMMARY, EXAMPLES, add_arguments and run, as a command has.
+NOUNS: dict[str, ModuleType] = {"dataset": prepare_dataset}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One subparser per noun."""
+    nouns = parser.add_subparsers(dest="noun", metavar="NOUN", required=True)
+    for name, module in NOUNS.items():
+        noun = nouns.add_parser(
+            name,
+            help=module.SUMMARY,
+            description=module.__doc__,
+            epilog=module.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(noun)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepares the noun that was named."""
+    status: int = NOUNS[args.noun].run(args)
+    return status

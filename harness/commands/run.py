@@ -1,0 +1,91 @@
+"""``ssd-harness run``: LoadGen tests from a configuration and the command line, ending with a table."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.settings import SCENARIOS, RunSettings, load_run, parse_assignment, read_yaml, run_config
+
+SUMMARY = "Run performance and accuracy tests and print the figures."
+EXAMPLES = """\
+  ssd-harness run                                          the demo: synthetic images, the default model
+  ssd-harness run smoke                                    the wiring only, on a simulated device
+  ssd-harness run --images val2017 --annotations instances_val2017.json --model my.onnx --count 64
+  ssd-harness run --scenario offline --duration 60 --devices 'cpu*2' --output results/mine
+  ssd-harness run --set backend.warmup=10 --set model.nms=reference
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("config", nargs="?", type=Path, default=Path("demo"), help="a YAML file, or the name of a shipped one (demo)")
+    add("--scenario", help=f"comma-separated, of: {', '.join(SCENARIOS)}")
+    add("--mode", choices=("performance", "accuracy", "both"), help="what to measure")
+    add("--backend", help="the device runtime, e.g. onnxruntime or simulated")
+    add("--devices", help="sessions, e.g. 'cpu*2'")
+    add("--model", type=Path, help="an ONNX model (default: the built-in one)")
+    add("--images", type=Path, help="folder of COCO images (default: a synthetic set)")
+    add("--annotations", type=Path, help="COCO annotations JSON of those images")
+    add("--count", type=int, help="use the first N images only")
+    add("--duration", type=float, help="least seconds of each performance test")
+    add("--queries", type=int, help="least queries of each performance test (Offline: samples)")
+    add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>)")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="any configuration key; may be repeated")
+    add("--resume", action="store_true", help="keep the finished tests of an interrupted run in --output")
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = load_run(args.config, _overrides(args))
+    if args.resume and args.output is None:
+        raise UsageError("--resume needs the run's --output")
+
+    from rich.console import Console
+
+    from harness.benchmark.benchmark import run_benchmark
+    from harness.benchmark.run_directory import default_folder
+    from harness.report.table import print_summary
+    from harness.terminal import Terminal
+
+    folder = args.output or default_folder(settings.name)
+    summary = run_benchmark(settings, folder, Terminal(), resume=args.resume)
+    console = Console()
+    print_summary(summary, folder, console)
+    below = _below_gate(settings, summary)
+    if below:
+        console.print(below, highlight=False)
+    return 0 if summary["valid"] and not below else 1
+
+
+def _overrides(args: argparse.Namespace) -> dict[str, Any]:
+    options = {
+        "mode": args.mode,
+        "scenarios": args.scenario.split(",") if args.scenario else None,
+        "backend.name": args.backend,
+        "backend.devices": args.devices,
+        "model.path": args.model,
+        "dataset.images": args.images,
+        "dataset.annotations": args.annotations,
+        "dataset.count": args.count,
+    }
+    overrides = {key: value for key, value in options.items() if value is not None}
+    if args.backend:
+        configured = (read_yaml(run_config(args.config)).get("backend") or {}).get("name")
+        if args.backend != configured:
+            # the file's devices and options are of another backend
+            overrides = {"backend.options": {}, "backend.devices": None} | overrides
+    for scenario in SCENARIOS:
+        if args.duration is not None:
+            overrides[f"tests.{scenario}.min_duration_s"] = args.duration
+        if args.queries is not None:
+            overrides[f"tests.{scenario}.min_queries"] = args.queries
+    return overrides | dict(parse_assignment(text) for text in args.set)
+
+
+def _below_gate(settings: RunSettings, summary: dict[str, Any]) -> str | None:
+    gate, accuracy = settings.min_map_percent, summary.get("accuracy")
+    if gate is None or accuracy is None or accuracy["mAP"] * 100 >= gate:
+        return None
+    return f"mAP {accuracy['mAP'] * 100:.3f} % is below the gate of {gate:g} %"

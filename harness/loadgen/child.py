@@ -1,0 +1,296 @@
+"""The child process: one LoadGen test from opened sessions to written logs.
+
+LoadGen aborts the process when a callback raises and waits for ever for a sample that never completes, so every failure
+ends here: it is reported to the parent and the process exits at once, whatever state LoadGen is in.
+"""
+
+from __future__ import annotations
+
+import csv
+import faulthandler
+import gzip
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from typing import Any, NoReturn
+
+import numpy as np
+
+from harness.accuracy_record import encode_detections
+from harness.errors import BackendError, HarnessError, RunFailed, SampleFailed
+from harness.loadgen.plan import Plan
+from harness.loadgen.sample_library import SampleLibrary
+from harness.model.registry import load_model
+from harness.pipeline.devices import DeviceSlot
+from harness.pipeline.dispatch import Dispatcher, Inline, SessionQueue
+from harness.pipeline.lane import COLUMNS, Complete, Lane, LaneFailed
+from harness.pipeline.pulse import Pulse
+from harness.records import Detections
+from harness.sessions import SessionRequest, open_session
+
+CALIBRATION_RUNS = 3
+LOG_NAME = "child.log"
+SAMPLES_NAME = "samples.csv.gz"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The test has reached a phase.
+
+    Attributes:
+        name: "opening sessions", "calibrating" or "running".
+        samples: how many it is expected to need; None where unknown.
+    """
+
+    name: str
+    samples: int | None = None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The test could not be finished."""
+
+    error: HarnessError
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The test is over and its files are written.
+
+    Attributes:
+        samples_per_session: by the name of the device slot.
+        latency_s: what calibration found for a sample on one session.
+        samples_per_second: likewise for all sessions together.
+        peak_memory_bytes: the child's largest resident size.
+    """
+
+    samples_per_session: dict[str, int]
+    latency_s: float
+    samples_per_second: float
+    peak_memory_bytes: int
+
+
+Message = Phase | Failed | Finished
+
+
+def main(plan: Plan, parent: Connection, pulse: Pulse) -> None:
+    """Runs the plan; tells the parent of phases and of the one end: `Failed` or `Finished`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # LoadGen would deliver it after the test only; the parent kills us
+    _log_output(plan)
+    threading.Thread(target=_die_with_parent, name="parent watch", daemon=True).start()
+    report = _Reporter(plan, parent)
+    try:
+        parent.send(_run(plan, report, pulse))
+    except BaseException as error:  # noqa: BLE001 - the process's edge
+        report.fail(error)
+
+
+def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
+    try:
+        import mlperf_loadgen as lg
+    except ImportError as error:
+        raise BackendError(
+            f"LoadGen cannot be imported: {error}",
+            where=f"Python {sys.version_info.major}.{sys.version_info.minor}",
+            hint="pip install mlcommons-loadgen; it has wheels for Python 3.10 to 3.13",
+        ) from error
+    from harness.loadgen.settings import Calibration, loadgen_settings
+
+    report.send(Phase("opening sessions"))
+    library = SampleLibrary(plan.source, pulse.beat)
+    dispatcher = _open(plan, library, _completer(lg), report.fail, pulse)
+
+    report.send(Phase("calibrating"))
+    library.load([0])
+    first = library.tensors[0]
+    seconds = dispatcher.on_each(lambda lane: lane.time_runs(first, CALIBRATION_RUNS))
+    calibration = Calibration(float(np.median(seconds)), sum(1 / s for s in seconds))
+    settings = loadgen_settings(plan, calibration)
+
+    warm_up = plan.backend.warmup if plan.mode == "performance" else 0
+
+    def load(indices: Sequence[int]) -> None:
+        nonlocal warm_up
+        library.load(indices)
+        if warm_up:
+            runs, warm_up = warm_up, 0
+            tensor = library.tensors[indices[0]]
+            dispatcher.on_each(lambda lane: lane.time_runs(tensor, runs))
+        pulse.beat()
+
+    sut = lg.ConstructFastSUT(dispatcher.submit, lambda: None)
+    qsl = lg.ConstructQSL(
+        len(plan.sample_names), plan.performance_sample_count, report.guard(load), report.guard(library.unload)
+    )
+    report.send(Phase("running", _expected_samples(plan, settings)))
+    # An audit.config lying in the working directory would change the test: name one that is not there.
+    lg.StartTestWithLogSettings(sut, qsl, settings, _log_settings(lg, plan), str(plan.folder / "audit.config"))
+    lg.DestroyQSL(qsl)
+    lg.DestroyFastSUT(sut)
+    _write_samples(plan, dispatcher.lanes)
+    finished = Finished(
+        {lane.slot.name: len(lane.records()) for lane in dispatcher.lanes},
+        calibration.latency_s,
+        calibration.samples_per_second,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+    dispatcher.close()
+    return finished
+
+
+def _open(
+    plan: Plan,
+    library: SampleLibrary,
+    complete: Complete,
+    on_failure: Callable[[BaseException], NoReturn],
+    pulse: Pulse,
+) -> Dispatcher:
+    model = load_model(plan.model.name)
+    decoder = model.decoder(plan.model.decoder)
+
+    def decode(outputs: Any) -> Detections:
+        return decoder.decode(
+            outputs,
+            score_threshold=plan.model.score_threshold,
+            iou_threshold=plan.model.iou_threshold,
+            max_detections=plan.model.max_detections,
+            nms=plan.model.nms,
+        )
+
+    def open_lane(slot: DeviceSlot) -> Lane:
+        session = open_session(
+            plan.backend.name,
+            SessionRequest(
+                model=plan.model_file,
+                device=slot.device,
+                threads=plan.backend.threads or max(1, len(slot.cores)),
+                options=plan.backend.options,
+                input=model.input,
+                outputs=model.outputs,
+                example_outputs=model.example_outputs,
+            ),
+        )
+        pulse.beat()
+        return Lane(slot, session, decode, library.tensors, complete, pulse)
+
+    if plan.scenario == "single_stream":
+        return Inline(plan.slots[0], open_lane, on_failure)
+    return SessionQueue(plan.slots, open_lane, on_failure)
+
+
+def _completer(lg: Any) -> Complete:
+    respond, response = lg.QuerySamplesComplete, lg.QuerySampleResponse
+
+    def complete(sample_id: int, sample_index: int, detections: Detections) -> None:
+        answer = encode_detections(sample_index, detections)
+        # LoadGen copies inside the call: the array lives until it returns.
+        respond([response(sample_id, answer.__array_interface__["data"][0], answer.nbytes)])
+
+    return complete
+
+
+def _expected_samples(plan: Plan, settings: Any) -> int:
+    if plan.mode == "accuracy":
+        return len(plan.sample_names)
+    seconds, least = plan.rules.min_duration_s, plan.rules.min_queries
+    if plan.scenario == "offline":
+        # LoadGen's slack, TestSettingsInternal in test_settings_internal.cc
+        return max(least, int(1.1 * seconds * settings.offline_expected_qps))
+    if plan.scenario == "server":
+        return max(least, int(seconds * settings.server_target_qps))
+    return least * plan.rules.samples_per_query
+
+
+def _log_settings(lg: Any, plan: Plan) -> Any:
+    output = lg.LogOutputSettings()
+    output.outdir = str(plan.folder)
+    output.copy_summary_to_stdout = False
+    log = lg.LogSettings()
+    log.log_output = output
+    log.enable_trace = False
+    return log
+
+
+def _write_samples(plan: Plan, lanes: list[Lane]) -> None:
+    """Every sample's record in the order of issue; times relative to the first one."""
+    rows = np.concatenate([np.insert(lane.records(), 0, lane.slot.index, axis=1) for lane in lanes])
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 3]))]
+    if len(rows):
+        rows[:, 3:] -= rows[0, 3]
+    with gzip.open(plan.folder / SAMPLES_NAME, "wt", compresslevel=1, newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("session", *COLUMNS))
+        writer.writerows(rows.tolist())
+
+
+class _Reporter:
+    """Tells the parent; the first failure ends the process."""
+
+    def __init__(self, plan: Plan, parent: Connection) -> None:
+        self._plan = plan
+        self._parent = parent
+        self._failing = threading.Lock()
+
+    def send(self, message: Message) -> None:
+        self._parent.send(message)
+
+    def fail(self, error: BaseException) -> NoReturn:
+        self._failing.acquire()  # for good: later failures are echoes of this one
+        faulthandler.disable()
+        self._parent.send(Failed(self._ours(error)))
+        self._parent.close()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(RunFailed.exit_status)
+
+    def guard(self, callback: Callable[[Sequence[int]], None]) -> Callable[[Sequence[int]], None]:
+        """The callback, made safe for LoadGen to call."""
+
+        def guarded(indices: Sequence[int]) -> None:
+            try:
+                callback(indices)
+            except BaseException as error:  # noqa: BLE001 - LoadGen aborts the process when a callback raises
+                self.fail(error)
+
+        return guarded
+
+    def _ours(self, error: BaseException) -> HarnessError:
+        if isinstance(error, LaneFailed):
+            name = self._plan.sample_names[error.sample_index]
+            return SampleFailed(
+                str(error),
+                where=f"sample {error.sample_index} ({name}) on {error.slot.name} in {self._plan.title}",
+                hint=f"the child's own output is in {self._plan.folder / LOG_NAME}",
+            )
+        if isinstance(error, HarnessError):
+            return error
+        import traceback
+
+        traceback.print_exception(error)
+        return RunFailed(
+            f"{type(error).__name__}: {error}", where=self._plan.title, hint=f"see {self._plan.folder / LOG_NAME}"
+        )
+
+
+def _log_output(plan: Plan) -> None:
+    """Sends what libraries print to a file, so that a crash leaves its last words and the terminal stays ours."""
+    log = os.open(plan.folder / LOG_NAME, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    faulthandler.enable()
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(RunFailed.exit_status)

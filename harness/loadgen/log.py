@@ -1,0 +1,65 @@
+"""LoadGen's detail log, read: every key, and every error entry."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import LogError
+
+PREFIX = ":::MLLOG "
+
+
+@dataclass(frozen=True)
+class DetailLog:
+    """``mlperf_log_detail.txt``.
+
+    Attributes:
+        values: key → value of its last entry.
+        errors: texts of the entries that LoadGen marks as errors.
+        warnings: likewise of warnings.
+    """
+
+    values: dict[str, Any]
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def valid(self) -> bool:
+        """LoadGen's own verdict on a performance run, and no error entry."""
+        return self.values.get("result_validity") == "VALID" and not self.errors
+
+    def milliseconds(self, key: str) -> float:
+        """A value in nanoseconds as milliseconds."""
+        return float(self.values[key]) / 1e6
+
+
+def read_detail(path: Path) -> DetailLog:
+    """Reads a detail log.
+
+    Raises:
+        LogError: it is missing, or a line of it is damaged.
+    """
+    values: dict[str, Any] = {}
+    errors: list[str] = []
+    warnings: list[str] = []
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.startswith(PREFIX):
+                    continue
+                try:
+                    entry = json.loads(line[len(PREFIX) :])
+                    key, value, metadata = entry["key"], entry["value"], entry["metadata"]
+                except (ValueError, KeyError, TypeError) as error:
+                    raise LogError(f"line {number} is not a LoadGen entry", where=str(path)) from error
+                if metadata.get("is_error"):
+                    errors.append(f"{key}: {value}")
+                elif metadata.get("is_warning"):
+                    warnings.append(f"{key}: {value}")
+                values[key] = value
+    except (OSError, UnicodeDecodeError) as error:
+        raise LogError(f"cannot be read: {error}", where=str(path)) from error
+    return DetailLog(values, tuple(errors), tuple(warnings))

@@ -1,0 +1,67 @@
+"""One LoadGen test, decided in full before it begins: what the parent gives to the child."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.pipeline.devices import DeviceSlot
+from harness.rounds import ScenarioRules, Seeds
+from harness.settings import BackendSettings, ModelSettings, Scenario, ScenarioSettings
+
+Mode = Literal["performance", "accuracy"]
+
+LOADGEN_SCENARIOS: dict[Scenario, str] = {
+    "single_stream": "SingleStream",
+    "multi_stream": "MultiStream",
+    "server": "Server",
+    "offline": "Offline",
+}
+"""Our names of the scenarios → LoadGen's, which are those of the submission tree too."""
+
+
+class SampleSource(Protocol):
+    """Where the samples' tensors come from. Picklable."""
+
+    def load(self, indices: Sequence[int]) -> Sequence[npt.NDArray[np.uint8] | npt.NDArray[np.float32]]:
+        """The (1, 3, H, W) tensors of these samples, in memory."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything one test depends on.
+
+    Attributes:
+        folder: where the logs go; exists.
+        benchmark: MLPerf's name of the benchmark.
+        rules: the scenario's lengths and percentiles as this test uses them.
+        sample_names: file name of each sample of the dataset, in the order of LoadGen's index.
+        performance_sample_count: how many samples are in memory at once.
+        model_file: what the sessions load; None where the backend needs none.
+    """
+
+    folder: Path
+    scenario: Scenario
+    mode: Mode
+    benchmark: str
+    seeds: Seeds
+    rules: ScenarioRules
+    performance_sample_count: int
+    lengths: ScenarioSettings
+    model: ModelSettings
+    model_file: Path | None
+    backend: BackendSettings
+    slots: tuple[DeviceSlot, ...]
+    source: SampleSource
+    sample_names: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{LOADGEN_SCENARIOS[self.scenario]} {self.mode}"

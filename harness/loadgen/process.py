@@ -1,0 +1,119 @@
+"""One LoadGen test in a child process, watched: it ends well, or is ended, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from time import monotonic
+
+from harness.errors import RunFailed, Stalled
+from harness.loadgen import child
+from harness.loadgen.child import Failed, Finished, Phase
+from harness.loadgen.plan import Plan
+from harness.pipeline.pulse import Pulse
+
+LAST_WORDS = 12  # lines of the child's output shown when it dies
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a test is.
+
+    Attributes:
+        phase: "opening sessions", "calibrating" or "running".
+        done: samples done.
+        samples: how many are expected; None: unknown.
+        elapsed_s: since this phase began.
+        min_duration_s: how long the running phase lasts at least.
+    """
+
+    phase: str
+    done: int
+    samples: int | None
+    elapsed_s: float
+    min_duration_s: float
+
+
+def run_test(
+    plan: Plan,
+    on_progress: Callable[[Progress], None],
+    *,
+    watchdog_s: float,
+    startup_s: float,
+    poll_s: float = 0.25,
+) -> Finished:
+    """Runs one test to its end.
+
+    Raises:
+        HarnessError: what the child reported; SampleFailed names the image and the device.
+        Stalled: no sign of life for ``watchdog_s`` (``startup_s`` until the sessions are open); names what hangs.
+        RunFailed: the child died without a word.
+    """
+    context = get_context("spawn")
+    pulse = Pulse(len(plan.slots))
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=child.main, args=(plan, sender, pulse), name=f"loadgen {plan.title}", daemon=True)
+    process.start()
+    sender.close()
+    phase, phase_began = Phase("starting"), monotonic()
+    life, last_life = -1, monotonic()
+    try:
+        while True:
+            ready = wait([receiver, process.sentinel], poll_s)
+            if receiver in ready:
+                try:
+                    message = receiver.recv()
+                except EOFError:
+                    raise _death(plan, process) from None
+                if isinstance(message, Failed):
+                    raise message.error
+                if isinstance(message, Finished):
+                    process.join(30)
+                    return message
+                phase, phase_began, last_life = message, monotonic(), monotonic()
+            elif ready:
+                raise _death(plan, process)
+            now, total = monotonic(), pulse.total
+            if total != life:
+                life, last_life = total, now
+            bound_s = watchdog_s if phase.name == "running" else startup_s
+            if now - last_life > bound_s:
+                raise _stall(plan, phase, pulse, bound_s)
+            # accuracy tests have no least duration
+            least_s = plan.rules.min_duration_s if plan.mode == "performance" else 0.0
+            on_progress(Progress(phase.name, pulse.done, phase.samples, now - phase_began, least_s))
+    finally:
+        if process.is_alive():
+            process.kill()
+        process.join()
+        process.close()
+        receiver.close()
+
+
+def _stall(plan: Plan, phase: Phase, pulse: Pulse, bound_s: float) -> Stalled:
+    at_work = [
+        f"{slot.name} at sample {state.sample} ({plan.sample_names[state.sample]})"
+        for slot, state in zip(plan.slots, pulse.slots(), strict=True)
+        if state.sample is not None
+    ]
+    doing = "; ".join(at_work[:3]) or "no session at work"
+    return Stalled(
+        f"no sign of life for {bound_s:g} s while {phase.name} ({doing})",
+        where=plan.title,
+        hint=f"see {plan.folder / child.LOG_NAME}; a slow device needs a larger watchdog_s (startup_s until it runs)",
+    )
+
+
+def _death(plan: Plan, process: BaseProcess) -> RunFailed:
+    process.join(5)  # its exit status comes a moment after its end
+    code = process.exitcode
+    how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
+    log = plan.folder / child.LOG_NAME
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    # after this line come the stacks of every thread
+    fatal = next((k for k, line in enumerate(lines) if line.startswith("Fatal Python error")), len(lines))
+    words = "".join(f"\n    {line}" for line in lines[: fatal + 1][-LAST_WORDS:])
+    return RunFailed(f"the test's process died ({how}){words}", where=plan.title, hint=f"see {log}")

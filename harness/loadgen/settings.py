@@ -1,0 +1,84 @@
+"""A plan → LoadGen's TestSettings and the user.conf that a submission shows.
+
+The order is the safe one: LoadGen's built-in mlperf.conf first (type 0), then user.conf as type 2, which does not load
+the built-in one a second time, then what only works as an attribute: mode, scenario and seeds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mlperf_loadgen as lg
+
+from harness.errors import UsageError
+from harness.loadgen.plan import LOADGEN_SCENARIOS, Plan
+
+GENERATED_PER_NEEDED = 1.5
+"""LoadGen generates queries for min_duration at the expected latency, and to run out of them is fatal: expect less."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a short run before the test says.
+
+    Attributes:
+        latency_s: median seconds a sample, inference and decoding, on one session.
+        samples_per_second: of all sessions at once.
+    """
+
+    latency_s: float
+    samples_per_second: float
+
+
+def user_conf(plan: Plan, calibration: Calibration) -> str:
+    """The text of user.conf: ``benchmark.Scenario.key = value`` lines (LoadGen ignores ``key=value``)."""
+    rules, lengths = plan.rules, plan.lengths
+    values: dict[str, float] = {
+        "performance_sample_count_override": plan.performance_sample_count,
+        "min_duration": round(rules.min_duration_s * 1000),
+        "min_query_count": rules.min_queries,
+    }
+    if rules.latency_percentile is not None:
+        values["target_latency_percentile"] = round(rules.latency_percentile * 100, 6)
+    if plan.scenario == "single_stream":
+        values["target_latency"] = lengths.expected_latency_ms or calibration.latency_s * 1e3 / GENERATED_PER_NEEDED
+    elif plan.scenario == "multi_stream":
+        query_s = rules.samples_per_query / calibration.samples_per_second
+        values["samples_per_query"] = rules.samples_per_query
+        values["target_latency"] = lengths.expected_latency_ms or query_s * 1e3 / GENERATED_PER_NEEDED
+    elif plan.scenario == "server":
+        values["target_latency"] = rules.latency_ms or 0
+        values["target_qps"] = lengths.target_qps or calibration.samples_per_second / 2
+    else:
+        values["target_qps"] = lengths.expected_qps or calibration.samples_per_second
+    prefix = f"{plan.benchmark}.{LOADGEN_SCENARIOS[plan.scenario]}"
+    return "".join(f"{prefix}.{key} = {_number(value)}\n" for key, value in values.items())
+
+
+def _number(value: float) -> str:
+    """Without an exponent or a needless fraction: LoadGen reads some keys with `strtoull`."""
+    return str(int(value)) if float(value).is_integer() else f"{value:.6f}"
+
+
+def loadgen_settings(plan: Plan, calibration: Calibration) -> lg.TestSettings:
+    """Writes user.conf into the plan's folder and gives LoadGen's settings.
+
+    Raises:
+        UsageError: LoadGen refuses a file.
+    """
+    conf = plan.folder / "user.conf"
+    conf.write_text(user_conf(plan, calibration), encoding="utf-8")
+    scenario = LOADGEN_SCENARIOS[plan.scenario]
+    settings = lg.TestSettings()
+    for path, kind in (("", 0), (str(conf), 2)):
+        status = settings.FromConfig(path, plan.benchmark, scenario, kind)
+        if status not in (None, 0):
+            raise UsageError(
+                f"LoadGen refuses the configuration (status {status})", where=path or "built-in mlperf.conf"
+            )
+    settings.scenario = getattr(lg.TestScenario, scenario)
+    settings.mode = lg.TestMode.PerformanceOnly if plan.mode == "performance" else lg.TestMode.AccuracyOnly
+    settings.qsl_rng_seed = plan.seeds.qsl
+    settings.sample_index_rng_seed = plan.seeds.sample_index
+    settings.schedule_rng_seed = plan.seeds.schedule
+    return settings

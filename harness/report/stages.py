@@ -1,0 +1,58 @@
+"""Where the time of a sample went: per-sample records → stage times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.errors import LogError
+
+STAGES = {
+    "queue": ("issued_ns", "started_ns"),
+    "inference": ("started_ns", "inferred_ns"),
+    "postprocess": ("inferred_ns", "decoded_ns"),
+    "complete": ("decoded_ns", "completed_ns"),
+}
+"""Stage → the two moments it lies between."""
+
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+
+
+def read_samples(path: Path) -> pd.DataFrame:
+    """One row a sample: session, sample_id, sample_index, and five moments in ns since the first issue.
+
+    Raises:
+        LogError: the file is missing or damaged.
+    """
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise LogError(f"cannot be read: {error}", where=str(path)) from error
+
+
+def stages_ms(samples: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Mean and percentiles of every stage in milliseconds; the four of one sample add up to its whole time."""
+    table: dict[str, dict[str, float]] = {}
+    for stage, (start, end) in STAGES.items():
+        times_ms = (samples[end] - samples[start]) / 1e6
+        table[stage] = {"mean": round(float(times_ms.mean()), 6)} | {
+            name: round(float(times_ms.quantile(q)), 6) for name, q in QUANTILES.items()
+        }
+    return table
+
+
+def sessions(samples: pd.DataFrame, names: list[str]) -> dict[str, dict[str, Any]]:
+    """Per session: samples, mean inference in ms, and the share of the test in which it was inferring."""
+    duration_ns = int(samples["completed_ns"].max() - samples["issued_ns"].min())
+    inference_ns = samples["inferred_ns"] - samples["started_ns"]
+    table = {}
+    for k, name in enumerate(names):
+        own = inference_ns[samples["session"] == k]
+        table[name] = {
+            "samples": len(own),
+            "inference_ms": round(float(own.mean()) / 1e6, 6) if len(own) else None,
+            "busy": round(float(own.sum()) / duration_ns, 4),
+        }
+    return table

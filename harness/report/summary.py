@@ -1,0 +1,178 @@
+"""``summary.json`` and ``summary.csv`` from a run directory alone: they can be made again at any time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from harness.errors import LogError
+from harness.files import write_json, write_text
+from harness.loadgen.log import DetailLog, read_detail
+from harness.report.stages import read_samples, sessions, stages_ms
+from harness.rounds import BenchmarkRules, load_round
+
+Summary = dict[str, Any]
+
+LATENCIES = {
+    "mean": "result_mean_latency_ns",
+    "p50": "result_50.00_percentile_latency_ns",
+    "p90": "result_90.00_percentile_latency_ns",
+    "p95": "result_95.00_percentile_latency_ns",
+    "p99": "result_99.00_percentile_latency_ns",
+    "p99.9": "result_99.90_percentile_latency_ns",
+}
+"""Our names → LoadGen's keys."""
+
+
+def summarise(folder: Path) -> Summary:
+    """Reads a run directory, writes its summary files and gives the summary.
+
+    Raises:
+        LogError: a file of the run is missing or damaged.
+    """
+    manifest = _read_json(folder / "manifest.json")
+    rules = load_round(manifest["round"]).benchmark(manifest["model"]["benchmark"])
+    scenarios: dict[str, dict[str, Any]] = {}
+    accuracy = None
+    accuracy_errors: list[str] = []
+    for test in manifest["tests"]:
+        if test["mode"] == "performance":
+            path = folder / test["scenario"] / "performance" / "run_1"
+            scenarios[test["scenario"]] = _performance(path, test)
+        else:
+            path = folder / test["scenario"] / "accuracy"
+            accuracy = _read_json(path / "accuracy.json")
+            accuracy_errors = list(read_detail(path / "mlperf_log_detail.txt").errors)
+    reasons = _not_submittable(manifest, rules, scenarios, accuracy)
+    summary: Summary = {
+        "schema": 1,
+        "status": manifest["status"],
+        "round": manifest["round"],
+        "valid": all(s["valid"] for s in scenarios.values()) and not accuracy_errors,
+        "submittable": not reasons,
+        "not_submittable_because": reasons,
+        "backend": manifest["backend"],
+        "model": manifest["model"],
+        "dataset": manifest["dataset"],
+        "scenarios": scenarios,
+    }
+    if scenarios:
+        # SingleStream shows a sample's own way; elsewhere samples wait for each other
+        first = scenarios.get("single_stream") or next(iter(scenarios.values()))
+        summary["stages_ms"] = first["stages_ms"]
+    if accuracy is not None:
+        summary["accuracy"] = accuracy
+        if accuracy_errors:
+            summary["accuracy_errors"] = accuracy_errors
+    write_json(folder / "summary.json", summary)
+    write_text(folder / "summary.csv", _csv(summary))
+    return summary
+
+
+def _performance(path: Path, test: dict[str, Any]) -> dict[str, Any]:
+    log = read_detail(path / "mlperf_log_detail.txt")
+    if "result_validity" not in log.values:
+        raise LogError(
+            "the test was not finished: there is no verdict in it", where=str(path / "mlperf_log_detail.txt")
+        )
+    samples = read_samples(path / "samples.csv.gz")
+    busy = sessions(samples, [session["name"] for session in test["sessions"]])
+    result: dict[str, Any] = {"valid": log.valid}
+    if not log.valid:
+        result["invalid_because"] = _invalid_because(log)
+    scenario = test["scenario"]
+    if scenario == "offline":
+        result |= {"samples": len(samples), "samples_per_second": log.values["result_samples_per_second"]}
+    else:
+        result |= {"queries": int(log.values["result_query_count"]), "latency_ms": _latencies(log)}
+        if scenario == "server":
+            result["scheduled_samples_per_second"] = log.values["result_scheduled_samples_per_sec"]
+        for kind in ("ss", "ms"):
+            key = f"early_stopping_latency_{kind}"
+            if scenario == {"ss": "single_stream", "ms": "multi_stream"}[kind] and log.values.get(key):
+                result["early_stopping_latency_ms"] = log.milliseconds(key)
+    result |= {
+        "duration_s": round(float((samples["completed_ns"].max() - samples["issued_ns"].min()) / 1e9), 3),
+        # the share of the test's time in which the sessions were inferring
+        "efficiency": round(sum(s["busy"] for s in busy.values()) / len(busy), 4),
+        "sessions": busy,
+        "stages_ms": stages_ms(samples),
+    }
+    return result
+
+
+def _latencies(log: DetailLog) -> dict[str, float]:
+    return {name: log.milliseconds(key) for name, key in LATENCIES.items() if key in log.values}
+
+
+def _invalid_because(log: DetailLog) -> list[str]:
+    reason = str(log.values.get("result_invalid_reason", "")).strip()
+    return [*([reason] if reason else []), *log.errors]
+
+
+def _not_submittable(
+    manifest: dict[str, Any], rules: BenchmarkRules, scenarios: dict[str, Any], accuracy: dict[str, Any] | None
+) -> list[str]:
+    reasons = []
+    if manifest["backend"]["simulated"]:
+        reasons.append("the device is simulated")
+    if manifest["dataset"]["synthetic"]:
+        reasons.append("the dataset is synthetic")
+    if manifest["dataset"]["images"] != rules.dataset_images:
+        reasons.append(f"{manifest['dataset']['images']} images; the round has {rules.dataset_images}")
+    if manifest["model"]["default"]:
+        reasons.append("the model is the default one, not trained on COCO")
+    for test in manifest["tests"]:
+        name, needed, had = test["scenario"], rules.scenarios[test["scenario"]], test["rules"]
+        if test["mode"] != "performance":
+            continue
+        if not scenarios[name]["valid"]:
+            reasons.append(f"{name}: INVALID")
+        if had["min_duration_s"] < needed.min_duration_s:
+            reasons.append(
+                f"{name}: at least {had['min_duration_s']:g} s; the round asks for {needed.min_duration_s:g} s"
+            )
+        if had["min_queries"] < needed.min_queries:
+            what = "samples" if name == "offline" else "queries"
+            reasons.append(f"{name}: at least {had['min_queries']} {what}; the round asks for {needed.min_queries}")
+        if test["performance_sample_count"] < rules.performance_sample_count:
+            count = test["performance_sample_count"]
+            reasons.append(f"{name}: {count} samples in memory; the round asks for {rules.performance_sample_count}")
+    if accuracy is None:
+        reasons.append("accuracy was not measured")
+    elif accuracy["mAP"] * 100 < rules.accuracy.gate_percent:
+        gate = rules.accuracy.gate_percent
+        reasons.append(f"mAP {accuracy['mAP'] * 100:.3f} %; a closed submission needs {gate:g} %")
+    return reasons
+
+
+def _csv(summary: Summary) -> str:
+    """One figure a line: scenario, figure, value."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("scenario", "figure", "value"))
+    for scenario, figures in summary["scenarios"].items():
+        writer.writerows((scenario, *pair) for pair in _flat(figures))
+    writer.writerows(("accuracy", *pair) for pair in _flat(summary.get("accuracy", {})))
+    return text.getvalue()
+
+
+def _flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", "; ".join(value) if isinstance(value, list) else value))
+    return rows
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LogError(f"cannot be read: {error}", where=str(path)) from error
+    return data

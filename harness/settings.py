@@ -1,0 +1,244 @@
+"""What a run does: the keys of ``configs/runs/*.yaml``, validated, and where the user's cache is."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import platformdirs
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from harness.errors import UsageError
+
+Scenario = Literal["single_stream", "multi_stream", "server", "offline"]
+SCENARIOS: tuple[Scenario, ...] = ("single_stream", "multi_stream", "server", "offline")
+
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A mapping of a configuration file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSettings(Section):
+    """Which model, and how its raw outputs become detections."""
+
+    name: str = "ssd_resnet34"
+    path: Path | None = None
+    """An ONNX file (or what the backend takes); none: the default model."""
+    precision: Literal["int8", "float32"] = "int8"
+    """Of the default model."""
+    decoder: Literal["native", "numpy"] = "native"
+    nms: Literal["corrected", "reference"] = "corrected"
+    score_threshold: Fraction = 0.05
+    iou_threshold: Fraction = 0.5
+    max_detections: PositiveInt = 200
+
+
+class SyntheticSettings(Section):
+    """A made-up dataset, generated from a seed."""
+
+    images: PositiveInt = 64
+    seed: int = 2017
+
+
+class DatasetSettings(Section):
+    """COCO: a folder of images and an annotations file, or else the synthetic set."""
+
+    images: Path | None = None
+    annotations: Path | None = None
+    count: PositiveInt | None = None
+    """Take the first N images only."""
+    synthetic: SyntheticSettings = SyntheticSettings()
+    workers: PositiveInt | None = None
+    """Processes that preprocess; none: one per core."""
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> DatasetSettings:
+        if (self.images is None) != (self.annotations is None):
+            raise ValueError("images and annotations go together: give both, or neither for the synthetic dataset")
+        return self
+
+
+class BackendSettings(Section):
+    """The device runtime and its sessions."""
+
+    name: str = "onnxruntime"
+    devices: str | None = None
+    """e.g. ``cpu*2`` or ``warboy(2)*4``; none: what suits the scenario, see docs/running.md."""
+    threads: PositiveInt | None = None
+    """Of each session; none: its share of the cores."""
+    warmup: Annotated[int, Field(ge=0)] = 10
+    """Inferences of each session before the measured part."""
+    options: dict[str, Any] = {}
+    """Handed to the backend, which rejects what it does not know."""
+
+
+class ScenarioSettings(Section):
+    """One scenario's LoadGen settings; what is left out is the round's."""
+
+    min_duration_s: Annotated[float, Field(ge=0)] | None = None
+    min_queries: PositiveInt | None = None
+    """In Offline: samples."""
+    expected_latency_ms: Positive | None = None
+    """SingleStream, MultiStream; none: calibrated before the test."""
+    expected_qps: Positive | None = None
+    """Offline; none: calibrated before the test."""
+    target_qps: Positive | None = None
+    """Server; none: half of what calibration finds."""
+
+
+class RunSettings(Section):
+    """What `ssd-harness run` does. Every key is documented in configs/runs/demo.yaml."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
+    round: str = "v2.0"
+    scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)] = ("single_stream", "offline")
+    mode: Literal["performance", "accuracy", "both"] = "both"
+    model: ModelSettings = ModelSettings()
+    dataset: DatasetSettings = DatasetSettings()
+    backend: BackendSettings = BackendSettings()
+    tests: dict[Scenario, ScenarioSettings] = {}
+    min_map_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Exit with status 1 when the mAP is below this."""
+    watchdog_s: Positive = 120
+    """End the run when no sample completes for so long."""
+    startup_s: Positive = 900
+    """End the run when the sessions are not ready after so long."""
+
+    def test(self, scenario: Scenario) -> ScenarioSettings:
+        """The scenario's own settings, empty where none were given."""
+        return self.tests.get(scenario, ScenarioSettings())
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def load_run(path: Path, overrides: Mapping[str, Any]) -> RunSettings:
+    """Reads and validates a run configuration.
+
+    Args:
+        path: a YAML file. Where it does not exist but ``configs/runs/<path>.yaml`` does, that one is meant.
+        overrides: dotted key → value, laid over the file.
+
+    Raises:
+        UsageError: no such file, not YAML, an unknown key (with the nearest known one) or a bad value.
+    """
+    data = read_yaml(run_config(path))
+    for key, value in overrides.items():
+        _put(data, key, value)
+    return validate(RunSettings, data, str(path))
+
+
+def run_config(path: Path) -> Path:
+    """The file that a user's CONFIG argument means."""
+    if path.is_file():
+        return path
+    shipped = configs_dir() / "runs"
+    named = shipped / f"{path.name.removesuffix('.yaml')}.yaml"
+    if named.is_file() and path.parent in (Path(), Path("configs/runs")):
+        return named
+    known = ", ".join(sorted(p.stem for p in shipped.glob("*.yaml")))
+    raise UsageError("no such configuration file", where=str(path), hint=f"give a YAML file, or one of: {known}")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file whose top level is a mapping.
+
+    Raises:
+        UsageError: it cannot be read, or is something else.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"cannot be read: {error}", where=str(path)) from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise UsageError(f"expected keys and values, found a {type(data).__name__}", where=str(path))
+    return data
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """``KEY=VALUE`` of ``--set``; the value is YAML.
+
+    Raises:
+        UsageError: there is no ``=`` in it, or the value is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"expected KEY=VALUE, found {text!r}", where="--set", hint="e.g. --set backend.warmup=2")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError(f"the value of {key} is not YAML: {error}", where="--set") from error
+
+
+def _put(data: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for depth, key in enumerate(parents, 1):
+        child = data.setdefault(key, {})
+        if child is None:
+            child = data[key] = {}
+        if not isinstance(child, dict):
+            raise UsageError(f"{'.'.join(parents[:depth])} is a value, not a group of keys", where=dotted)
+        data = child
+    data[last] = value
+
+
+def validate(kind: type[SectionT], data: Mapping[str, Any], where: str) -> SectionT:
+    """``data`` as a section.
+
+    Raises:
+        UsageError: names the key, says what was expected, and for an unknown key the nearest known one.
+    """
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = _keys_beside(kind, first["loc"])
+            near = difflib.get_close_matches(str(first["loc"][-1]), known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            raise UsageError(f"unknown key {key!r}", where=where, hint=hint) from error
+        what = first["msg"].removeprefix("Value error, ")
+        found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
+        raise UsageError(f"{key or 'configuration'}: {what}{found}", where=where) from error
+
+
+def _keys_beside(kind: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """The keys that may stand where the last part of ``location`` stands."""
+    for part in location[:-1]:
+        field = kind.model_fields.get(str(part))
+        if field is None:  # a free key, as those of `tests`: the section is the same for each
+            continue
+        section = next((t for t in _types_in(field.annotation) if issubclass(t, BaseModel)), None)
+        if section is not None:
+            kind = section
+    return list(kind.model_fields)
+
+
+def _types_in(annotation: Any) -> list[type]:
+    if isinstance(annotation, type):
+        return [annotation]
+    return [t for arg in getattr(annotation, "__args__", ()) for t in _types_in(arg)]
+
+
+def configs_dir() -> Path:
+    """Where the shipped configuration is: ``configs/`` of the checkout or of the installed package."""
+    return Path(str(files("harness.configs")))
+
+
+def cache_dir() -> Path:
+    """Where models, tensors and synthetic data are kept: $SSD_HARNESS_CACHE, or the user's cache folder."""
+    chosen = os.environ.get("SSD_HARNESS_CACHE")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("ssd-harness", appauthor=False))

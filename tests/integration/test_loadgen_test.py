@@ -1,0 +1,194 @@
+"""One real LoadGen test in a child process: its logs, and every way in which it can end."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.errors import BackendError, RunFailed, SampleFailed, Stalled
+from harness.loadgen.child import Finished
+from harness.loadgen.log import read_detail
+from harness.loadgen.plan import Mode, Plan
+from harness.loadgen.process import Progress, run_test
+from harness.pipeline.devices import parse_devices, place
+from harness.rounds import load_round
+from harness.settings import BackendSettings, ModelSettings, Scenario, ScenarioSettings
+
+ROUND = load_round("v2.0")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Tensors that know their index; one of them cannot be loaded."""
+
+    broken: int | None = None
+
+    def load(self, indices: Sequence[int]) -> Sequence[Any]:
+        if self.broken in indices:
+            raise OSError("cache file is gone")
+        return [np.full((1, 3, 8, 8), index, np.uint8) for index in indices]
+
+
+def plan(
+    folder: Path, scenario: Scenario = "offline", mode: Mode = "performance", samples: int = 100, **changes: Any
+) -> Plan:
+    rules = ROUND.benchmark("ssd-resnet34").scenario(scenario)
+    options = changes.pop("options", {})
+    name = "tests.faulty_backend" if options else "simulated"
+    backend = BackendSettings(name=name, warmup=2, options=options or {"latency_ms": 1})
+    devices = changes.pop("devices", "dev" if scenario == "single_stream" else "dev*2")
+    values: dict[str, Any] = {
+        "folder": folder,
+        "scenario": scenario,
+        "mode": mode,
+        "benchmark": "ssd-resnet34",
+        "seeds": ROUND.seeds,
+        "rules": rules.model_copy(update={"min_duration_s": 0.3, "min_queries": changes.pop("queries", 100)}),
+        "performance_sample_count": 64,
+        "lengths": ScenarioSettings(),
+        "model": ModelSettings(name="tests.tiny_model:MODEL"),
+        "model_file": None,
+        "backend": backend,
+        "slots": tuple(place(parse_devices(devices))),
+        "source": Source(),
+        "sample_names": tuple(f"{k:03d}.jpg" for k in range(samples)),
+    }
+    return Plan(**values | changes)
+
+
+def run(it: Plan, seen: list[Progress] | None = None, watchdog_s: float = 20, startup_s: float = 30) -> Finished:
+    seen = [] if seen is None else seen
+    return run_test(it, seen.append, watchdog_s=watchdog_s, startup_s=startup_s, poll_s=0.05)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "queries"), [("single_stream", 100), ("offline", 300), ("multi_stream", 662), ("server", 700)]
+)
+def test_a_performance_test_is_valid_with_the_rounds_seeds_and_the_counts_asked_for(
+    tmp_path: Path, scenario: Scenario, queries: int
+) -> None:
+    lengths = ScenarioSettings(expected_latency_ms=0.2, expected_qps=9000, target_qps=1000)
+    backend = BackendSettings(name="simulated", warmup=2, options={"latency_ms": 0.2})
+    seen: list[Progress] = []
+    finished = run(plan(tmp_path, scenario, queries=queries, lengths=lengths, backend=backend), seen)
+    log = read_detail(tmp_path / "mlperf_log_detail.txt")
+    assert log.valid, log
+    assert log.values["effective_qsl_rng_seed"] == 6655344265603136530
+    assert log.values["effective_sample_index_rng_seed"] == 15863379492028895792
+    assert log.values["effective_schedule_rng_seed"] == 12662793979680847247
+    assert log.values["requested_min_query_count"] == queries
+    assert log.values["effective_performance_sample_count"] == 64
+    assert len(set(log.values["loaded_qsl_set"])) == 64  # MultiStream pads it with repetitions
+    assert sum(finished.samples_per_session.values()) >= queries
+    assert {p.phase for p in seen} >= {"running"}
+    assert not multiprocessing.active_children()
+
+
+def test_lengths_are_calibrated_when_not_given(tmp_path: Path) -> None:
+    finished = run(plan(tmp_path, "single_stream"))
+    assert 0.001 <= finished.latency_s < 0.01
+    log = read_detail(tmp_path / "mlperf_log_detail.txt")
+    assert log.valid
+    expected_ms = log.values["requested_single_stream_expected_latency_ns"] / 1e6
+    assert expected_ms == pytest.approx(finished.latency_s * 1e3 / 1.5, rel=1e-3)
+
+
+def test_an_accuracy_test_asks_for_every_sample_once_and_loads_64_at_a_time(tmp_path: Path) -> None:
+    run(plan(tmp_path, mode="accuracy"))
+    records = json.loads((tmp_path / "mlperf_log_accuracy.json").read_text())
+    assert sorted(record["qsl_idx"] for record in records) == list(range(100))
+    one = records[0]
+    # qsl_idx, ymin, xmin, ymax, xmax, score, class: see the tiny model
+    expected = [one["qsl_idx"], 0.25, 0.25, 0.75, 0.75, 0.5, 1.0]
+    assert np.frombuffer(bytes.fromhex(one["data"]), "<f4").tolist() == expected
+    assert not read_detail(tmp_path / "mlperf_log_detail.txt").errors
+
+
+def test_a_failing_sample_ends_the_test_with_its_image_and_its_device(tmp_path: Path) -> None:
+    with pytest.raises(SampleFailed) as caught:
+        run(plan(tmp_path, options={"fault": "error", "at": 20}, devices="npu"))
+    text = str(caught.value)
+    assert "RuntimeError: device lost" in text
+    assert ".jpg) on npu#0 in Offline performance" in text
+
+
+def test_a_hanging_device_is_found_and_named(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(Stalled, match=r"no sign of life for 1 s while running \(npu#0 at sample \d+ \(\d+\.jpg\)\)"):
+        run(plan(tmp_path, options={"fault": "hang", "at": 20}, devices="npu"), watchdog_s=1)
+    assert time.monotonic() - began < 8
+
+
+def test_a_session_that_never_opens_is_ended(tmp_path: Path) -> None:
+    with pytest.raises(Stalled, match="while opening sessions"):
+        run(plan(tmp_path, options={"fault": "slow open"}), startup_s=1)
+
+
+def test_a_crash_shows_the_childs_last_words(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed) as caught:
+        run(plan(tmp_path, options={"fault": "crash"}))
+    assert "the test's process died (signal 11)" in str(caught.value)
+    assert "last words" in str(caught.value)
+
+
+def test_a_child_that_exits_is_not_taken_for_done(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match=r"died \(exit status 7\)"):
+        run(plan(tmp_path, options={"fault": "exit"}))
+
+
+def test_an_error_of_the_backend_arrives_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="the driver is not loaded\n  next: load it"):
+        run(plan(tmp_path, options={"fault": "open"}))
+
+
+def test_a_tensor_that_cannot_be_loaded_ends_the_test(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match="OSError: cache file is gone"):
+        run(plan(tmp_path, mode="accuracy", source=Source(broken=70)))
+
+
+def test_nothing_is_left_behind_when_the_parent_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from tests.integration.test_loadgen_test import plan, run\n"
+        "if __name__ == '__main__':\n"
+        "    run(plan(Path(sys.argv[1]), queries=100000, options={'fault': None}), watchdog_s=60)\n"
+    )
+    script = tmp_path / "parent.py"
+    script.write_text(code)
+    root = Path(__file__).resolve().parents[2]
+    parent = subprocess.Popen([sys.executable, script, tmp_path], env=os.environ | {"PYTHONPATH": str(root)})
+    deadline = time.monotonic() + 30
+    while not (children := _children(parent.pid)) or not (tmp_path / "mlperf_log_detail.txt").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 5
+    while any(_alive(pid) for pid in children):
+        assert time.monotonic() < deadline, "a child outlived its parent"
+        time.sleep(0.05)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False

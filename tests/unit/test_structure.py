@@ -1,0 +1,95 @@
+"""The tree keeps its shape: imports go downward, and heavy libraries have one home each."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "harness"
+
+LAYERS = [
+    {"version", "errors", "records"},
+    {"files", "accuracy_record", "output_quantization"},
+    {"settings", "rounds", "terminal"},
+    {"native", "model", "dataset", "sessions", "quantization"},
+    {"pipeline"},
+    {"loadgen"},
+    {"accuracy"},
+    {"report"},
+    {"benchmark"},
+    {"commands"},
+    {"cli"},
+    {"__main__"},
+]
+"""From the bottom: a part imports parts below it, and of its own layer only itself unless `SIDEWAYS` says so."""
+
+SIDEWAYS = {
+    ("rounds", "settings"),
+    ("errors", "version"),
+    ("model", "native"),
+    # the format of an int8 model's metadata is written by the one and read by the other
+    ("sessions", "quantization"),
+}
+
+HOMES = {
+    "mlperf_loadgen": {"loadgen"},
+    "pandas": {"report"},
+    "onnxruntime": {"sessions", "quantization"},
+    "openvino": {"sessions"},
+    "onnx": {"model", "quantization", "sessions"},
+    "pycocotools": {"accuracy"},
+}
+"""Library → the parts that may import it."""
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "harness")
+
+
+def layer(part: str) -> int:
+    return next(k for k, parts in enumerate(LAYERS) if part in parts)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_downward_and_heavy_libraries_stay_home(path: Path) -> None:
+    here = part_of(path)
+    for name in imports(path):
+        first, *rest = name.split(".")
+        if first == "harness" and rest and here != "__init__":
+            there = rest[0]
+            if not (PACKAGE / there).is_dir() and not (PACKAGE / f"{there}.py").is_file():
+                continue  # a name, not a module: `from harness import __version__`
+            assert there == here or layer(there) < layer(here) or (here, there) in SIDEWAYS, f"{here} imports {name}"
+        elif first in HOMES:
+            assert here in HOMES[first], f"{here} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_is_one_noun_and_not_long(path: Path) -> None:
+    assert path.stem not in {"utils", "util", "helpers", "common", "core", "base", "misc"}
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 330
+
+
+def test_the_command_line_starts_without_heavy_libraries() -> None:
+    heavy = {"onnxruntime", "onnx", "pandas", "cv2", "mlperf_loadgen", "pycocotools"}
+    code = f"import sys, harness.cli; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
