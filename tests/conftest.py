@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from harness.model.ssd_resnet34.default_model import default_file
 
 DATA = Path(os.environ.get("SSD_HARNESS_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
@@ -16,3 +19,21 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no test data at {DATA} (set SSD_HARNESS_TEST_DATA)")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def model_cache() -> Path:
+    """A folder outside the checkout that keeps built models from one test run to the next."""
+    return Path(tempfile.gettempdir()) / f"ssd-harness-tests-{os.getuid()}"
+
+
+@pytest.fixture(scope="session")
+def int8_model(model_cache: Path) -> Path:
+    """The default INT8 model (10 s and 2 GB to build, the first time)."""
+    return default_file("int8", model_cache, print)
+
+
+@pytest.fixture(scope="session")
+def float32_model(model_cache: Path) -> Path:
+    """The default float32 model."""
+    return default_file("float32", model_cache, print)

@@ -1,0 +1,281 @@
+"""ONNX Runtime: any of its execution providers, one image a run, outputs written into buffers that are used again."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as status
+
+from harness.errors import BackendError, ModelError, RunFailed, UsageError
+from harness.output_quantization import METADATA_KEY, Quantization, from_metadata
+from harness.records import QuantizedTensor, RawOutput, TensorSpec
+from harness.sessions.protocol import Session
+
+# ONNX Runtime's exceptions have no base class of their own.
+_ERRORS = tuple(
+    getattr(status, name)
+    for name in (
+        "EPFail",
+        "Fail",
+        "InvalidArgument",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "NoModel",
+        "NoSuchFile",
+        "NotImplemented",
+        "RuntimeException",
+    )
+)
+_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8"}
+_OPTIMISATION_LEVELS = {
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+_REMOTE_PROVIDERS = ("AzureExecutionProvider",)  # calls a service: no device of this machine
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be set on a session besides its device and threads.
+
+    Attributes:
+        graph_optimisation: "all", "extended", "basic" or "none".
+        arena: keep freed memory for the next run (CPU).
+        provider_options: of the execution provider, as ONNX Runtime documents them.
+        session_config: ONNX Runtime's session configuration entries, e.g. ``session.intra_op.allow_spinning: "0"``.
+    """
+
+    graph_optimisation: str = "all"
+    arena: bool = True
+    provider_options: Mapping[str, str] = field(default_factory=dict)
+    session_config: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, options: Mapping[str, object]) -> Options:
+        """Options from configuration.
+
+        Raises:
+            UsageError: an unknown key, or a value it cannot have.
+        """
+        known = [f.name for f in fields(cls)]
+        for key, value in options.items():
+            if key not in known:
+                raise UsageError(
+                    f"unknown option {key!r}",
+                    where="onnxruntime",
+                    hint=_nearest(key, known) or f"known: {', '.join(known)}",
+                )
+            expected = type(getattr(cls(), key))
+            if not isinstance(value, expected):
+                raise UsageError(f"{key} must be a {expected.__name__}, not {value!r}", where="onnxruntime")
+        chosen = cls(**options)  # type: ignore[arg-type]  # checked just above
+        if chosen.graph_optimisation not in _OPTIMISATION_LEVELS:
+            raise UsageError(
+                f"unknown graph_optimisation {chosen.graph_optimisation!r}",
+                where="onnxruntime",
+                hint=f"one of {', '.join(_OPTIMISATION_LEVELS)}",
+            )
+        return chosen
+
+
+def open_session(model: Path, *, device: str = "cpu", threads: int = 1, options: Mapping[str, object]) -> Session:
+    """Loads a model.
+
+    Pin the calling thread first: the session's threads inherit its mask. ONNX Runtime sets no affinity of its own
+    when the count of threads is given (with 0 it would pin one thread to each core); the calling thread is one of them.
+
+    Args:
+        model: an ONNX file with one input and fixed shapes.
+        device: a name that `devices` gives, with ``:N`` for the N-th of several, e.g. ``cpu``, ``cuda:1``.
+        threads: that work on one run, the calling one included; at least 1.
+        options: see `Options`.
+
+    Raises:
+        UsageError: an unknown option or device, or threads below 1.
+        BackendError: a device that this machine or this build of ONNX Runtime does not have.
+        ModelError: a model that cannot be loaded or whose inputs and outputs cannot be used.
+    """
+    if threads < 1:
+        raise UsageError(f"threads must be at least 1, not {threads}", where="onnxruntime")
+    chosen = Options.of(options)
+    provider, provider_options = _provider(device, chosen.provider_options)
+    if not model.is_file():
+        raise ModelError("no such model file", where=str(model), hint="check the path")
+
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = 1
+    settings.graph_optimization_level = _OPTIMISATION_LEVELS[chosen.graph_optimisation]
+    settings.enable_cpu_mem_arena = chosen.arena
+    settings.log_severity_level = 3  # errors; warnings are about optimisations it did not make
+    for key, value in chosen.session_config.items():
+        settings.add_session_config_entry(key, str(value))
+    try:
+        session = ort.InferenceSession(str(model), settings, providers=[(provider, provider_options)])
+    except (*_ERRORS, ValueError) as error:
+        raise ModelError(
+            f"ONNX Runtime cannot load it ({_first_line(error)})",
+            where=str(model),
+            hint="copy or download it again, with its external data files beside it; `onnx.checker` says more",
+        ) from error
+    if session.get_providers()[0] != provider:  # it falls back to the CPU and only logs that
+        raise BackendError(
+            f"{provider} could not be started", where=device, hint="see ONNX Runtime's message above; check its driver"
+        )
+    return OnnxRuntimeSession(session, str(model))
+
+
+def devices() -> list[str]:
+    """The devices that this build of ONNX Runtime can drive, best first, e.g. ``["cuda", "cpu"]``."""
+    return [_short(name) for name in ort.get_available_providers() if name not in _REMOTE_PROVIDERS]
+
+
+def describe() -> dict[str, object]:
+    """For the run's manifest and the list of backends."""
+    return {"runtime": "onnxruntime", "version": ort.__version__, "devices": devices()}
+
+
+class OnnxRuntimeSession:
+    """A loaded model. `run` gives the same arrays each time, with new contents."""
+
+    def __init__(self, session: ort.InferenceSession, where: str) -> None:
+        self._session: ort.InferenceSession | None = session
+        inputs = [_spec(node, where) for node in session.get_inputs()]
+        if len(inputs) != 1:
+            raise ModelError(f"it has {len(inputs)} inputs, not one", where=where)
+        self._input = inputs[0]
+        self._outputs = tuple(_spec(node, where) for node in session.get_outputs())
+        self._dtype = np.dtype(self._input.dtype)
+
+        buffers = [np.empty(spec.shape, spec.dtype) for spec in self._outputs]
+        quantization = _output_quantization(session, self._outputs, where)
+        self._results: list[RawOutput] = [
+            QuantizedTensor(buffer, *quantization[spec.name]) if spec.name in quantization else buffer
+            for spec, buffer in zip(self._outputs, buffers, strict=True)
+        ]
+        self._binding = session.io_binding()
+        for spec, buffer in zip(self._outputs, buffers, strict=True):
+            self._binding.bind_output(spec.name, "cpu", 0, buffer.dtype, buffer.shape, buffer.ctypes.data)
+
+    @property
+    def input(self) -> TensorSpec:
+        """What `run` takes."""
+        return self._input
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What `run` gives, in order."""
+        return self._outputs
+
+    def run(self, images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> list[RawOutput]:
+        """Inference of one image; the arrays given back hold until the next run.
+
+        Raises:
+            ValueError: an image of another dtype or shape.
+            RunFailed: ONNX Runtime failed.
+        """
+        if self._session is None:
+            raise ValueError("the session is closed")
+        if images.dtype != self._dtype or images.shape != self._input.shape:
+            raise ValueError(
+                f"the model takes {self._input.dtype} {self._input.shape}, not {images.dtype} {images.shape}"
+            )
+        image = np.require(images, requirements="C")
+        self._binding.bind_input(self._input.name, "cpu", 0, self._dtype, image.shape, image.ctypes.data)
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except _ERRORS as error:
+            raise RunFailed(f"ONNX Runtime failed ({_first_line(error)})") from error
+        return list(self._results)
+
+    def close(self) -> None:
+        """Frees the model. May be called twice."""
+        self._session = None
+        self._binding = None
+
+    def __enter__(self) -> OnnxRuntimeSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _provider(device: str, given: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    name, _, index = device.partition(":")
+    known = {_short(provider): provider for provider in ort.get_all_providers()}
+    if name not in known:
+        raise UsageError(
+            f"unknown device {device!r}",
+            where="onnxruntime",
+            hint=_nearest(name, known) or f"here: {', '.join(devices())}",
+        )
+    if name not in devices():
+        raise BackendError(
+            f"this build of ONNX Runtime has no {known[name]}",
+            where=device,
+            hint=f"install the onnxruntime package that has it; here: {', '.join(devices())}",
+        )
+    if index and not index.isdecimal():
+        raise UsageError(f"{index!r} is not the number of a device", where=device)
+    return known[name], ({"device_id": index} if index and name != "cpu" else {}) | dict(given)
+
+
+def _spec(node: ort.NodeArg, where: str) -> TensorSpec:
+    """The description of an input or output.
+
+    Raises:
+        ModelError: a shape that is not fixed, or another type than float32, uint8 and int8.
+    """
+    if node.type not in _DTYPES:
+        raise ModelError(f"{node.name} is a {node.type}; float32, uint8 and int8 can be used", where=where)
+    if not all(isinstance(extent, int) for extent in node.shape):
+        raise ModelError(
+            f"{node.name} has no fixed shape: {node.shape}",
+            where=where,
+            hint="export the model with batch 1, up to its raw outputs (without boxes, labels, scores)",
+        )
+    return TensorSpec(node.name, tuple(node.shape), _DTYPES[node.type])
+
+
+def _output_quantization(
+    session: ort.InferenceSession, outputs: tuple[TensorSpec, ...], where: str
+) -> dict[str, Quantization]:
+    """Scale and zero-point of each quantized output, from the model's metadata."""
+    value = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}")
+    try:
+        table = from_metadata(value)
+    except ValueError as error:
+        raise ModelError(f"its metadata {METADATA_KEY} is {error}", where=where) from error
+    quantized = [spec.name for spec in outputs if spec.dtype != "float32"]
+    for name in quantized:
+        if name not in table:
+            raise ModelError(
+                f"output {name} is quantized, and no scale and zero-point is given for it",
+                where=where,
+                hint=f"put them into the metadata ({METADATA_KEY}, see docs/model.md) or leave the outputs float32",
+            )
+    return {name: table[name] for name in quantized}
+
+
+def _short(provider: str) -> str:
+    return provider.removesuffix("ExecutionProvider").lower()
+
+
+def _nearest(word: str, known: Mapping[str, object] | list[str]) -> str | None:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
