@@ -12,6 +12,7 @@ from harness.errors import LogError
 from harness.files import write_json, write_text
 from harness.loadgen.log import DetailLog, read_detail
 from harness.report.stages import read_samples, sessions, stages_ms
+from harness.report.verdict import explain
 from harness.rounds import BenchmarkRules, load_round
 
 Summary = dict[str, Any]
@@ -80,10 +81,10 @@ def _performance(path: Path, test: dict[str, Any]) -> dict[str, Any]:
         )
     samples = read_samples(path / "samples.csv.gz")
     busy = sessions(samples, [session["name"] for session in test["sessions"]])
+    scenario = test["scenario"]
     result: dict[str, Any] = {"valid": log.valid}
     if not log.valid:
-        result["invalid_because"] = _invalid_because(log)
-    scenario = test["scenario"]
+        result["invalid_because"] = explain(log, scenario)
     if scenario == "offline":
         result |= {"samples": len(samples), "samples_per_second": log.values["result_samples_per_second"]}
     else:
@@ -106,11 +107,6 @@ def _performance(path: Path, test: dict[str, Any]) -> dict[str, Any]:
 
 def _latencies(log: DetailLog) -> dict[str, float]:
     return {name: log.milliseconds(key) for name, key in LATENCIES.items() if key in log.values}
-
-
-def _invalid_because(log: DetailLog) -> list[str]:
-    reason = str(log.values.get("result_invalid_reason", "")).strip()
-    return [*([reason] if reason else []), *log.errors]
 
 
 def _not_submittable(

@@ -49,9 +49,9 @@ def print_summary(summary: Summary, folder: Path, console: Console) -> None:
             highlight=False,
         )
     if not summary["submittable"]:
-        console.print(
-            "Not submittable: " + "; ".join(summary["not_submittable_because"]), markup=False, highlight=False
-        )
+        console.print("Not submittable:")
+        for reason in summary["not_submittable_because"]:
+            console.print(f"  - {reason}", markup=False, highlight=False)
     console.print(f"Files: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -46,7 +46,7 @@ def test_a_damaged_image_ends_it_with_its_name(tmp_path: Path) -> None:
     prepare_dataset("--synthetic", 2, "--output", tmp_path / "set", *arguments)
     image = tmp_path / "set/images/000000000002.jpg"
     image.write_bytes(image.read_bytes()[:-2])
-    with pytest.raises(DatasetError, match=r"000000000002\.jpg: is truncated"):
+    with pytest.raises(DatasetError, match=r"000000000002\.jpg: is truncated or corrupt"):
         prepare_dataset(
             "--images", tmp_path / "set/images", "--annotations", tmp_path / "set/instances.json", *arguments
         )

@@ -145,9 +145,7 @@ def test_a_truncated_image_is_named_and_no_file_is_left_of_it(
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(sources[1].read_bytes()[:9000])
     cache = cache_in(tmp_path / "cache")
-    with pytest.raises(
-        DatasetError, match=r"broken\.jpg: is truncated: the JPEG does not reach its end marker"
-    ) as caught:
+    with pytest.raises(DatasetError, match=r"broken\.jpg: is truncated or corrupt") as caught:
         cache.build([*sources, broken], ignore, workers)
     assert caught.value.where == str(broken)
     assert len(list(cache.folder.iterdir())) <= 1 + 6

@@ -125,20 +125,32 @@ def test_an_image_is_turned_as_its_exif_orientation_says_like_imread_does(tmp_pa
 def test_a_truncated_jpeg_is_refused(options: tuple[int, ...], kept: float) -> None:
     whole = encoded(picture(), ".jpg", *options)
     assert decode_image(whole).shape == (60, 90, 3)
-    with pytest.raises(ValueError, match="is truncated: the JPEG does not reach its end marker"):
+    with pytest.raises(ValueError, match="is truncated or corrupt"):
         decode_image(whole[: int(len(whole) * kept)])
 
 
 def test_a_real_jpeg_that_lacks_only_its_last_byte_is_refused(data: Path) -> None:
     content = (data / "coco/val2017/000000397133.jpg").read_bytes()
-    with pytest.raises(ValueError, match="is truncated"):
+    with pytest.raises(ValueError, match="is truncated or corrupt"):
         decode_image(content[:-1])
 
 
-def test_a_jpeg_whose_end_is_zeros_is_refused() -> None:
-    whole = encoded(picture())
-    with pytest.raises(ValueError, match="is truncated"):
-        decode_image(whole[:-300] + bytes(300))
+def test_a_jpeg_that_would_come_out_half_grey_is_refused(data: Path) -> None:
+    content = (data / "coco/val2017/000000397133.jpg").read_bytes()
+    half = len(content) // 2
+    for damaged in (
+        content[:half] + bytes(len(content) - half),  # a download that only reserved its space
+        content[:half] + bytes(4096) + content[half + 4096 :],  # a lost block
+        content[:half] + b"\xff\xd9",  # closed too early
+    ):
+        with pytest.raises(ValueError, match=r"is truncated or corrupt: .*[Pp]remature end"):
+            decode_image(damaged)
+
+
+def test_a_real_jpeg_with_a_few_bytes_too_many_is_taken(data: Path) -> None:
+    content = (data / "coco/val2017/000000397133.jpg").read_bytes()
+    padded = content[:-2] + bytes(4) + content[-2:]
+    np.testing.assert_array_equal(decode_image(padded), decode_image(content))
 
 
 def test_bytes_after_the_end_of_a_jpeg_do_not_matter() -> None:
@@ -148,10 +160,9 @@ def test_bytes_after_the_end_of_a_jpeg_do_not_matter() -> None:
 
 def test_a_truncated_or_corrupt_png_is_refused() -> None:
     whole = encoded(picture(), ".png")
-    with pytest.raises(ValueError, match="is truncated: the PNG does not reach its end chunk"):
-        decode_image(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="wrong checksum of PNG chunk IDAT"):
-        decode_image(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+    for damaged in (whole[: len(whole) // 2], whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]):
+        with pytest.raises(ValueError, match="is truncated or corrupt: it cannot be decoded"):
+            decode_image(damaged)
 
 
 @pytest.mark.parametrize(
@@ -159,9 +170,9 @@ def test_a_truncated_or_corrupt_png_is_refused() -> None:
     [
         (b"", "is empty"),
         (b"<html>404</html>", "is neither a JPEG nor a PNG image"),
-        (b"\xff\xd8\x00\x00", "no JPEG marker at byte 2 of 4"),
-        (b"\xff\xd8\xff\xd9", "a JPEG without image data"),
-        (b"\xff\xd8\xff\xda\x00\x02\xff\xd9", "cannot be decoded"),
+        (b"\xff\xd8\x00\x00", "is truncated or corrupt"),
+        (b"\xff\xd8\xff\xd9", "is truncated or corrupt"),
+        (b"\xff\xd8\xff\xda\x00\x02\xff\xd9", "is truncated or corrupt"),
     ],
 )
 def test_what_is_no_image_is_refused_with_the_reason(content: bytes, complaint: str) -> None:
