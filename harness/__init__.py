@@ -1,5 +1,28 @@
 """A benchmark harness in the style of MLPerf Inference for SSD-ResNet34 on NPUs and CPUs."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from harness.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from harness.model.ssd_resnet34.results import LtrbBoundingBox, ObjectDetectionResult
+    from harness.ssd_resnet34 import SSDResNet34
+
+__all__ = ["LtrbBoundingBox", "ObjectDetectionResult", "SSDResNet34", "__version__"]
+
+_HOMES = {
+    "SSDResNet34": "harness.ssd_resnet34",
+    "ObjectDetectionResult": "harness.model.ssd_resnet34.results",
+    "LtrbBoundingBox": "harness.model.ssd_resnet34.results",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what the model object needs when it is asked for: the command line starts without it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'harness' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -48,7 +48,7 @@ class DetectionModel(Protocol):
     labels: tuple[str, ...]
     """Class names; index 0 is background."""
 
-    def preprocess(self, encoded: bytes, dtype: str) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:
+    def tensor(self, encoded: bytes, dtype: str) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:
         """One encoded image (JPEG or PNG bytes) as the (3, H, W) tensor of the dtype "uint8" or "float32".
 
         Must be picklable as a bound method: a process pool calls it.

@@ -11,8 +11,8 @@ namespace ssd {
 
 namespace {
 
-constexpr int kPadded = (Decoder::kClasses + 7) / 8 * 8;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr std::int32_t kUnknown = -1, kNotFinite = -2;
 
 float dequantized(const RawOutput& output, int q) {
     return static_cast<float>(output.scale * static_cast<double>(q - output.zero_point));
@@ -29,56 +29,67 @@ float value_at(const RawOutput& output, std::ptrdiff_t at) {
     }
 }
 
-// The softmax of one anchor before its division: terms[c] / total is the probability of class c.
-class Softmax {
+// Up to kBatch anchors of one map and the softmax of each before its division: terms[c][s] / totals[s] is the
+// probability of class c.
+class Batch {
   public:
-    Softmax(const RawOutput& classes, const FeatureMap& map, const ValueTable& values, const Offsets& offsets,
-            const Kernels& kernels)
-        : classes_(classes), map_(map), values_(values), offsets_(offsets), kernels_(kernels) {
-        std::fill(std::begin(terms), std::end(terms), 0.0);
-        std::fill(std::begin(logits_), std::end(logits_), -kInfinity);
-    }
+    Batch(const RawOutput& classes, const FeatureMap& map, const MapScratch& scratch, const Kernels& kernels)
+        : classes_(classes),
+          map_(map),
+          values_(scratch.class_values),
+          offsets_(scratch.class_offsets),
+          kernels_(kernels) {}
 
-    alignas(64) double terms[kPadded];
+    alignas(64) double terms[Decoder::kClasses * kBatch];
+    alignas(64) double totals[kBatch];
+    int anchor[kBatch], h[kBatch], w[kBatch];
 
-    // Returns the total; 0 where no class has a probability. `at` is the place of the anchor's cell.
-    double compute(int anchor, std::ptrdiff_t at) {
+    void compute(const std::int32_t* survivors, int count) {
+        const int cells = map_.grid * map_.grid;
+        for (int s = 0; s < kBatch; ++s) {
+            const std::int32_t survivor = survivors[std::min(s, count - 1)];  // a short batch repeats its last
+            anchor[s] = survivor / cells;
+            h[s] = survivor % cells / map_.grid;
+            w[s] = survivor % map_.grid;
+            at_[s] = offsets_.row[h[s]] + static_cast<std::ptrdiff_t>(w[s]) * offsets_.column;
+        }
         if (classes_.element == Element::float32) {
-            const float* cell = static_cast<const float*>(classes_.data) + at;
-            gather(anchor, [cell](std::int32_t offset) { return cell[offset]; });
+            const auto* data = static_cast<const float*>(classes_.data);
+            gather(logits_, [data](std::ptrdiff_t at) { return data[at]; });
             return from_logits();
         }
-        const auto* cell = static_cast<const std::uint8_t*>(classes_.data) + at;
-        if (!values_.terms_hold) {
-            gather(anchor, [cell, this](std::int32_t offset) { return values_.value[cell[offset]]; });
-            return from_logits();
+        const auto* data = static_cast<const std::uint8_t*>(classes_.data);
+        if (values_.terms_hold) {
+            gather(terms, [data, this](std::ptrdiff_t at) { return values_.term[data[at]]; });
+            return kernels_.sum_terms(terms, Decoder::kClasses, totals);
         }
-        const std::int32_t* channel = offsets_.channel.data() + anchor;
-        for (int c = 0; c < Decoder::kClasses; ++c) terms[c] = values_.term[cell[channel[c * map_.anchors]]];
-        double lanes[8] = {};
-        for (int c = 0; c < kPadded; c += 8) {
-            for (int lane = 0; lane < 8; ++lane) lanes[lane] += terms[c + lane];
-        }
-        return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+        gather(logits_, [data, this](std::ptrdiff_t at) { return values_.value[data[at]]; });
+        from_logits();
     }
 
   private:
-    template <typename Value>
-    void gather(int anchor, Value value) {
-        const std::int32_t* channel = offsets_.channel.data() + anchor;
+    template <typename To, typename Value>
+    void gather(To* to, Value value) {
+        const std::int32_t* of_anchor[kBatch];
+        for (int s = 0; s < kBatch; ++s) of_anchor[s] = offsets_.channel.data() + anchor[s];
         for (int c = 0; c < Decoder::kClasses; ++c) {
-            const float logit = value(channel[c * map_.anchors]);
-            logits_[c] = logit == logit ? logit : -kInfinity;
+            for (int s = 0; s < kBatch; ++s) to[c * kBatch + s] = value(at_[s] + of_anchor[s][c * map_.anchors]);
         }
     }
 
-    double from_logits() {
-        const float top = *std::max_element(logits_, logits_ + Decoder::kClasses);
-        if (top == -kInfinity) return 0.0;
-        if (top < kInfinity) return kernels_.exp_terms(logits_, top, terms, kPadded);
-        double total = 0.0;
-        for (int c = 0; c < Decoder::kClasses; ++c) total += terms[c] = logits_[c] == kInfinity ? 1.0 : 0.0;
-        return total;
+    void from_logits() {
+        alignas(64) double top[kBatch];
+        kernels_.softmax(logits_, Decoder::kClasses, top, terms, totals);
+        for (int s = 0; s < kBatch; ++s) {
+            if (top[s] != kInfinity && top[s] != -kInfinity) continue;
+            // Classes at +inf share the probability; without any finite logit nothing has a probability.
+            totals[s] = 0;
+            for (int c = 0; c < Decoder::kClasses; ++c) {
+                const bool shares = logits_[c * kBatch + s] == kInfinity;
+                terms[c * kBatch + s] = shares ? 1.0 : 0.0;
+                totals[s] += shares;
+            }
+        }
     }
 
     const RawOutput& classes_;
@@ -86,7 +97,8 @@ class Softmax {
     const ValueTable& values_;
     const Offsets& offsets_;
     const Kernels& kernels_;
-    alignas(64) float logits_[kPadded];
+    std::ptrdiff_t at_[kBatch];
+    alignas(64) float logits_[Decoder::kClasses * kBatch];
 };
 
 // centre = prior centre + 0.1 t prior size, size = prior size exp(0.2 t); false where the box is not finite.
@@ -112,12 +124,12 @@ void Candidates::clear() {
     box.clear();
 }
 
-void Candidates::add(float score, std::int32_t anchor, std::int32_t label) {
+void Candidates::add(float score, std::int32_t anchor, std::int32_t label, std::int32_t box_index) {
     std::uint32_t bits;  // of a positive float: they order as the floats do
     std::memcpy(&bits, &score, sizeof bits);
     keys.push_back(static_cast<std::uint64_t>(~bits) << 32 | static_cast<std::uint32_t>(anchor));
     labels.push_back(label);
-    boxes.push_back(static_cast<std::int32_t>(box.size()) - 1);
+    boxes.push_back(box_index);
 }
 
 float Candidates::score_of(std::uint64_t key) {
@@ -138,7 +150,7 @@ void ValueTable::describe(const RawOutput& output) {
     terms_hold = output.scale * 255.0 <= 600.0;
     if (!terms_hold) return;
     const double largest = value[static_cast<std::uint8_t>(lowest + 255)];
-    for (int b = 0; b < 256; ++b) term[b] = exponential_in_range(static_cast<double>(value[b]) - largest);
+    for (int b = 0; b < 256; ++b) term[b] = exponential(static_cast<double>(value[b]) - largest);
 }
 
 void find_candidates(const RawOutput& classes, const RawOutput& boxes, const FeatureMap& map, const float* priors,
@@ -147,29 +159,37 @@ void find_candidates(const RawOutput& classes, const RawOutput& boxes, const Fea
     if (survivors.empty()) return;
     scratch.class_values.describe(classes);
     scratch.box_offsets.describe(boxes.layout, 4 * map.anchors, map.grid);
-    const Offsets& class_at = scratch.class_offsets;
     const Offsets& box_at = scratch.box_offsets;
-    const int cells = map.grid * map.grid;
-    Softmax softmax(classes, map, scratch.class_values, class_at, kernels);
-    std::uint8_t flags[kPadded];
-    for (const std::int32_t survivor : survivors) {
-        const int anchor = survivor / cells, h = survivor % cells / map.grid, w = survivor % map.grid;
-        const double total = softmax.compute(anchor, class_at.row[h] + w * class_at.column);
-        // A bound below any term whose score rounds to more than the threshold: the division decides.
-        kernels.terms_over(softmax.terms, total * score_threshold * (1.0 - 1e-6), flags, kPadded);
-        bool boxed = false;
+    Batch batch(classes, map, scratch, kernels);
+    std::uint8_t flags[Decoder::kClasses * kBatch];
+    for (std::size_t from = 0; from < survivors.size(); from += kBatch) {
+        const int count = static_cast<int>(std::min<std::size_t>(kBatch, survivors.size() - from));
+        batch.compute(survivors.data() + from, count);
+        // Bounds below any term whose score rounds to more than the threshold: the division decides.
+        double bounds[kBatch];
+        for (int s = 0; s < kBatch; ++s) bounds[s] = batch.totals[s] * score_threshold * (1.0 - 1e-6);
+        kernels.terms_over(batch.terms, Decoder::kClasses, bounds, flags);
+        std::int32_t box_of[kBatch];
+        std::fill(std::begin(box_of), std::end(box_of), kUnknown);
         for (int c = 1; c < Decoder::kClasses; ++c) {
-            if (!flags[c]) continue;
-            const float score = static_cast<float>(softmax.terms[c] / total);
-            if (!(score > score_threshold)) continue;
-            if (!boxed) {
-                Box box;
-                const std::ptrdiff_t at = box_at.row[h] + w * box_at.column;
-                if (!decode_box(boxes, box_at, map, anchor, at, priors + 4 * survivor, box)) break;
-                candidates.box.push_back(box);
-                boxed = true;
+            std::uint64_t any;
+            static_assert(sizeof any == kBatch);
+            std::memcpy(&any, flags + c * kBatch, sizeof any);
+            if (any == 0) continue;
+            for (int s = 0; s < count; ++s) {
+                if (!flags[c * kBatch + s]) continue;
+                const float score = static_cast<float>(batch.terms[c * kBatch + s] / batch.totals[s]);
+                if (!(score > score_threshold)) continue;
+                const std::int32_t survivor = survivors[from + s];
+                if (box_of[s] == kUnknown) {
+                    Box box;
+                    const std::ptrdiff_t at = box_at.row[batch.h[s]] + batch.w[s] * box_at.column;
+                    const bool finite = decode_box(boxes, box_at, map, batch.anchor[s], at, priors + 4 * survivor, box);
+                    box_of[s] = finite ? static_cast<std::int32_t>(candidates.box.size()) : kNotFinite;
+                    if (finite) candidates.box.push_back(box);
+                }
+                if (box_of[s] != kNotFinite) candidates.add(score, map.first + survivor, c, box_of[s]);
             }
-            candidates.add(score, map.first + survivor, c);
         }
     }
 }

@@ -22,7 +22,7 @@ struct Candidates {
     std::vector<Box> box;
 
     void clear();
-    void add(float score, std::int32_t anchor, std::int32_t label);
+    void add(float score, std::int32_t anchor, std::int32_t label, std::int32_t box_index);
     static float score_of(std::uint64_t key);
     static std::uint32_t anchor_of(std::uint64_t key) { return static_cast<std::uint32_t>(key); }
 };

@@ -9,6 +9,8 @@
 
 namespace ssd {
 
+constexpr int kBatch = 8;  // anchors whose softmax is computed side by side
+
 struct Kernels {
     const char* name;
 
@@ -19,6 +21,21 @@ struct Kernels {
     void (*max_u8)(std::uint8_t* best, const std::uint8_t* rows, std::ptrdiff_t stride, std::ptrdiff_t count,
                    std::ptrdiff_t n);
 
+    // The same for `count` rows of each of `kinds` kinds in turn; the row r of kind k lies at data + at[r * kinds + k],
+    // and best holds w values of each kind.
+    void (*max_in_turn_i8)(std::int8_t* best, const std::int8_t* data, const std::int32_t* at, std::ptrdiff_t count,
+                           std::ptrdiff_t kinds, std::ptrdiff_t w);
+    void (*max_in_turn_u8)(std::uint8_t* best, const std::uint8_t* data, const std::int32_t* at, std::ptrdiff_t count,
+                           std::ptrdiff_t kinds, std::ptrdiff_t w);
+
+    // best[j] = max(best[j], min(row[j], limits[j])): where limits[j] is the lowest value, row[j] does not count.
+    void (*max_within_i8)(std::int8_t* best, const std::int8_t* row, const std::int8_t* limits, std::ptrdiff_t n);
+    void (*max_within_u8)(std::uint8_t* best, const std::uint8_t* row, const std::uint8_t* limits, std::ptrdiff_t n);
+
+    // largest[x] = the largest of the `lanes` values from values + x * lanes on.
+    void (*largest_i8)(const std::int8_t* values, std::ptrdiff_t cells, std::ptrdiff_t lanes, std::int8_t* largest);
+    void (*largest_u8)(const std::uint8_t* values, std::ptrdiff_t cells, std::ptrdiff_t lanes, std::uint8_t* largest);
+
     // flags[j] = 1 where best[j] may be a candidate: it exceeds background[j] + margin (float, conservatively and
     // true for any NaN), or best[j] - background[j] >= margin (integers).
     void (*over_f32)(const float* best, const float* background, float margin, std::uint8_t* flags, std::ptrdiff_t n);
@@ -27,12 +44,17 @@ struct Kernels {
     void (*over_u8)(const std::uint8_t* best, const std::uint8_t* background, int margin, std::uint8_t* flags,
                     std::ptrdiff_t n);
 
-    // terms[j] = exp(logits[j] - top) for n logits, n a multiple of 8, none NaN, top finite and the largest. Returns
-    // their sum.
-    double (*exp_terms)(const float* logits, float top, double* terms, std::ptrdiff_t n);
+    // Softmax of kBatch anchors side by side: logits and terms are [classes][kBatch]. A NaN logit counts as -inf.
+    //   top[s]       the largest logit
+    //   terms[c][s]  exp(logit - top), 3e-308 at the least; of no meaning where top is infinite
+    //   totals[s]    the sum of the terms, added up in the order of the classes
+    void (*softmax)(const float* logits, std::ptrdiff_t classes, double* top, double* terms, double* totals);
 
-    // flags[j] = terms[j] > bound.
-    void (*terms_over)(const double* terms, double bound, std::uint8_t* flags, std::ptrdiff_t n);
+    // totals[s] = the sum of terms[c][s], as above.
+    void (*sum_terms)(const double* terms, std::ptrdiff_t classes, double* totals);
+
+    // flags[c][s] = terms[c][s] > bounds[s].
+    void (*terms_over)(const double* terms, std::ptrdiff_t classes, const double* bounds, std::uint8_t* flags);
 
     // Clears alive[j] for every box j in [from, n) that box `kept` suppresses.
     void (*suppress)(const struct BoxArrays& boxes, std::ptrdiff_t kept, std::ptrdiff_t from, std::ptrdiff_t n,

@@ -1,6 +1,7 @@
 #if defined(__x86_64__)
 #define KERNELS_VARIANT avx512
 #define KERNELS_TABLE kernels_avx512
+#define KERNELS_REGISTER 64
 #if defined(__clang__)
 #define KERNELS_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq"), min_vector_width(512)))
 #else

@@ -1,6 +1,8 @@
 // The source of one variant of the kernels. Included by kernels_*.cpp with
 //   KERNELS_VARIANT  the name of the namespace and of the variant
 //   KERNELS_TARGET   the function attribute that picks the instruction set
+//   KERNELS_REGISTER its vector registers' size in bytes
+//   KERNELS_TABLE    the name of the resulting table
 // No include guard: each inclusion compiles the loops anew. The loops are written for the auto-vectoriser.
 #include "exponential.h"
 #include "kernels.h"
@@ -10,6 +12,15 @@
 
 namespace ssd {
 namespace KERNELS_VARIANT {
+
+// One vector register, and one of 32 bytes at the most.
+constexpr int kRegister = KERNELS_REGISTER, kRegister32 = kRegister < 32 ? kRegister : 32;
+typedef double Doubles __attribute__((vector_size(kRegister)));
+typedef std::uint64_t Bits __attribute__((vector_size(kRegister)));
+typedef std::int8_t Int8s __attribute__((vector_size(kRegister)));
+typedef std::int8_t Int8s32 __attribute__((vector_size(kRegister32)));
+typedef std::uint8_t Uint8s __attribute__((vector_size(kRegister)));
+typedef std::uint8_t Uint8s32 __attribute__((vector_size(kRegister32)));
 
 // Not std::max: `a > b ? a : b` is what the hardware's float maximum does, and drops a NaN in `a`.
 template <typename T>
@@ -35,6 +46,14 @@ INLINE_KERNEL void max_of_rows(T* __restrict best, const T* __restrict rows, std
             best[j] = m;
         }
     }
+    for (; r + 2 <= count; r += 2, rows += 2 * stride) {
+        for (std::ptrdiff_t j = 0; j < n; ++j) {
+            T m = best[j];
+            m = greater(rows[j], m);
+            m = greater(rows[j + stride], m);
+            best[j] = m;
+        }
+    }
     for (; r < count; ++r, rows += stride) {
         for (std::ptrdiff_t j = 0; j < n; ++j) best[j] = greater(rows[j], best[j]);
     }
@@ -52,6 +71,92 @@ KERNEL void max_i8(std::int8_t* best, const std::int8_t* rows, std::ptrdiff_t st
 KERNEL void max_u8(std::uint8_t* best, const std::uint8_t* rows, std::ptrdiff_t stride, std::ptrdiff_t count,
                    std::ptrdiff_t n) {
     max_of_rows(best, rows, stride, count, n);
+}
+
+// With w and the number of kinds as constants: a row is a few vectors, and the maxima stay in registers.
+template <typename T, typename Vector, int kWidth, int kKinds>
+INLINE_KERNEL void max_in_turn_of(T* __restrict best, const T* __restrict data, const std::int32_t* __restrict at,
+                                  std::ptrdiff_t count) {
+    constexpr int kVectors = kWidth / static_cast<int>(sizeof(Vector));
+    Vector largest[kKinds * kVectors];
+    std::memcpy(largest, best, sizeof largest);
+    for (std::ptrdiff_t r = 0; r < count; ++r, at += kKinds) {
+        for (int k = 0; k < kKinds; ++k) {
+            for (int v = 0; v < kVectors; ++v) {
+                Vector row;
+                std::memcpy(&row, data + at[k] + v * sizeof row, sizeof row);
+                Vector& of_kind = largest[k * kVectors + v];
+                of_kind = row > of_kind ? row : of_kind;
+            }
+        }
+    }
+    std::memcpy(best, largest, sizeof largest);
+}
+
+template <typename T, typename Vector, typename Vector32>
+INLINE_KERNEL void max_in_turn(T* __restrict best, const T* __restrict data, const std::int32_t* __restrict at,
+                               std::ptrdiff_t count, std::ptrdiff_t kinds, std::ptrdiff_t w) {
+    if (w == 64 && kinds == 4) return max_in_turn_of<T, Vector, 64, 4>(best, data, at, count);
+    if (w == 64 && kinds == 6) return max_in_turn_of<T, Vector, 64, 6>(best, data, at, count);
+    if (w == 32 && kinds == 4) return max_in_turn_of<T, Vector32, 32, 4>(best, data, at, count);
+    if (w == 32 && kinds == 6) return max_in_turn_of<T, Vector32, 32, 6>(best, data, at, count);
+    for (std::ptrdiff_t r = 0; r < count; ++r, at += kinds) {
+        for (std::ptrdiff_t k = 0; k < kinds; ++k) {
+            const T* __restrict row = data + at[k];
+            for (std::ptrdiff_t j = 0; j < w; ++j) best[k * w + j] = greater(row[j], best[k * w + j]);
+        }
+    }
+}
+
+KERNEL void max_in_turn_i8(std::int8_t* best, const std::int8_t* data, const std::int32_t* at, std::ptrdiff_t count,
+                           std::ptrdiff_t kinds, std::ptrdiff_t w) {
+    max_in_turn<std::int8_t, Int8s, Int8s32>(best, data, at, count, kinds, w);
+}
+
+KERNEL void max_in_turn_u8(std::uint8_t* best, const std::uint8_t* data, const std::int32_t* at, std::ptrdiff_t count,
+                           std::ptrdiff_t kinds, std::ptrdiff_t w) {
+    max_in_turn<std::uint8_t, Uint8s, Uint8s32>(best, data, at, count, kinds, w);
+}
+
+template <typename T>
+INLINE_KERNEL void max_within(T* __restrict best, const T* __restrict row, const T* __restrict limits,
+                              std::ptrdiff_t n) {
+    for (std::ptrdiff_t j = 0; j < n; ++j) {
+        const T limited = row[j] < limits[j] ? row[j] : limits[j];
+        best[j] = greater(limited, best[j]);
+    }
+}
+
+KERNEL void max_within_i8(std::int8_t* best, const std::int8_t* row, const std::int8_t* limits, std::ptrdiff_t n) {
+    max_within(best, row, limits, n);
+}
+
+KERNEL void max_within_u8(std::uint8_t* best, const std::uint8_t* row, const std::uint8_t* limits, std::ptrdiff_t n) {
+    max_within(best, row, limits, n);
+}
+
+template <typename T>
+INLINE_KERNEL void largest_of_each(const T* __restrict values, std::ptrdiff_t cells, std::ptrdiff_t lanes,
+                                   T* __restrict largest) {
+    for (std::ptrdiff_t x = 0; x < cells; ++x, values += lanes) {
+        T m = values[0];
+        for (std::ptrdiff_t lane = 1; lane < lanes; ++lane) m = greater(values[lane], m);
+        largest[x] = m;
+    }
+}
+
+template <typename T>
+INLINE_KERNEL void largest_by_lanes(const T* values, std::ptrdiff_t cells, std::ptrdiff_t lanes, T* largest) {
+    if (lanes == 32) return largest_of_each(values, cells, 32, largest);
+    largest_of_each(values, cells, lanes, largest);
+}
+
+KERNEL void largest_i8(const std::int8_t* values, std::ptrdiff_t cells, std::ptrdiff_t lanes, std::int8_t* largest) {
+    largest_by_lanes(values, cells, lanes, largest);
+}
+
+KERNEL void largest_u8(const std::uint8_t* values, std::ptrdiff_t cells, std::ptrdiff_t lanes, std::uint8_t* largest) {
+    largest_by_lanes(values, cells, lanes, largest);
 }
 
 KERNEL void over_f32(const float* __restrict best, const float* __restrict background, float margin,
@@ -83,20 +188,57 @@ KERNEL void over_u8(const std::uint8_t* best, const std::uint8_t* background, in
     over_integers(best, background, margin, flags, n);
 }
 
-KERNEL double exp_terms(const float* __restrict logits, float top, double* __restrict terms, std::ptrdiff_t n) {
-    for (std::ptrdiff_t j = 0; j < n; ++j) {
-        const double below = static_cast<double>(logits[j]) - static_cast<double>(top);
-        terms[j] = exponential_in_range(below > -708.0 ? below : -708.0);
+constexpr int kParts = kBatch * static_cast<int>(sizeof(double)) / kRegister;
+
+KERNEL void softmax(const float* __restrict logits, std::ptrdiff_t classes, double* __restrict top,
+                    double* __restrict terms, double* __restrict totals) {
+    for (std::ptrdiff_t j = 0; j < classes * kBatch; ++j) terms[j] = logits[j];
+    Doubles largest[kParts], sums[kParts];
+    const Doubles least = Doubles{} - 708.0;
+    for (int p = 0; p < kParts; ++p) largest[p] = Doubles{} - __builtin_huge_val();
+    for (std::ptrdiff_t c = 0; c < classes; ++c) {
+        for (int p = 0; p < kParts; ++p) {
+            Doubles x;
+            std::memcpy(&x, terms + c * kBatch + p * (kBatch / kParts), sizeof x);
+            largest[p] = x > largest[p] ? x : largest[p];
+        }
     }
-    double lanes[8] = {};
-    for (std::ptrdiff_t j = 0; j < n; j += 8) {
-        for (int lane = 0; lane < 8; ++lane) lanes[lane] += terms[j + lane];
+    for (int p = 0; p < kParts; ++p) sums[p] = Doubles{};
+    for (std::ptrdiff_t c = 0; c < classes; ++c) {
+        for (int p = 0; p < kParts; ++p) {
+            Doubles x;
+            std::memcpy(&x, terms + c * kBatch + p * (kBatch / kParts), sizeof x);
+            x = x - largest[p];
+            x = x > least ? x : least;
+            exponential_in_range<Doubles, Bits>(x);
+            std::memcpy(terms + c * kBatch + p * (kBatch / kParts), &x, sizeof x);
+            sums[p] += x;
+        }
     }
-    return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+    std::memcpy(top, largest, sizeof largest);
+    std::memcpy(totals, sums, sizeof sums);
 }
 
-KERNEL void terms_over(const double* __restrict terms, double bound, std::uint8_t* __restrict flags, std::ptrdiff_t n) {
-    for (std::ptrdiff_t j = 0; j < n; ++j) flags[j] = terms[j] > bound;
+KERNEL void sum_terms(const double* __restrict terms, std::ptrdiff_t classes, double* __restrict totals) {
+    Doubles sums[kParts];
+    for (int p = 0; p < kParts; ++p) sums[p] = Doubles{};
+    for (std::ptrdiff_t c = 0; c < classes; ++c) {
+        for (int p = 0; p < kParts; ++p) {
+            Doubles x;
+            std::memcpy(&x, terms + c * kBatch + p * (kBatch / kParts), sizeof x);
+            sums[p] += x;
+        }
+    }
+    std::memcpy(totals, sums, sizeof sums);
+}
+
+KERNEL void terms_over(const double* __restrict terms, std::ptrdiff_t classes, const double* __restrict bounds,
+                       std::uint8_t* __restrict flags) {
+    double bound[kBatch];
+    for (int s = 0; s < kBatch; ++s) bound[s] = bounds[s];
+    for (std::ptrdiff_t c = 0; c < classes; ++c) {
+        for (int s = 0; s < kBatch; ++s) flags[c * kBatch + s] = terms[c * kBatch + s] > bound[s];
+    }
 }
 
 KERNEL void suppress(const BoxArrays& boxes, std::ptrdiff_t kept, std::ptrdiff_t from, std::ptrdiff_t n,
@@ -133,17 +275,12 @@ KERNEL void suppress_reference(const BoxArrays& boxes, std::ptrdiff_t kept, std:
 #define KERNELS_TEXT(x) KERNELS_TEXT_OF(x)
 extern const Kernels KERNELS_TABLE;
 const Kernels KERNELS_TABLE = {
-    KERNELS_TEXT(KERNELS_VARIANT),
-    KERNELS_VARIANT::max_f32,
-    KERNELS_VARIANT::max_i8,
-    KERNELS_VARIANT::max_u8,
-    KERNELS_VARIANT::over_f32,
-    KERNELS_VARIANT::over_i8,
-    KERNELS_VARIANT::over_u8,
-    KERNELS_VARIANT::exp_terms,
-    KERNELS_VARIANT::terms_over,
-    KERNELS_VARIANT::suppress,
-    KERNELS_VARIANT::suppress_reference,
+    KERNELS_TEXT(KERNELS_VARIANT),  KERNELS_VARIANT::max_f32,        KERNELS_VARIANT::max_i8,
+    KERNELS_VARIANT::max_u8,        KERNELS_VARIANT::max_in_turn_i8, KERNELS_VARIANT::max_in_turn_u8,
+    KERNELS_VARIANT::max_within_i8, KERNELS_VARIANT::max_within_u8,  KERNELS_VARIANT::largest_i8,
+    KERNELS_VARIANT::largest_u8,    KERNELS_VARIANT::over_f32,       KERNELS_VARIANT::over_i8,
+    KERNELS_VARIANT::over_u8,       KERNELS_VARIANT::softmax,        KERNELS_VARIANT::sum_terms,
+    KERNELS_VARIANT::terms_over,    KERNELS_VARIANT::suppress,       KERNELS_VARIANT::suppress_reference,
 };
 
 }  // namespace ssd

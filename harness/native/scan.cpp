@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 namespace ssd {
 
@@ -41,6 +42,9 @@ struct Traits<std::int8_t> {
     static constexpr std::int8_t kLowest = -128;
     static Margin margin(float t, double scale) { return least_steps(t, scale); }
     static constexpr auto max_of = &Kernels::max_i8;
+    static constexpr auto max_in_turn = &Kernels::max_in_turn_i8;
+    static constexpr auto max_within = &Kernels::max_within_i8;
+    static constexpr auto largest = &Kernels::largest_i8;
     static constexpr auto over = &Kernels::over_i8;
 };
 
@@ -50,6 +54,9 @@ struct Traits<std::uint8_t> {
     static constexpr std::uint8_t kLowest = 0;
     static Margin margin(float t, double scale) { return least_steps(t, scale); }
     static constexpr auto max_of = &Kernels::max_u8;
+    static constexpr auto max_in_turn = &Kernels::max_in_turn_u8;
+    static constexpr auto max_within = &Kernels::max_within_u8;
+    static constexpr auto largest = &Kernels::largest_u8;
     static constexpr auto over = &Kernels::over_u8;
 };
 
@@ -83,14 +90,11 @@ class Scan {
           survivors_(survivors) {}
 
     void run() {
-        switch (layout_.order) {
-            case Order::nchw:
-                return planes();
-            case Order::hchcw:
-                return rows();
-            case Order::hchwc:
-                return pixels();
+        if constexpr (!std::is_same_v<T, float>) {
+            if (layout_.order == Order::hchcw) return rows();
+            if (layout_.order == Order::hchwc) return pixels();
         }
+        planes();
     }
 
   private:
@@ -110,36 +114,17 @@ class Scan {
 
     // HCHCW: for a row of cells the channels of a block follow each other, W places each.
     void rows() {
-        const std::ptrdiff_t w = layout_.w, a = map_.anchors, channels = Decoder::kClasses * a;
+        const std::ptrdiff_t w = layout_.w, a = map_.anchors;
         T* best = reserve(2 * a * w);
         T* background = best + a * w;
         for (int h = 0; h < map_.grid; ++h) {
             const T* row = data_ + offsets_.row[h];
             for (int k = 0; k < a; ++k) std::copy_n(row + offsets_.channel[k], w, background + k * w);
             std::fill_n(best, a * w, Traits<T>::kLowest);
-            for (std::ptrdiff_t c = a; c < channels;) {
-                const std::ptrdiff_t in_block = std::min(layout_.ci - c % layout_.ci, channels - c);
-                const T* from = row + offsets_.channel[c];
-                c += block(best, from, c % a, in_block);
-            }
+            (kernels_.*Traits<T>::max_in_turn)(best, row, offsets_.channel.data() + a, Decoder::kClasses - 1, a, w);
             mark(best, background, a * w);
             for_each_flag(flags(), a * w, [&](std::ptrdiff_t j) { push(j / w, h, j % w); });
         }
-    }
-
-    // The `count` channels of one block from `from` on, the first of them of anchor `anchor`. Returns count.
-    std::ptrdiff_t block(T* best, const T* from, std::ptrdiff_t anchor, std::ptrdiff_t count) {
-        const std::ptrdiff_t w = layout_.w, a = map_.anchors;
-        std::ptrdiff_t left = count;
-        if (anchor != 0) {
-            const std::ptrdiff_t head = std::min(a - anchor, left);
-            max_of(best + anchor * w, from, 0, 1, head * w);
-            from += head * w;
-            left -= head;
-        }
-        max_of(best, from, a * w, left / a, a * w);
-        max_of(best, from + left / a * a * w, 0, 1, left % a * w);
-        return count;
     }
 
     // HCHWC: a cell's channels lie side by side, in Co blocks. A cell is rejected as a whole by its largest foreground
@@ -147,26 +132,41 @@ class Scan {
     void pixels() {
         const std::ptrdiff_t ci = layout_.ci, a = map_.anchors, channels = Decoder::kClasses * a, n = map_.grid * ci;
         const std::ptrdiff_t per_block = (channels + layout_.co - 1) / layout_.co;
-        T* best = reserve(n);
+        const std::ptrdiff_t block_stride = layout_.hi * layout_.w * ci;
+        // The blocks that hold foreground only, and those that hold some: the first of them, the last, or one.
+        const std::ptrdiff_t first = (a + per_block - 1) / per_block, whole = channels / per_block;
+        const std::ptrdiff_t from_lane = a % per_block, to_lane = channels % per_block;
+        T* best = reserve(5 * n + map_.grid);
+        T *of_whole = best + n, *lanes = best + 2 * n, *first_lanes = best + 3 * n, *last_lanes = best + 4 * n;
+        T* of_cell = best + 5 * n;
+        limit(lanes, 0, per_block);
+        limit(first_lanes, from_lane, per_block);
+        limit(last_lanes, 0, to_lane);
         for (int h = 0; h < map_.grid; ++h) {
             const T* row = data_ + offsets_.row[h];
             std::fill_n(best, n, Traits<T>::kLowest);
-            for (std::ptrdiff_t c = 0; c < channels; c += per_block) {
-                const T* from = row + offsets_.channel[c];
-                if (c >= a && c + per_block <= channels) {
-                    max_of(best, from, 0, 1, n);  // the padding's lanes are never read
-                    continue;
-                }
-                const std::ptrdiff_t first = std::max<std::ptrdiff_t>(a - c, 0);
-                const std::ptrdiff_t last = std::min(per_block, channels - c);
-                if (first >= last) continue;
-                for (int x = 0; x < map_.grid; ++x) {
-                    max_of(best + x * ci + first, from + x * ci + first, 0, 1, last - first);
-                }
+            if (first < whole) {
+                std::fill_n(of_whole, n, Traits<T>::kLowest);
+                max_of(of_whole, row + first * block_stride, block_stride, whole - first, n);
+                max_within(best, of_whole, lanes, n);
             }
-            for (int x = 0; x < map_.grid; ++x)
-                cell(row + x * ci, *std::max_element(best + x * ci, best + x * ci + per_block), h, x);
+            if (from_lane != 0) max_within(best, row + (first - 1) * block_stride, first_lanes, n);
+            if (to_lane != 0) max_within(best, row + whole * block_stride, last_lanes, n);
+            (kernels_.*Traits<T>::largest)(best, map_.grid, ci, of_cell);
+            for (int x = 0; x < map_.grid; ++x) cell(row + x * ci, of_cell[x], h, x);
         }
+    }
+
+    // Of every cell's ci lanes, the highest value where lane is in [from, to), else the lowest.
+    void limit(T* limits, std::ptrdiff_t from, std::ptrdiff_t to) {
+        std::fill_n(limits, map_.grid * layout_.ci, Traits<T>::kLowest);
+        for (int x = 0; x < map_.grid; ++x) {
+            std::fill(limits + x * layout_.ci + from, limits + x * layout_.ci + to, std::numeric_limits<T>::max());
+        }
+    }
+
+    void max_within(T* best, const T* row, const T* limits, std::ptrdiff_t n) {
+        (kernels_.*Traits<T>::max_within)(best, row, limits, n);
     }
 
     void cell(const T* at, T best, int h, int w) {
@@ -200,7 +200,8 @@ class Scan {
     const std::uint8_t* flags() const { return scratch_.flags.data(); }
 
     T* reserve(std::ptrdiff_t n) {
-        scratch_.best.resize(std::max<std::size_t>(scratch_.best.size(), n * sizeof(T)));
+        constexpr std::size_t kLine = sizeof(ScanScratch::Line);
+        scratch_.best.resize(std::max(scratch_.best.size(), (n * sizeof(T) + kLine - 1) / kLine));
         return reinterpret_cast<T*>(scratch_.best.data());
     }
 

@@ -9,7 +9,10 @@
 namespace ssd {
 
 struct ScanScratch {
-    std::vector<unsigned char> best;  // the largest foreground logit of each place
+    struct alignas(64) Line {
+        unsigned char bytes[64];
+    };
+    std::vector<Line> best;  // the largest foreground logit of each place; whole cache lines, as rows are
     std::vector<std::uint8_t> flags;
 };
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import DataError, ModelError
+from harness.files import replacing
 
 if TYPE_CHECKING:
     import onnx
@@ -42,13 +42,8 @@ def save(model: onnx.ModelProto, path: Path) -> None:
         DataError: the file cannot be written (no space, no permission).
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            partial.write_bytes(model.SerializeToString())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_bytes(model.SerializeToString())
     except OSError as error:
         raise DataError(
             f"the model cannot be written ({error.strerror})",

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as status
+from pydantic import Field
 
 from harness.errors import BackendError, ModelError, RunFailed, UsageError
 from harness.output_quantization import METADATA_KEY, Quantization, from_metadata
 from harness.records import QuantizedTensor, RawOutput, TensorSpec
-from harness.sessions.protocol import Session
+from harness.sessions.protocol import Session, SessionRequest
+from harness.settings import Section, validate
+
+SIMULATED = False
 
 # ONNX Runtime's exceptions have no base class of their own.
 _ERRORS = tuple(
@@ -43,95 +47,66 @@ _OPTIMISATION_LEVELS = {
 _REMOTE_PROVIDERS = ("AzureExecutionProvider",)  # calls a service: no device of this machine
 
 
-@dataclass(frozen=True)
-class Options:
-    """What can be set on a session besides its device and threads.
+class Options(Section):
+    """What can be set on a session besides its device and threads."""
 
-    Attributes:
-        graph_optimisation: "all", "extended", "basic" or "none".
-        arena: keep freed memory for the next run (CPU).
-        provider_options: of the execution provider, as ONNX Runtime documents them.
-        session_config: ONNX Runtime's session configuration entries, e.g. ``session.intra_op.allow_spinning: "0"``.
-    """
-
-    graph_optimisation: str = "all"
+    graph_optimisation: Literal["all", "extended", "basic", "none"] = "all"
     arena: bool = True
-    provider_options: Mapping[str, str] = field(default_factory=dict)
-    session_config: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, options: Mapping[str, object]) -> Options:
-        """Options from configuration.
-
-        Raises:
-            UsageError: an unknown key, or a value it cannot have.
-        """
-        known = [f.name for f in fields(cls)]
-        for key, value in options.items():
-            if key not in known:
-                raise UsageError(
-                    f"unknown option {key!r}",
-                    where="onnxruntime",
-                    hint=_nearest(key, known) or f"known: {', '.join(known)}",
-                )
-            expected = type(getattr(cls(), key))
-            if not isinstance(value, expected):
-                raise UsageError(f"{key} must be a {expected.__name__}, not {value!r}", where="onnxruntime")
-        chosen = cls(**options)  # type: ignore[arg-type]  # checked just above
-        if chosen.graph_optimisation not in _OPTIMISATION_LEVELS:
-            raise UsageError(
-                f"unknown graph_optimisation {chosen.graph_optimisation!r}",
-                where="onnxruntime",
-                hint=f"one of {', '.join(_OPTIMISATION_LEVELS)}",
-            )
-        return chosen
+    """Keep freed memory for the next run (CPU)."""
+    provider_options: dict[str, str] = Field(default_factory=dict)
+    """Of the execution provider, as ONNX Runtime documents them."""
+    session_config: dict[str, str] = Field(default_factory=dict)
+    """ONNX Runtime's session configuration entries, e.g. ``session.intra_op.allow_spinning: "0"``."""
 
 
-def open_session(model: Path, *, device: str = "cpu", threads: int = 1, options: Mapping[str, object]) -> Session:
-    """Loads a model.
+def open_session(request: SessionRequest) -> Session:
+    """Loads an ONNX file with one input and fixed shapes.
 
     Pin the calling thread first: the session's threads inherit its mask. ONNX Runtime sets no affinity of its own
     when the count of threads is given (with 0 it would pin one thread to each core); the calling thread is one of them.
 
-    Args:
-        model: an ONNX file with one input and fixed shapes.
-        device: a name that `devices` gives, with ``:N`` for the N-th of several, e.g. ``cpu``, ``cuda:1``.
-        threads: that work on one run, the calling one included; at least 1.
-        options: see `Options`.
+    The device is a name that `devices` gives, with ``:N`` for the N-th of several: ``cpu``, ``cuda:1``.
 
     Raises:
         UsageError: an unknown option or device, or threads below 1.
         BackendError: a device that this machine or this build of ONNX Runtime does not have.
-        ModelError: a model that cannot be loaded or whose inputs and outputs cannot be used.
+        ModelError: no model, one that cannot be loaded, or one whose inputs and outputs cannot be used.
     """
-    if threads < 1:
-        raise UsageError(f"threads must be at least 1, not {threads}", where="onnxruntime")
-    chosen = Options.of(options)
-    provider, provider_options = _provider(device, chosen.provider_options)
-    if not model.is_file():
-        raise ModelError("no such model file", where=str(model), hint="check the path")
+    options = validate(Options, request.options, "backend.options")
+    if request.threads < 1:
+        raise UsageError(f"threads must be at least 1, not {request.threads}", where="backend.threads")
+    provider, provider_options = _provider(request.device, options.provider_options)
+    if request.model is None or not request.model.is_file():
+        raise ModelError("no such model file", where=str(request.model), hint="check the path")
 
     settings = ort.SessionOptions()
-    settings.intra_op_num_threads = threads
+    settings.intra_op_num_threads = request.threads
     settings.inter_op_num_threads = 1
-    settings.graph_optimization_level = _OPTIMISATION_LEVELS[chosen.graph_optimisation]
-    settings.enable_cpu_mem_arena = chosen.arena
+    settings.graph_optimization_level = _OPTIMISATION_LEVELS[options.graph_optimisation]
+    settings.enable_cpu_mem_arena = options.arena
     settings.log_severity_level = 3  # errors; warnings are about optimisations it did not make
-    for key, value in chosen.session_config.items():
-        settings.add_session_config_entry(key, str(value))
+    for key, value in options.session_config.items():
+        settings.add_session_config_entry(key, value)
     try:
-        session = ort.InferenceSession(str(model), settings, providers=[(provider, provider_options)])
+        session = ort.InferenceSession(str(request.model), settings, providers=[(provider, provider_options)])
     except (*_ERRORS, ValueError) as error:
         raise ModelError(
             f"ONNX Runtime cannot load it ({_first_line(error)})",
-            where=str(model),
+            where=str(request.model),
             hint="copy or download it again, with its external data files beside it; `onnx.checker` says more",
         ) from error
     if session.get_providers()[0] != provider:  # it falls back to the CPU and only logs that
         raise BackendError(
-            f"{provider} could not be started", where=device, hint="see ONNX Runtime's message above; check its driver"
+            f"{provider} could not be started",
+            where=request.device,
+            hint="see ONNX Runtime's message above; check its driver",
         )
-    return OnnxRuntimeSession(session, str(model))
+    return OnnxRuntimeSession(session, str(request.model))
+
+
+def default_devices(*, throughput: bool) -> str:
+    """A session on each core for throughput: N of one thread give more than one of N threads. One for latency."""
+    return f"cpu*{len(os.sched_getaffinity(0))}" if throughput else "cpu"
 
 
 def devices() -> list[str]:
@@ -141,7 +116,7 @@ def devices() -> list[str]:
 
 def describe() -> dict[str, object]:
     """For the run's manifest and the list of backends."""
-    return {"runtime": "onnxruntime", "version": ort.__version__, "devices": devices()}
+    return {"name": "onnxruntime", "version": ort.__version__, "devices": devices()}
 
 
 class OnnxRuntimeSession:
@@ -272,7 +247,7 @@ def _short(provider: str) -> str:
     return provider.removesuffix("ExecutionProvider").lower()
 
 
-def _nearest(word: str, known: Mapping[str, object] | list[str]) -> str | None:
+def _nearest(word: str, known: Mapping[str, object]) -> str | None:
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else None
 

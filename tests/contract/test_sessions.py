@@ -7,24 +7,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import QUANTIZATION, write_model
 
+from harness import sessions
 from harness.model.io_check import check_model
+from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
 from harness.records import QuantizedTensor
-from harness.sessions import onnxruntime
-from harness.sessions.protocol import Session
+from harness.sessions.protocol import Session, SessionRequest
+from tests.onnx_models import QUANTIZATION, write_model
 
 Open = Callable[[Path], Session]
 
-BACKENDS = {
-    "onnxruntime": lambda model: onnxruntime.open_session(model, device="cpu", threads=1, options={}),
-}
+DEVICES = {"onnxruntime": "cpu"}
+"""Backend → a device that every machine has. The simulated one runs no model: it has tests of its own."""
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=DEVICES)
 def open_session(request: pytest.FixtureRequest) -> Open:
-    return BACKENDS[request.param]
+    name = request.param
+    return lambda model: sessions.open_session(
+        name, SessionRequest(model, INPUT, OUTPUTS, example_outputs, DEVICES[name])
+    )
 
 
 @pytest.fixture(scope="module")

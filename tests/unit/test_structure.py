@@ -17,7 +17,7 @@ LAYERS = [
     {"files", "accuracy_record", "output_quantization"},
     {"settings", "rounds", "terminal"},
     {"native", "model", "dataset", "sessions", "quantization"},
-    {"pipeline"},
+    {"pipeline", "ssd_resnet34"},
     {"loadgen"},
     {"accuracy"},
     {"report"},
@@ -32,8 +32,8 @@ SIDEWAYS = {
     ("rounds", "settings"),
     ("errors", "version"),
     ("model", "native"),
-    # the format of an int8 model's metadata is written by the one and read by the other
-    ("sessions", "quantization"),
+    # the default INT8 model is quantized when it is first asked for; quantization knows no model
+    ("model", "quantization"),
 }
 
 HOMES = {

@@ -8,13 +8,15 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from tiny_models import write_model
 
 from harness.errors import BackendError, ModelError, UsageError
-from harness.model.ssd_resnet34.heads import OUTPUTS
+from harness.model.ssd_resnet34.example_outputs import example_outputs
+from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
 from harness.output_quantization import METADATA_KEY
 from harness.records import TensorSpec
-from harness.sessions.onnxruntime import describe, devices, open_session
+from harness.sessions.onnxruntime import default_devices, describe, devices, open_session
+from harness.sessions.protocol import Session, SessionRequest
+from tests.onnx_models import write_model
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +24,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("models") / "tiny.onnx")
 
 
-def session(model: Path, **options: object):
-    return open_session(model, device="cpu", threads=1, options=options)
+def request(model: Path | None, *, device: str = "cpu", threads: int = 1, **options: object) -> SessionRequest:
+    return SessionRequest(model, INPUT, OUTPUTS, example_outputs, device, threads, options)
+
+
+def session(model: Path | None, **options: object) -> Session:
+    return open_session(request(model, **options))
 
 
 def test_outputs_lie_in_the_same_arrays_on_every_run(model: Path) -> None:
@@ -56,9 +62,9 @@ def test_options_change_nothing_about_the_results(model: Path, options: dict[str
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"arenas": True}, "unknown option 'arenas'\n  next: did you mean 'arena'"),
-        ({"arena": "yes"}, "arena must be a bool, not 'yes'"),
-        ({"graph_optimisation": "most"}, "one of all, extended, basic, none"),
+        ({"arenas": True}, "backend.options: unknown key 'arenas'\n  next: did you mean 'arena'"),
+        ({"arena": "maybe"}, "backend.options: arena: .*'maybe'"),
+        ({"graph_optimisation": "most"}, "'all', 'extended', 'basic' or 'none', found 'most'"),
     ],
 )
 def test_wrong_options_are_usage_errors(model: Path, options: dict[str, object], message: str) -> None:
@@ -69,23 +75,28 @@ def test_wrong_options_are_usage_errors(model: Path, options: dict[str, object],
 def test_devices_are_this_machines_and_have_the_cpu() -> None:
     assert "cpu" in devices()
     assert "azure" not in devices()
-    assert describe() == {"runtime": "onnxruntime", "version": ort.__version__, "devices": devices()}
+    assert describe() == {"name": "onnxruntime", "version": ort.__version__, "devices": devices()}
+
+
+def test_by_default_every_core_has_a_session_for_throughput_and_one_is_enough_for_latency() -> None:
+    assert default_devices(throughput=True) == f"cpu*{len(os.sched_getaffinity(0))}"
+    assert default_devices(throughput=False) == "cpu"
 
 
 def test_an_unknown_device_is_a_usage_error(model: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'cuda'"):
-        open_session(model, device="cudo:1", threads=1, options={})
+        session(model, device="cudo:1")
 
 
 def test_a_device_this_build_has_not_is_a_backend_error(model: Path) -> None:
     absent = next(name for name in ("cuda", "coreml", "dml") if name not in devices())
     with pytest.raises(BackendError, match="this build of ONNX Runtime has no"):
-        open_session(model, device=absent, threads=1, options={})
+        session(model, device=absent)
 
 
 def test_no_threads_are_a_usage_error(model: Path) -> None:
     with pytest.raises(UsageError, match="threads must be at least 1, not 0"):
-        open_session(model, device="cpu", threads=0, options={})
+        session(model, threads=0)
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
@@ -96,7 +107,7 @@ def test_its_threads_inherit_the_mask_of_the_thread_that_opens_it(model: Path) -
     def open_pinned() -> None:
         os.sched_setaffinity(0, {cpu})  # of this thread only
         before = set(Path("/proc/self/task").iterdir())
-        with open_session(model, device="cpu", threads=3, options={}):
+        with session(model, threads=3):
             for task in set(Path("/proc/self/task").iterdir()) - before:
                 masks.append(os.sched_getaffinity(int(task.name)))
 
@@ -109,6 +120,8 @@ def test_its_threads_inherit_the_mask_of_the_thread_that_opens_it(model: Path) -
 def test_a_missing_model_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such model file"):
         session(tmp_path / "absent.onnx")
+    with pytest.raises(ModelError, match="no such model file"):
+        session(None)
 
 
 @pytest.mark.parametrize("keep", [0, 5, 1000])

@@ -1,0 +1,173 @@
+"""SSD-ResNet34 as one object: for the harness (`DetectionModel`) and for people (the methods of furiosa-models).
+
+``from harness import SSDResNet34`` gives this class with `session` added (`harness.ssd_resnet34`): sessions are no
+affair of a model.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import DatasetError
+from harness.model.protocol import Decoder, DetectionModel
+from harness.model.ssd_resnet34 import default_model, example_outputs, preprocess
+from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
+from harness.model.ssd_resnet34.labels import CLASSES
+from harness.model.ssd_resnet34.native_decoder import NativeDecoder
+from harness.model.ssd_resnet34.numpy_decoder import NumpyDecoder
+from harness.model.ssd_resnet34.results import ObjectDetectionResult, as_results
+from harness.records import QuantizedTensor, RawOutput, RawOutputs, TensorSpec
+from harness.settings import cache_dir
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Image: TypeAlias = "str | PathLike[str] | npt.NDArray[np.uint8]"
+"""A path, or pixels: (H, W, 3) BGR, (H, W) or (H, W, 1) grey."""
+Context: TypeAlias = Mapping[str, int]
+"""``{"width", "height"}`` of an original image, in pixels."""
+
+
+class SSDResNet34:
+    """The model object. It holds no weights and is picklable.
+
+    Args:
+        use_native: postprocess in C++, or with NumPy.
+    """
+
+    CLASSES: ClassVar[tuple[str, ...]] = CLASSES
+
+    name: str = "ssd_resnet34"
+    benchmark: str = "ssd-resnet34"
+    input: TensorSpec = INPUT
+    outputs: tuple[TensorSpec, ...] = OUTPUTS
+    labels: tuple[str, ...] = CLASSES
+
+    def __init__(self, *, use_native: bool = True) -> None:
+        self.use_native = use_native
+
+    @classmethod
+    def load(cls, use_native: bool = True) -> Self:
+        """The model, with the native postprocessor or the NumPy one."""
+        return cls(use_native=use_native)
+
+    @classmethod
+    async def load_async(cls, use_native: bool = True) -> Self:
+        """`load` for code that awaits it."""
+        return cls.load(use_native=use_native)
+
+    def preprocess(
+        self, images: Image | Sequence[Image], with_scaling: bool = False
+    ) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.float32], list[dict[str, int]]]:
+        """Images as input tensors, and what `postprocess` must know of each.
+
+        Args:
+            images: one or several, of any sizes: paths, arrays, or a stack (N, H, W, 3) or (N, H, W).
+            with_scaling: float32 tensors as the float32 model takes them, else uint8 ones.
+
+        Returns:
+            (N, 3, 1200, 1200) uint8 0..255 or float32 normalised, and N contexts ``{"width", "height"}``.
+
+        Raises:
+            DatasetError: a file that is missing or not a whole image; names it.
+            ValueError: no image at all, or an array that is not an 8-bit image.
+        """
+        pixels = [_pixels(image) for image in _as_list(images)]
+        if not pixels:
+            raise ValueError("no image was given")
+        tensors = [preprocess.to_tensor(image, "float32" if with_scaling else "uint8") for image in pixels]
+        contexts = [{"width": image.shape[1], "height": image.shape[0]} for image in pixels]
+        batch: npt.NDArray[Any] = np.stack(tensors)
+        return batch, contexts
+
+    def postprocess(
+        self, outputs: RawOutputs, contexts: Sequence[Context], confidence_threshold: float = 0.05
+    ) -> list[list[ObjectDetectionResult]]:
+        """What was found in each image, best first.
+
+        Args:
+            outputs: the twelve of the table, as a session gives them, for N images: (N, C, H, W), float32 or quantized.
+            contexts: N, from `preprocess`.
+            confidence_threshold: scores above it only.
+
+        Raises:
+            ValueError: outputs that are not the twelve for N images; the message names the first that differs.
+        """
+        decoder = self.decoder("native" if self.use_native else "numpy")
+        results = []
+        for k, context in enumerate(contexts):
+            one = [_of_image(output, k, len(contexts)) for output in outputs]
+            detections = decoder.decode(one, score_threshold=confidence_threshold)
+            results.append(as_results(detections, context["width"], context["height"], CLASSES))
+        return results
+
+    def tensor(self, encoded: bytes, dtype: str) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:
+        """See `DetectionModel.tensor`."""
+        return preprocess.preprocess(encoded, dtype)
+
+    @property
+    def preprocess_key(self) -> str:
+        """See `DetectionModel.preprocess_key`."""
+        return preprocess.PREPROCESS_KEY
+
+    def decoder(self, kind: Literal["native", "numpy"]) -> Decoder:
+        """See `DetectionModel.decoder`."""
+        return _decoder(kind)
+
+    def example_outputs(self, seed: int, *, quantized: bool) -> list[RawOutput]:
+        """See `DetectionModel.example_outputs`."""
+        return example_outputs.example_outputs(seed, quantized=quantized)
+
+    def default_file(self, precision: default_model.Precision, report: Callable[[str], None]) -> Path:
+        """See `DetectionModel.default_file`."""
+        return default_model.default_file(precision, cache_dir() / "models", report)
+
+
+MODEL: DetectionModel = SSDResNet34()
+
+
+@functools.cache
+def _decoder(kind: Literal["native", "numpy"]) -> Decoder:
+    return NativeDecoder() if kind == "native" else NumpyDecoder()
+
+
+def _as_list(images: Image | Sequence[Image]) -> list[Image]:
+    if isinstance(images, str | PathLike):
+        return [images]
+    if isinstance(images, np.ndarray):
+        stacked = images.ndim == 4 or (images.ndim == 3 and images.shape[2] not in (1, 3))
+        return list(images) if stacked else [images]
+    return list(images)
+
+
+def _pixels(image: Image) -> npt.NDArray[np.uint8]:
+    if isinstance(image, np.ndarray):
+        return image
+    try:
+        return preprocess.decode_image(Path(image).read_bytes())
+    except OSError as error:
+        raise DatasetError(f"cannot be read ({error.strerror})", where=str(image)) from error
+    except ValueError as error:
+        raise DatasetError(str(error), where=str(image)) from error
+
+
+def _of_image(output: RawOutput, k: int, count: int) -> RawOutput:
+    """The part of image k of an output for ``count`` images."""
+    if isinstance(output, QuantizedTensor):
+        if output.layout is not None and count == 1:
+            return output
+        return QuantizedTensor(_of_batch(output.data, k, count), output.scale, output.zero_point, output.layout)
+    return _of_batch(output, k, count)
+
+
+def _of_batch(batch: npt.NDArray[Any], k: int, count: int) -> npt.NDArray[Any]:
+    if batch.ndim != 4 or len(batch) != count:
+        raise ValueError(f"an output of shape {batch.shape} is not for the {count} images of the contexts")
+    return batch[k : k + 1]
