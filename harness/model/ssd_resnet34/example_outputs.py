@@ -77,10 +77,11 @@ def example_outputs(seed: int, *, quantized: bool, scene: Scene = "typical") -> 
 
 def quantize(outputs: list[npt.NDArray[np.float32]]) -> list[QuantizedTensor]:
     """Float32 raw outputs as an INT8 model of `example_outputs` gives them: rounded to nearest and saturated."""
-    return [
-        QuantizedTensor(np.clip(np.rint(x / scale) + zero_point, -128, 127).astype(np.int8), scale, zero_point)
-        for x, (scale, zero_point) in zip(outputs, _QUANTIZATION, strict=True)
-    ]
+    quantized = []
+    for x, (scale, zero_point) in zip(outputs, _QUANTIZATION, strict=True):
+        data: npt.NDArray[np.int8] = np.clip(np.rint(x / scale) + zero_point, -128, 127).astype(np.int8)
+        quantized.append(QuantizedTensor(data, scale, zero_point))
+    return quantized
 
 
 def tile(output: QuantizedTensor, layout: TiledLayout, padding: int = 127) -> QuantizedTensor:
