@@ -77,17 +77,17 @@ def example_outputs(seed: int, *, quantized: bool, scene: Scene = "typical") -> 
 
 def quantize(outputs: list[npt.NDArray[np.float32]]) -> list[QuantizedTensor]:
     """Float32 raw outputs as an INT8 model of `example_outputs` gives them: rounded to nearest and saturated."""
-    quantized = []
-    for x, (scale, zero_point) in zip(outputs, _QUANTIZATION, strict=True):
-        data: npt.NDArray[np.int8] = np.clip(np.rint(x / scale) + zero_point, -128, 127).astype(np.int8)
-        quantized.append(QuantizedTensor(data, scale, zero_point))
-    return quantized
+    return [
+        QuantizedTensor((np.rint(x / scale) + zero_point).clip(-128, 127).astype(np.int8), scale, zero_point)
+        for x, (scale, zero_point) in zip(outputs, _QUANTIZATION, strict=True)
+    ]
 
 
 def tile(output: QuantizedTensor, layout: TiledLayout, padding: int = 127) -> QuantizedTensor:
     """A quantized NCHW output in a tiled layout, every place that holds no element set to ``padding``."""
     data = output.data.reshape(output.data.shape[-3:])
-    flat = np.full(layout.ho * layout.co * layout.hi * layout.ci * layout.w, padding, data.dtype)
+    size = layout.ho * layout.co * layout.hi * layout.ci * layout.w
+    flat = np.full_like(output.data, padding, shape=(size,))
     flat[element_offsets(layout, data.shape)] = data
     return QuantizedTensor(flat, output.scale, output.zero_point, layout)
 
