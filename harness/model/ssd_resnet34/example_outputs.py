@@ -6,7 +6,7 @@ cluster of anchors that agree on it. An object is seen by the prior boxes that o
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +87,7 @@ def tile(output: QuantizedTensor, layout: TiledLayout, padding: int = 127) -> Qu
     """A quantized NCHW output in a tiled layout, every place that holds no element set to ``padding``."""
     data = output.data.reshape(output.data.shape[-3:])
     size = layout.ho * layout.co * layout.hi * layout.ci * layout.w
-    flat = np.full_like(output.data, padding, shape=(size,))
+    flat: npt.NDArray[Any] = np.full(size, padding, data.dtype)
     flat[element_offsets(layout, data.shape)] = data
     return QuantizedTensor(flat, output.scale, output.zero_point, layout)
 
