@@ -1,4 +1,4 @@
-"""What a person sees while something runs: a live bar on a terminal, plain lines elsewhere. All on stderr."""
+"""What a person sees while something runs, on stderr: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ class Terminal:
     def say(self, text: str) -> None:
         """One line, as it is."""
         self._console.print(text, markup=False)
+
+    def result(self, text: str) -> None:
+        """One line of what a command was called for, on stdout."""
+        print(text, flush=True)  # noqa: T201 - this is the place that prints
 
     @contextmanager
     def task(self, title: str, unit: str = "") -> Iterator[Report]:

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             name,
             help=module.SUMMARY,
             description=module.__doc__,
-            epilog=module.EXAMPLES,
+            epilog=f"examples:\n{module.EXAMPLES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(noun)

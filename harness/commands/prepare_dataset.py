@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-
-import platformdirs
 
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import write_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.errors import UsageError
-from harness.model.ssd_resnet34.heads import INPUT
-from harness.model.ssd_resnet34.preprocess import PREPROCESS_KEY, preprocess
+from harness.model.registry import load_model
+from harness.settings import cache_dir
+from harness.terminal import Terminal
 
 SUMMARY = "check a COCO dataset (or write a synthetic one) and preprocess its images into the cache"
-EXAMPLES = """examples:
+EXAMPLES = """\
   ssd-harness prepare dataset --images val2017 --annotations annotations/instances_val2017.json
   ssd-harness prepare dataset --images val2017 --annotations annotations/instances_val2017.json --count 500
   ssd-harness prepare dataset --synthetic 200 --seed 7 --output datasets/synthetic-200"""
@@ -43,29 +38,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the dataset if it is to be synthetic, then indexes, checks and caches it."""
-    images, annotations = _dataset(args)
-    started = time.perf_counter()
+    terminal = Terminal()
+    images, annotations = _dataset(args, terminal)
     index = CocoIndex.load(annotations, images, args.count)
-    _say(
+    terminal.result(
         f"{len(index)} of {index.images_available} images, {len(index.category_ids)} categories"
-        f" in {annotations} (sha256 {index.sha256[:12]}…)",
-        started,
+        f" in {annotations} (sha256 {index.sha256[:12]}…)"
     )
-
-    started = time.perf_counter()
+    model = load_model("ssd_resnet34")
     cache = TensorCache(
-        (args.cache or _user_cache()) / "tensors",
-        functools.partial(preprocess, dtype="uint8"),
-        PREPROCESS_KEY,
-        INPUT.shape[1:],
+        (args.cache or cache_dir()) / "tensors",
+        functools.partial(model.tensor, dtype="uint8"),
+        model.preprocess_key,
+        model.input.shape[1:],
     )
-    tensors = cache.build(index.paths, _progress("preprocessed"), args.workers)
+    with terminal.task("Preprocessing", "images") as report:
+        tensors = cache.build(index.paths, report, args.workers)
     size_gb = len(index) * cache.bytes_per_image / 1e9
-    _say(f"{len(tensors)} tensors ({tensors.made} new), {size_gb:.2f} GB in {cache.folder}", started)
+    terminal.result(f"{len(tensors)} tensors ({tensors.made} new), {size_gb:.2f} GB in {cache.folder}")
     return 0
 
 
-def _dataset(args: argparse.Namespace) -> tuple[Path, Path]:
+def _dataset(args: argparse.Namespace, terminal: Terminal) -> tuple[Path, Path]:
     """The images folder and the annotations file, written now if they are to be synthetic."""
     if args.synthetic is None:
         if args.images is None or args.annotations is None or args.output is not None:
@@ -78,36 +72,8 @@ def _dataset(args: argparse.Namespace) -> tuple[Path, Path]:
         raise UsageError(
             "--synthetic N goes with --output DIR and --seed S, and not with --images, --annotations or --count"
         )
-    started = time.perf_counter()
-    result = write_synthetic(args.output, images=args.synthetic, seed=args.seed, progress=_progress("drawn"))
-    _say(f"{args.synthetic} synthetic images of seed {args.seed} in {args.output}", started)
-    return result
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("SSD_HARNESS_CACHE") or platformdirs.user_cache_dir("ssd-harness"))
-
-
-def _say(what: str, started: float) -> None:
-    sys.stdout.write(f"{what}: {time.perf_counter() - started:.1f} s\n")
-
-
-def _progress(what: str) -> Callable[[int, int], None]:
-    """Reports on stderr: one line written over in a terminal, elsewhere a plain line now and then."""
-    terminal = sys.stderr.isatty()
-    interval_s = 0.2 if terminal else 10.0
-    last = time.monotonic()
-
-    def report(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= interval_s or (terminal and done == total):
-            last = now
-            end = "\r" if terminal and done < total else "\n"
-            sys.stderr.write(f"{what} {done} of {total}{end}")
-            sys.stderr.flush()
-
-    return report
+    with terminal.task(f"Synthetic images of seed {args.seed}", "images") as report:
+        return write_synthetic(args.output, images=args.synthetic, seed=args.seed, progress=report)
 
 
 def _one_or_more(text: str) -> int:

@@ -71,6 +71,7 @@ def run_test(
                 if isinstance(message, Failed):
                     raise message.error
                 if isinstance(message, Finished):
+                    on_progress(_progress(plan, phase, phase_began, pulse))
                     process.join(30)
                     return message
                 phase, phase_began, last_life = message, monotonic(), monotonic()
@@ -82,15 +83,19 @@ def run_test(
             bound_s = watchdog_s if phase.name == "running" else startup_s
             if now - last_life > bound_s:
                 raise _stall(plan, phase, pulse, bound_s)
-            # accuracy tests have no least duration
-            least_s = plan.rules.min_duration_s if plan.mode == "performance" else 0.0
-            on_progress(Progress(phase.name, pulse.done, phase.samples, now - phase_began, least_s))
+            on_progress(_progress(plan, phase, phase_began, pulse))
     finally:
         if process.is_alive():
             process.kill()
         process.join()
         process.close()
         receiver.close()
+
+
+def _progress(plan: Plan, phase: Phase, phase_began: float, pulse: Pulse) -> Progress:
+    # accuracy tests have no least duration
+    least_s = plan.rules.min_duration_s if plan.mode == "performance" else 0.0
+    return Progress(phase.name, pulse.done, phase.samples, monotonic() - phase_began, least_s)
 
 
 def _stall(plan: Plan, phase: Phase, pulse: Pulse, bound_s: float) -> Stalled:

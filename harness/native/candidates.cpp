@@ -11,80 +11,83 @@ namespace ssd {
 
 namespace {
 
+constexpr int kClasses = Decoder::kClasses;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr std::int32_t kUnknown = -1, kNotFinite = -2;
 
 float dequantized(const RawOutput& output, int q) {
     return static_cast<float>(output.scale * static_cast<double>(q - output.zero_point));
 }
 
-float value_at(const RawOutput& output, std::ptrdiff_t at) {
-    switch (output.element) {
-        case Element::int8:
-            return dequantized(output, static_cast<const std::int8_t*>(output.data)[at]);
-        case Element::uint8:
-            return dequantized(output, static_cast<const std::uint8_t*>(output.data)[at]);
-        default:
-            return static_cast<const float*>(output.data)[at];
-    }
-}
-
-// Up to kBatch anchors of one map and the softmax of each before its division: terms[c][s] / totals[s] is the
-// probability of class c.
-class Batch {
-  public:
-    Batch(const RawOutput& classes, const FeatureMap& map, const MapScratch& scratch, const Kernels& kernels)
-        : classes_(classes),
-          map_(map),
-          values_(scratch.class_values),
-          offsets_(scratch.class_offsets),
-          kernels_(kernels) {}
-
-    alignas(64) double terms[Decoder::kClasses * kBatch];
-    alignas(64) double totals[kBatch];
+// The anchors of one batch: which they are, and where they lie in an output. A short batch repeats its last anchor.
+struct Batch {
+    std::int32_t index[kBatch];  // within the map
     int anchor[kBatch], h[kBatch], w[kBatch];
 
-    void compute(const std::int32_t* survivors, int count) {
-        const int cells = map_.grid * map_.grid;
+    Batch(const std::int32_t* survivors, std::size_t count, const FeatureMap& map) {
+        const int cells = map.grid * map.grid;
+        for (std::size_t s = 0; s < kBatch; ++s) {
+            index[s] = survivors[std::min(s, count - 1)];
+            anchor[s] = index[s] / cells;
+            h[s] = index[s] % cells / map.grid;
+            w[s] = index[s] % map.grid;
+        }
+    }
+
+    // to[v][s] = the value of channel v * anchors + anchor[s] at the cell of s, for `values` channels.
+    template <typename T, typename To>
+    void gather(const T* data, const Offsets& offsets, const Layout& layout, const FeatureMap& map, int values,
+                To* to) const {
+        std::ptrdiff_t place[kBatch];
+        for (int s = 0; s < kBatch; ++s) place[s] = offsets.row[h[s]] + std::ptrdiff_t{w[s]} * offsets.column;
+        if (layout.order == Order::nchw) {
+            // A value is a plane: the anchors of a batch are near each other, so few pages are touched at a time.
+            for (int s = 0; s < kBatch; ++s) place[s] += offsets.channel[anchor[s]];
+            for (int v = 0; v < values; ++v, data += map.size(), to += kBatch) {
+                for (int s = 0; s < kBatch; ++s) to[s] = data[place[s]];
+            }
+            return;
+        }
         for (int s = 0; s < kBatch; ++s) {
-            const std::int32_t survivor = survivors[std::min(s, count - 1)];  // a short batch repeats its last
-            anchor[s] = survivor / cells;
-            h[s] = survivor % cells / map_.grid;
-            w[s] = survivor % map_.grid;
-            at_[s] = offsets_.row[h[s]] + static_cast<std::ptrdiff_t>(w[s]) * offsets_.column;
+            const std::int32_t* channel = offsets.channel.data() + anchor[s];
+            for (int v = 0; v < values; ++v) to[v * kBatch + s] = data[place[s] + channel[v * map.anchors]];
         }
-        if (classes_.element == Element::float32) {
-            const auto* data = static_cast<const float*>(classes_.data);
-            gather(logits_, [data](std::ptrdiff_t at) { return data[at]; });
-            return from_logits();
+    }
+};
+
+// The softmax of a batch before its division: terms[c][s] / totals[s] is the probability of class c.
+struct Softmax {
+    static constexpr int kSize = kClasses * kBatch;
+    alignas(64) double terms[kSize];
+    alignas(64) double totals[kBatch];
+
+    void compute(const Batch& batch, const RawOutput& classes, const FeatureMap& map, const MapScratch& scratch,
+                 const Kernels& kernels) {
+        const ValueTable& table = scratch.class_values;
+        if (classes.element == Element::float32) {
+            batch.gather(static_cast<const float*>(classes.data), scratch.class_offsets, classes.layout, map, kClasses,
+                         logits_);
+            return from_logits(kernels);
         }
-        const auto* data = static_cast<const std::uint8_t*>(classes_.data);
-        if (values_.terms_hold) {
-            gather(terms, [data, this](std::ptrdiff_t at) { return values_.term[data[at]]; });
-            return kernels_.sum_terms(terms, Decoder::kClasses, totals);
+        std::uint8_t values[kSize];
+        batch.gather(static_cast<const std::uint8_t*>(classes.data), scratch.class_offsets, classes.layout, map,
+                     kClasses, values);
+        if (table.terms_hold) {
+            for (int i = 0; i < kSize; ++i) terms[i] = table.term[values[i]];
+            return kernels.sum_terms(terms, kClasses, totals);
         }
-        gather(logits_, [data, this](std::ptrdiff_t at) { return values_.value[data[at]]; });
-        from_logits();
+        for (int i = 0; i < kSize; ++i) logits_[i] = table.value[values[i]];
+        from_logits(kernels);
     }
 
   private:
-    template <typename To, typename Value>
-    void gather(To* to, Value value) {
-        const std::int32_t* of_anchor[kBatch];
-        for (int s = 0; s < kBatch; ++s) of_anchor[s] = offsets_.channel.data() + anchor[s];
-        for (int c = 0; c < Decoder::kClasses; ++c) {
-            for (int s = 0; s < kBatch; ++s) to[c * kBatch + s] = value(at_[s] + of_anchor[s][c * map_.anchors]);
-        }
-    }
-
-    void from_logits() {
+    void from_logits(const Kernels& kernels) {
         alignas(64) double top[kBatch];
-        kernels_.softmax(logits_, Decoder::kClasses, top, terms, totals);
+        kernels.softmax(logits_, kClasses, top, terms, totals);
         for (int s = 0; s < kBatch; ++s) {
-            if (top[s] != kInfinity && top[s] != -kInfinity) continue;
-            // Classes at +inf share the probability; without any finite logit nothing has a probability.
+            if (std::isfinite(top[s])) continue;
+            // Classes at +inf share the probability; where all are -inf none has any.
             totals[s] = 0;
-            for (int c = 0; c < Decoder::kClasses; ++c) {
+            for (int c = 0; c < kClasses; ++c) {
                 const bool shares = logits_[c * kBatch + s] == kInfinity;
                 terms[c * kBatch + s] = shares ? 1.0 : 0.0;
                 totals[s] += shares;
@@ -92,28 +95,94 @@ class Batch {
         }
     }
 
-    const RawOutput& classes_;
-    const FeatureMap& map_;
-    const ValueTable& values_;
-    const Offsets& offsets_;
-    const Kernels& kernels_;
-    std::ptrdiff_t at_[kBatch];
-    alignas(64) float logits_[Decoder::kClasses * kBatch];
+    alignas(64) float logits_[kSize];
 };
 
-// centre = prior centre + 0.1 t prior size, size = prior size exp(0.2 t); false where the box is not finite.
-bool decode_box(const RawOutput& output, const Offsets& offsets, const FeatureMap& map, int anchor, std::ptrdiff_t at,
-                const float* prior, Box& box) {
-    double t[4];
-    for (int v = 0; v < 4; ++v) t[v] = value_at(output, at + offsets.channel[v * map.anchors + anchor]);
-    const double x = prior[0] + (0.1 * t[0]) * prior[2];
-    const double y = prior[1] + (0.1 * t[1]) * prior[3];
-    const double half_width = 0.5 * (prior[2] * exponential(0.2 * t[2]));
-    const double half_height = 0.5 * (prior[3] * exponential(0.2 * t[3]));
-    box = {static_cast<float>(x - half_width), static_cast<float>(y - half_height), static_cast<float>(x + half_width),
-           static_cast<float>(y + half_height)};
-    return std::isfinite(box.left) && std::isfinite(box.top) && std::isfinite(box.right) && std::isfinite(box.bottom);
+// The boxes of a batch as [left, top, right, bottom][kBatch]; not finite where the box outputs are not.
+void decode_boxes(const Batch& batch, const RawOutput& output, const Offsets& offsets, const FeatureMap& map,
+                  const float* priors, const Kernels& kernels, float* corners) {
+    alignas(64) double deltas[4 * kBatch], of_batch[4 * kBatch];
+    if (output.element == Element::float32) {
+        batch.gather(static_cast<const float*>(output.data), offsets, output.layout, map, 4, deltas);
+    } else {
+        int values[4 * kBatch];
+        if (output.element == Element::int8) {
+            batch.gather(static_cast<const std::int8_t*>(output.data), offsets, output.layout, map, 4, values);
+        } else {
+            batch.gather(static_cast<const std::uint8_t*>(output.data), offsets, output.layout, map, 4, values);
+        }
+        for (int i = 0; i < 4 * kBatch; ++i) deltas[i] = dequantized(output, values[i]);
+    }
+    for (int s = 0; s < kBatch; ++s) {
+        for (int v = 0; v < 4; ++v) of_batch[v * kBatch + s] = priors[4 * batch.index[s] + v];
+    }
+    kernels.boxes(deltas, of_batch, corners);
 }
+
+// What one batch adds to the candidates. Boxes are decoded with the batch's first candidate.
+class Collector {
+  public:
+    Collector(const RawOutput& boxes, const FeatureMap& map, const float* priors, float score_threshold,
+              const Kernels& kernels, const MapScratch& scratch, Candidates& candidates)
+        : boxes_(boxes),
+          map_(map),
+          priors_(priors),
+          score_threshold_(score_threshold),
+          kernels_(kernels),
+          offsets_(scratch.box_offsets),
+          candidates_(candidates) {}
+
+    void collect(const Batch& batch, int count, const Softmax& softmax) {
+        alignas(64) double bounds[kBatch];  // below any term whose score rounds to more than the threshold
+        for (int s = 0; s < kBatch; ++s) bounds[s] = softmax.totals[s] * score_threshold_ * (1.0 - 1e-6);
+        std::uint8_t flags[kClasses * kBatch];
+        kernels_.terms_over(softmax.terms, kClasses, bounds, flags);
+        decoded_ = false;
+        for (int c = 1; c < kClasses; ++c) {
+            std::uint64_t any;
+            static_assert(sizeof any == kBatch);
+            std::memcpy(&any, flags + c * kBatch, sizeof any);
+            if (any == 0) continue;
+            for (int s = 0; s < count; ++s) {
+                if (!flags[c * kBatch + s]) continue;
+                const auto score = static_cast<float>(softmax.terms[c * kBatch + s] / softmax.totals[s]);
+                if (!(score > score_threshold_)) continue;
+                const std::int32_t box = box_of(batch, s);
+                if (box != kNotFinite) candidates_.add(score, map_.first + batch.index[s], c, box);
+            }
+        }
+    }
+
+  private:
+    static constexpr std::int32_t kUnknown = -1, kNotFinite = -2;
+
+    std::int32_t box_of(const Batch& batch, int s) {
+        if (!decoded_) {
+            decode_boxes(batch, boxes_, offsets_, map_, priors_, kernels_, corners_);
+            std::fill_n(box_of_, kBatch, kUnknown);
+            decoded_ = true;
+        }
+        if (box_of_[s] == kUnknown) {
+            const Box box{corners_[s], corners_[kBatch + s], corners_[2 * kBatch + s], corners_[3 * kBatch + s]};
+            const bool finite = std::isfinite(box.left) && std::isfinite(box.top) && std::isfinite(box.right) &&
+                                std::isfinite(box.bottom);
+            box_of_[s] = finite ? static_cast<std::int32_t>(candidates_.box.size()) : kNotFinite;
+            if (finite) candidates_.box.push_back(box);
+        }
+        return box_of_[s];
+    }
+
+    const RawOutput& boxes_;
+    const FeatureMap& map_;
+    const float* priors_;
+    const float score_threshold_;
+    const Kernels& kernels_;
+    const Offsets& offsets_;
+    Candidates& candidates_;
+    alignas(64) float corners_[4 * kBatch];
+    std::int32_t box_of_[kBatch];
+    bool decoded_ = false;
+};
 
 }  // namespace
 
@@ -150,7 +219,10 @@ void ValueTable::describe(const RawOutput& output) {
     terms_hold = output.scale * 255.0 <= 600.0;
     if (!terms_hold) return;
     const double largest = value[static_cast<std::uint8_t>(lowest + 255)];
-    for (int b = 0; b < 256; ++b) term[b] = exponential(static_cast<double>(value[b]) - largest);
+    for (int b = 0; b < 256; ++b) {
+        term[b] = value[b] - largest;
+        exponential_in_range<double, std::uint64_t>(term[b]);
+    }
 }
 
 void find_candidates(const RawOutput& classes, const RawOutput& boxes, const FeatureMap& map, const float* priors,
@@ -159,38 +231,13 @@ void find_candidates(const RawOutput& classes, const RawOutput& boxes, const Fea
     if (survivors.empty()) return;
     scratch.class_values.describe(classes);
     scratch.box_offsets.describe(boxes.layout, 4 * map.anchors, map.grid);
-    const Offsets& box_at = scratch.box_offsets;
-    Batch batch(classes, map, scratch, kernels);
-    std::uint8_t flags[Decoder::kClasses * kBatch];
+    Softmax softmax;
+    Collector collector(boxes, map, priors, score_threshold, kernels, scratch, candidates);
     for (std::size_t from = 0; from < survivors.size(); from += kBatch) {
-        const int count = static_cast<int>(std::min<std::size_t>(kBatch, survivors.size() - from));
-        batch.compute(survivors.data() + from, count);
-        // Bounds below any term whose score rounds to more than the threshold: the division decides.
-        double bounds[kBatch];
-        for (int s = 0; s < kBatch; ++s) bounds[s] = batch.totals[s] * score_threshold * (1.0 - 1e-6);
-        kernels.terms_over(batch.terms, Decoder::kClasses, bounds, flags);
-        std::int32_t box_of[kBatch];
-        std::fill(std::begin(box_of), std::end(box_of), kUnknown);
-        for (int c = 1; c < Decoder::kClasses; ++c) {
-            std::uint64_t any;
-            static_assert(sizeof any == kBatch);
-            std::memcpy(&any, flags + c * kBatch, sizeof any);
-            if (any == 0) continue;
-            for (int s = 0; s < count; ++s) {
-                if (!flags[c * kBatch + s]) continue;
-                const float score = static_cast<float>(batch.terms[c * kBatch + s] / batch.totals[s]);
-                if (!(score > score_threshold)) continue;
-                const std::int32_t survivor = survivors[from + s];
-                if (box_of[s] == kUnknown) {
-                    Box box;
-                    const std::ptrdiff_t at = box_at.row[batch.h[s]] + batch.w[s] * box_at.column;
-                    const bool finite = decode_box(boxes, box_at, map, batch.anchor[s], at, priors + 4 * survivor, box);
-                    box_of[s] = finite ? static_cast<std::int32_t>(candidates.box.size()) : kNotFinite;
-                    if (finite) candidates.box.push_back(box);
-                }
-                if (box_of[s] != kNotFinite) candidates.add(score, map.first + survivor, c, box_of[s]);
-            }
-        }
+        const std::size_t count = std::min<std::size_t>(kBatch, survivors.size() - from);
+        const Batch batch(survivors.data() + from, count, map);
+        softmax.compute(batch, classes, map, scratch, kernels);
+        collector.collect(batch, static_cast<int>(count), softmax);
     }
 }
 

@@ -32,14 +32,4 @@ static inline __attribute__((always_inline)) void exponential_in_range(Real& x) 
     std::memcpy(&x, &bits, sizeof x);
 }
 
-// exp(x) for every x: +inf above 709.7, 0 below -708, NaN for NaN.
-inline double exponential(double x) {
-    if (!(x > -708.0)) return x == x ? 0.0 : x;
-    if (x > 709.782712893384) return __builtin_huge_val();
-    const bool large = x > 709.0;
-    double result = large ? x - 1.0 : x;
-    exponential_in_range<double, std::uint64_t>(result);
-    return large ? result * 2.718281828459045 : result;
-}
-
 }  // namespace ssd

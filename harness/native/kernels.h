@@ -56,6 +56,11 @@ struct Kernels {
     // flags[c][s] = terms[c][s] > bounds[s].
     void (*terms_over)(const double* terms, std::ptrdiff_t classes, const double* bounds, std::uint8_t* flags);
 
+    // Boxes of kBatch anchors side by side: deltas, priors and corners are [4][kBatch]. centre = prior centre + 0.1 t
+    // prior size, size = prior size exp(0.2 t); corners are left, top, right, bottom, and NaN or infinite where deltas
+    // call for it.
+    void (*boxes)(const double* deltas, const double* priors, float* corners);
+
     // Clears alive[j] for every box j in [from, n) that box `kept` suppresses.
     void (*suppress)(const struct BoxArrays& boxes, std::ptrdiff_t kept, std::ptrdiff_t from, std::ptrdiff_t n,
                      float iou_threshold, std::uint32_t* alive);

@@ -241,6 +241,33 @@ KERNEL void terms_over(const double* __restrict terms, std::ptrdiff_t classes, c
     }
 }
 
+// 0.1 t and 0.2 t are computed as NumpyDecoder does; exp(0.2 t) is cut off where the float32 result is 0 or infinite.
+KERNEL void boxes(const double* __restrict deltas, const double* __restrict priors, float* __restrict corners) {
+    const Doubles least = Doubles{} - 708.0, most = Doubles{} + 709.0;
+    alignas(64) double of_double[4 * kBatch];
+    for (int axis = 0; axis < 2; ++axis) {
+        for (int p = 0; p < kParts; ++p) {
+            const int at = axis * kBatch + p * (kBatch / kParts);
+            Doubles shift, stretch, centre, size;
+            std::memcpy(&shift, deltas + at, sizeof shift);
+            std::memcpy(&stretch, deltas + 2 * kBatch + at, sizeof stretch);
+            std::memcpy(&centre, priors + at, sizeof centre);
+            std::memcpy(&size, priors + 2 * kBatch + at, sizeof size);
+            centre = centre + (0.1 * shift) * size;
+            Doubles growth = 0.2 * stretch;
+            growth = growth > least ? growth : least;
+            growth = growth < most ? growth : most;
+            exponential_in_range<Doubles, Bits>(growth);
+            const Doubles half = 0.5 * (size * growth);
+            Doubles low = centre - half, high = centre + half;
+            low = stretch == stretch ? low : stretch;  // NaN, which the cut-off has lost
+            std::memcpy(of_double + at, &low, sizeof low);
+            std::memcpy(of_double + 2 * kBatch + at, &high, sizeof high);
+        }
+    }
+    for (int i = 0; i < 4 * kBatch; ++i) corners[i] = static_cast<float>(of_double[i]);
+}
+
 KERNEL void suppress(const BoxArrays& boxes, std::ptrdiff_t kept, std::ptrdiff_t from, std::ptrdiff_t n,
                      float iou_threshold, std::uint32_t* __restrict alive) {
     const float *__restrict left = boxes.left, *__restrict top = boxes.top, *__restrict right = boxes.right,
@@ -275,12 +302,25 @@ KERNEL void suppress_reference(const BoxArrays& boxes, std::ptrdiff_t kept, std:
 #define KERNELS_TEXT(x) KERNELS_TEXT_OF(x)
 extern const Kernels KERNELS_TABLE;
 const Kernels KERNELS_TABLE = {
-    KERNELS_TEXT(KERNELS_VARIANT),  KERNELS_VARIANT::max_f32,        KERNELS_VARIANT::max_i8,
-    KERNELS_VARIANT::max_u8,        KERNELS_VARIANT::max_in_turn_i8, KERNELS_VARIANT::max_in_turn_u8,
-    KERNELS_VARIANT::max_within_i8, KERNELS_VARIANT::max_within_u8,  KERNELS_VARIANT::largest_i8,
-    KERNELS_VARIANT::largest_u8,    KERNELS_VARIANT::over_f32,       KERNELS_VARIANT::over_i8,
-    KERNELS_VARIANT::over_u8,       KERNELS_VARIANT::softmax,        KERNELS_VARIANT::sum_terms,
-    KERNELS_VARIANT::terms_over,    KERNELS_VARIANT::suppress,       KERNELS_VARIANT::suppress_reference,
+    KERNELS_TEXT(KERNELS_VARIANT),
+    KERNELS_VARIANT::max_f32,
+    KERNELS_VARIANT::max_i8,
+    KERNELS_VARIANT::max_u8,
+    KERNELS_VARIANT::max_in_turn_i8,
+    KERNELS_VARIANT::max_in_turn_u8,
+    KERNELS_VARIANT::max_within_i8,
+    KERNELS_VARIANT::max_within_u8,
+    KERNELS_VARIANT::largest_i8,
+    KERNELS_VARIANT::largest_u8,
+    KERNELS_VARIANT::over_f32,
+    KERNELS_VARIANT::over_i8,
+    KERNELS_VARIANT::over_u8,
+    KERNELS_VARIANT::softmax,
+    KERNELS_VARIANT::sum_terms,
+    KERNELS_VARIANT::terms_over,
+    KERNELS_VARIANT::boxes,
+    KERNELS_VARIANT::suppress,
+    KERNELS_VARIANT::suppress_reference,
 };
 
 }  // namespace ssd

@@ -6,7 +6,7 @@ cluster of anchors that agree on it. An object is seen by the prior boxes that o
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +78,7 @@ def example_outputs(seed: int, *, quantized: bool, scene: Scene = "typical") -> 
 def quantize(outputs: list[npt.NDArray[np.float32]]) -> list[QuantizedTensor]:
     """Float32 raw outputs as an INT8 model of `example_outputs` gives them: rounded to nearest and saturated."""
     return [
-        QuantizedTensor(np.clip(np.rint(x / scale) + zero_point, -128, 127).astype(np.int8), scale, zero_point)
+        QuantizedTensor((np.rint(x / scale) + zero_point).clip(-128, 127).astype(np.int8), scale, zero_point)
         for x, (scale, zero_point) in zip(outputs, _QUANTIZATION, strict=True)
     ]
 
@@ -86,7 +86,8 @@ def quantize(outputs: list[npt.NDArray[np.float32]]) -> list[QuantizedTensor]:
 def tile(output: QuantizedTensor, layout: TiledLayout, padding: int = 127) -> QuantizedTensor:
     """A quantized NCHW output in a tiled layout, every place that holds no element set to ``padding``."""
     data = output.data.reshape(output.data.shape[-3:])
-    flat = np.full(layout.ho * layout.co * layout.hi * layout.ci * layout.w, padding, data.dtype)
+    size = layout.ho * layout.co * layout.hi * layout.ci * layout.w
+    flat: npt.NDArray[Any] = np.full(size, padding, data.dtype)
     flat[element_offsets(layout, data.shape)] = data
     return QuantizedTensor(flat, output.scale, output.zero_point, layout)
 

@@ -99,10 +99,10 @@ def _nms(boxes: Floats, threshold: np.float32, nms: Nms) -> npt.NDArray[np.intp]
     All in float32. An IoU that is not a number suppresses, as it does in the MLPerf reference.
     """
     left, top, right, bottom = boxes.T
-    area = (right - left) * (bottom - top)
     alive = np.ones(len(boxes), np.bool_)
     kept = []
     with np.errstate(all="ignore"):
+        area = (right - left) * (bottom - top)
         for i in range(len(boxes)):
             if not alive[i]:
                 continue

@@ -20,8 +20,9 @@ def prepare_dataset(*arguments: object) -> int:
 def test_a_synthetic_dataset_is_written_indexed_and_cached(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--synthetic", 3, "--seed", 7, "--output", tmp_path / "set", "--cache", tmp_path / "cache")
     assert prepare_dataset(*arguments) == 0
-    written, indexed, cached = capsys.readouterr().out.splitlines()
-    assert written.startswith(f"3 synthetic images of seed 7 in {tmp_path / 'set'}: ")
+    shown = capsys.readouterr()
+    assert "Synthetic images of seed 7: done" in shown.err
+    indexed, cached = shown.out.splitlines()
     assert indexed.startswith(f"3 of 3 images, 80 categories in {tmp_path / 'set/instances.json'} (sha256 ")
     assert cached.startswith(f"3 tensors (3 new), 0.01 GB in {tmp_path / 'cache/tensors'}")
     prepare_dataset(*arguments)
