@@ -70,6 +70,13 @@ def calibrate(
     return {name: (float(np.min(r.range_value[0])), float(np.max(r.range_value[1]))) for name, r in ranges.items()}
 
 
+def runtime_version() -> str:
+    """The release of ONNX Runtime, whichever of its packages (CPU, GPU, …) is installed."""
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
 def _frugal_session(model: Path) -> onnxruntime.InferenceSession:
     """As the calibrator's own, without the memory planning that makes it take twice as much."""
     import onnxruntime

@@ -24,9 +24,6 @@ from harness.quantization.calibration import OPERATORS, Ranges
 if TYPE_CHECKING:
     import onnx
 
-QUANTIZATION_VERSION = 1
-"""Part of the cache key of built models: raise it whenever `quantize` gives something else."""
-
 
 @dataclass(frozen=True)
 class Normalisation:
