@@ -1,4 +1,4 @@
-"""Work in a process of its own: what may sit in a library for long, or crash there, must not take Ctrl-C or us with it."""
+"""Work in a process of its own: what may hang or crash in a library must not take Ctrl-C, or us, with it."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from harness.apart import live_as_child
 from harness.accuracy_record import encode_detections
+from harness.apart import live_as_child
 from harness.errors import BackendError, HarnessError, RunFailed, SampleFailed
 from harness.loadgen.plan import Plan
 from harness.loadgen.sample_library import SampleLibrary
