@@ -11,18 +11,17 @@ import faulthandler
 import gzip
 import os
 import resource
-import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 import numpy as np
 
 from harness.accuracy_record import encode_detections
+from harness.apart import live_as_child
 from harness.errors import BackendError, HarnessError, RunFailed, SampleFailed
 from harness.loadgen.plan import Plan
 from harness.loadgen.sample_library import SampleLibrary
@@ -81,9 +80,8 @@ Message = Phase | Failed | Finished
 
 def main(plan: Plan, parent: Connection, pulse: Pulse) -> None:
     """Runs the plan; tells the parent of phases and of the one end: `Failed` or `Finished`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # LoadGen would deliver it after the test only; the parent kills us
+    live_as_child()  # LoadGen would deliver Ctrl-C after the test only; the parent kills us
     _log_output(plan)
-    threading.Thread(target=_die_with_parent, name="parent watch", daemon=True).start()
     report = _Reporter(plan, parent)
     try:
         parent.send(_run(plan, report, pulse))
@@ -287,10 +285,3 @@ def _log_output(plan: Plan) -> None:
     os.dup2(log, 2)
     os.close(log)
     faulthandler.enable()
-
-
-def _die_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(RunFailed.exit_status)
