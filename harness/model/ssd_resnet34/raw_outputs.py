@@ -97,7 +97,7 @@ def _check_layout(name: str, spec: TensorSpec, layout: TiledLayout, size: int) -
     if not isinstance(layout, TiledLayout) or layout.order not in ("HCHCW", "HCHWC"):
         _refuse(name, "a TiledLayout of order HCHCW or HCHWC", repr(layout))
     extents = (layout.ho, layout.co, layout.hi, layout.ci, layout.w)
-    if not all(isinstance(extent, int) and extent > 0 for extent in extents):
+    if not all(isinstance(extent, (int, np.integer)) and extent > 0 for extent in extents):
         _refuse(name, "whole layout extents above 0", repr(layout))
     _, channels, height, width = spec.shape
     per_block = -(-channels // layout.co)  # both orders need as many places for channels in every block
