@@ -82,7 +82,7 @@ def _check_quantized(name: str, spec: TensorSpec, output: QuantizedTensor) -> No
         _check_shape(name, spec, data.shape)
     else:
         _check_layout(name, spec, layout, data.size)
-    if not _is_real(output.scale) or not math.isfinite(output.scale) or output.scale <= 0:
+    if not _is_positive(output.scale):
         _refuse(name, "a finite scale above 0", repr(output.scale))
     limits = np.iinfo(data.dtype)
     try:
@@ -117,8 +117,13 @@ def _check_shape(name: str, spec: TensorSpec, shape: tuple[int, ...]) -> None:
         _refuse(name, f"shape {spec.shape} or {spec.shape[1:]}", f"{shape}")
 
 
-def _is_real(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating))
+def _is_positive(value: float) -> bool:
+    if isinstance(value, np.ndarray):
+        return False
+    try:
+        return math.isfinite(value) and value > 0
+    except (TypeError, OverflowError):
+        return False
 
 
 def _refuse(name: str, expected: str, got: str) -> NoReturn:
