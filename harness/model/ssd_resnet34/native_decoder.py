@@ -72,7 +72,7 @@ class NativeDecoder:
 
     def scan(self, outputs: RawOutputs, *, score_threshold: float = 0.05, repeats: int = 1) -> int:
         """Only the pass that rejects background anchors, for measurements: how many it leaves."""
-        return self._decoder.scan(outputs, score_threshold, repeats)
+        return int(self._decoder.scan(outputs, score_threshold, repeats))
 
 
 def available_simd() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -117,11 +117,11 @@ def _check_shape(name: str, spec: TensorSpec, shape: tuple[int, ...]) -> None:
         _refuse(name, f"shape {spec.shape} or {spec.shape[1:]}", f"{shape}")
 
 
-def _is_positive(value: float) -> bool:
+def _is_positive(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return False
     try:
-        return math.isfinite(value) and value > 0
+        return bool(math.isfinite(value) and value > 0)
     except (TypeError, OverflowError):
         return False
 
