@@ -24,7 +24,6 @@ SCENES: tuple[Scene, ...] = ("background", "typical", "crowded")
 PUBLISHED = "furiosa-native-postprocess"
 _CLASS_BYTES = NUM_CLASSES * NUM_PRIORS  # of the six class outputs in int8
 _SLICE_S = 0.1  # how long each count of images per second lasts
-_SLICES = 5
 
 Postprocess = Callable[[], object]
 
@@ -90,7 +89,7 @@ def bench_decoders(
     """Times every postprocessor on a background-only, a typical and a crowded image.
 
     Args:
-        rounds: in each, every postprocessor has its turn: one call, or as many as take about as long as NumPy's.
+        rounds: in each, every postprocessor has its turn: ten calls of a native one, one of another.
         threads: for the throughput; every core this process may use if left out.
         seed: of the images.
         progress: told how many of the measurements are done, and of how many.
@@ -108,7 +107,7 @@ def bench_decoders(
         reference = float(np.median(calls[PUBLISHED])) if PUBLISHED in calls else None
         for name, call in contestants.items():
             median_s = float(np.median(calls[name]))
-            one, every = _throughputs(call, threads)
+            one, every = _throughputs(call, threads, slices=max(1, rounds // 20))
             timings.append(
                 DecoderTiming(
                     scene=scene,
@@ -172,9 +171,11 @@ def _interleaved(contestants: dict[str, Postprocess], rounds: int) -> dict[str, 
     return seconds
 
 
-def _throughputs(call: Postprocess, threads: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _throughputs(
+    call: Postprocess, threads: int, slices: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Calls per second of one thread and of so many, turn and turn about."""
-    pairs = [(_throughput(call, 1), _throughput(call, threads)) for _ in range(_SLICES)]
+    pairs = [(_throughput(call, 1), _throughput(call, threads)) for _ in range(slices)]
     one, every = np.array(pairs).T
     return one, every
 
