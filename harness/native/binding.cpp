@@ -56,10 +56,13 @@ long long whole_number(py::handle value, std::size_t index) {
     return number;
 }
 
-// Names of attributes, made once: looking them up must not build a str each time.
+// Names of attributes, interned once: a look-up then compares pointers.
 struct Names {
-    py::str data{"data"}, scale{"scale"}, zero_point{"zero_point"}, layout{"layout"};
-    py::str order{"order"}, ho{"ho"}, co{"co"}, hi{"hi"}, ci{"ci"}, w{"w"};
+    const py::str data = name("data"), scale = name("scale"), zero_point = name("zero_point"), layout = name("layout");
+    const py::str order = name("order"), ho = name("ho"), co = name("co"), hi = name("hi"), ci = name("ci"),
+                  w = name("w");
+
+    static py::str name(const char* text) { return py::reinterpret_steal<py::str>(PyUnicode_InternFromString(text)); }
 };
 
 class Binding {

@@ -3,7 +3,8 @@
 //   KERNELS_TARGET   the function attribute that picks the instruction set
 //   KERNELS_REGISTER its vector registers' size in bytes
 //   KERNELS_TABLE    the name of the resulting table
-// No include guard: each inclusion compiles the loops anew. The loops are written for the auto-vectoriser.
+// No include guard: each inclusion compiles the loops anew. What compilers vectorise on their own is written as plain
+// loops, the rest with their vector types.
 #include "exponential.h"
 #include "kernels.h"
 

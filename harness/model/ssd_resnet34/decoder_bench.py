@@ -21,10 +21,11 @@ from harness.model.ssd_resnet34.native_decoder import NativeDecoder
 from harness.model.ssd_resnet34.numpy_decoder import NumpyDecoder
 
 SCENES: tuple[Scene, ...] = ("background", "typical", "crowded")
-PUBLISHED = "furiosa-native-postprocess"
+NUMPY, PUBLISHED = "NumPy float32", "furiosa-native-postprocess"
 _CLASS_BYTES = NUM_CLASSES * NUM_PRIORS  # of the six class outputs in int8
+_SLOW = (NUMPY, PUBLISHED)  # one call a turn
+_CALLS_A_TURN = 10
 _SLICE_S = 0.1  # how long each count of images per second lasts
-_SLICES = 5
 
 Postprocess = Callable[[], object]
 
@@ -90,7 +91,7 @@ def bench_decoders(
     """Times every postprocessor on a background-only, a typical and a crowded image.
 
     Args:
-        rounds: in each, every postprocessor has its turn: one call, or as many as take about as long as NumPy's.
+        rounds: in each, every postprocessor has its turn: ten calls of a native one, one of another.
         threads: for the throughput; every core this process may use if left out.
         seed: of the images.
         progress: told how many of the measurements are done, and of how many.
@@ -108,7 +109,7 @@ def bench_decoders(
         reference = float(np.median(calls[PUBLISHED])) if PUBLISHED in calls else None
         for name, call in contestants.items():
             median_s = float(np.median(calls[name]))
-            one, every = _throughputs(call, threads)
+            one, every = _throughputs(call, threads, slices=max(1, rounds // 20))
             timings.append(
                 DecoderTiming(
                     scene=scene,
@@ -149,7 +150,7 @@ def _contestants(
     int8 = quantize(images)
     tiled = tile_like_an_npu(int8)
     found: dict[str, Postprocess] = {
-        "NumPy float32": lambda: NumpyDecoder().decode(outputs),
+        NUMPY: lambda: NumpyDecoder().decode(outputs),
         "native float32": lambda: native.decode(outputs),
         "native int8": lambda: native.decode(int8),
         "native int8, NPU layout": lambda: native.decode(tiled),
@@ -165,16 +166,18 @@ def _interleaved(contestants: dict[str, Postprocess], rounds: int) -> dict[str, 
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, call in contestants.items():
-            for _ in range(10 if name.startswith("native") else 1):
+            for _ in range(1 if name in _SLOW else _CALLS_A_TURN):
                 start = time.perf_counter()
                 call()
                 seconds[name].append(time.perf_counter() - start)
     return seconds
 
 
-def _throughputs(call: Postprocess, threads: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _throughputs(
+    call: Postprocess, threads: int, slices: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Calls per second of one thread and of so many, turn and turn about."""
-    pairs = [(_throughput(call, 1), _throughput(call, threads)) for _ in range(_SLICES)]
+    pairs = [(_throughput(call, 1), _throughput(call, threads)) for _ in range(slices)]
     one, every = np.array(pairs).T
     return one, every
 
@@ -211,10 +214,10 @@ def _read_speed(native: NativeDecoder, seed: int) -> ReadSpeed:
     buffer = np.ones(_CLASS_BYTES, np.uint8)
     seconds = _interleaved(
         {
-            "native read": lambda: _decode.read(buffer),
-            "native scan": lambda: native.scan(outputs, repeats=1),
-            "native 11 scans": lambda: native.scan(outputs, repeats=11),
-            "native decode": lambda: native.decode(outputs),
+            "read": lambda: _decode.read(buffer),
+            "scan": lambda: native.scan(outputs, repeats=1),
+            "11 scans": lambda: native.scan(outputs, repeats=11),
+            "decode": lambda: native.decode(outputs),
         },
         rounds=50,
     )
