@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from harness.errors import ModelError
 from harness.model.registry import load_model
 from harness.sessions.contract import Subject, run_checks
 from harness.sessions.protocol import SessionRequest
@@ -74,6 +75,8 @@ def _check(args: argparse.Namespace) -> int:
     backend = load_backend(args.name)
     model = load_model(ModelSettings().name)
     file = args.model
+    if file is not None and not file.exists():
+        raise ModelError("no such model", where=str(file), hint="give --model an existing file")
     if file is None and not backend.SIMULATED:
         with terminal.task("Default model") as report:
             file = model.default_file(args.precision, lambda doing: report(0, None, doing))
