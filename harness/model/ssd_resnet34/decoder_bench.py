@@ -183,11 +183,13 @@ def _throughputs(
 
 
 def _throughput(call: Postprocess, threads: int) -> float:
-    """Calls per second of so many threads at once."""
+    """Calls per second of so many threads at once, each on a core of its own as long as there are as many."""
     counts = [0] * threads
+    cores = sorted(os.sched_getaffinity(0))
     begin, end = threading.Barrier(threads + 1), threading.Event()
 
     def work(k: int) -> None:
+        os.sched_setaffinity(0, {cores[k % len(cores)]})  # of this thread
         begin.wait()
         while not end.is_set():
             call()
