@@ -191,9 +191,11 @@ def _throughput(call: Postprocess, threads: int) -> float:
     def work(k: int) -> None:
         os.sched_setaffinity(0, {cores[k % len(cores)]})  # of this thread
         begin.wait()
-        while not end.is_set():
+        while True:
             call()
             counts[k] += 1
+            if end.is_set():
+                return
 
     workers = [threading.Thread(target=work, args=(k,)) for k in range(threads)]
     for worker in workers:
@@ -201,12 +203,10 @@ def _throughput(call: Postprocess, threads: int) -> float:
     begin.wait()
     start = time.perf_counter()
     time.sleep(_SLICE_S)
-    total = sum(counts)
-    elapsed_s = time.perf_counter() - start
     end.set()
     for worker in workers:
         worker.join()
-    return total / elapsed_s
+    return sum(counts) / (time.perf_counter() - start)
 
 
 def _read_speed(native: NativeDecoder, seed: int) -> ReadSpeed:
