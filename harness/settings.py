@@ -36,7 +36,8 @@ class ModelSettings(Section):
     """An ONNX file (or what the backend takes); none: the default model."""
     precision: Literal["int8", "float32"] = "int8"
     """Of the default model."""
-    decoder: Literal["native", "numpy"] = "native"
+    decoder: Literal["native", "numpy", "none"] = "native"
+    """none: nothing is decoded and every answer is empty, to measure the queue alone."""
     nms: Literal["corrected", "reference"] = "corrected"
     score_threshold: Fraction = 0.05
     iou_threshold: Fraction = 0.5
@@ -80,6 +81,8 @@ class BackendSettings(Section):
     """Inferences of each session before the measured part."""
     options: dict[str, Any] = {}
     """Handed to the backend, which rejects what it does not know."""
+    on_device_failure: Literal["stop", "continue"] = "stop"
+    """When a session fails or hangs: stop the run, or go on with the others; the results then say so."""
 
 
 class ScenarioSettings(Section):

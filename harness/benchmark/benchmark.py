@@ -96,6 +96,7 @@ def _run_test(inputs: Inputs, run: RunDirectory, scenario: Scenario, mode: Mode,
         slots=tuple(slots),
         source=inputs.source,
         sample_names=tuple(image.file_name for image in inputs.dataset.images),
+        watchdog_s=inputs.settings.watchdog_s,
     )
     with terminal.task(title, "samples") as report:
         finished = run_test(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import faulthandler
+import functools
 import gzip
 import os
 import resource
@@ -20,15 +21,16 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from harness.accuracy_record import encode_detections
 from harness.apart import live_as_child
 from harness.errors import BackendError, HarnessError, RunFailed, SampleFailed
+from harness.loadgen.answers import LoadGenAnswers
 from harness.loadgen.plan import Plan
 from harness.loadgen.sample_library import SampleLibrary
+from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Dispatcher, Inline, SessionQueue
-from harness.pipeline.lane import COLUMNS, Complete, Lane, LaneFailed
+from harness.pipeline.lane import COLUMNS, HELD_MOST, Decode, Lane, LaneFailed
 from harness.pipeline.pulse import Pulse
 from harness.records import Detections
 from harness.sessions import SessionRequest, open_session
@@ -102,7 +104,7 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
 
     report.send(Phase("opening sessions"))
     library = SampleLibrary(plan.source, pulse.beat)
-    dispatcher = _open(plan, library, _completer(lg), report.fail, pulse)
+    dispatcher = _open(plan, library, lg, report.fail, pulse)
 
     report.send(Phase("calibrating"))
     library.load([0])
@@ -145,21 +147,13 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
 def _open(
     plan: Plan,
     library: SampleLibrary,
-    complete: Complete,
+    loadgen: Any,
     on_failure: Callable[[BaseException], NoReturn],
     pulse: Pulse,
 ) -> Dispatcher:
     model = load_model(plan.model.name)
-    decoder = model.decoder(plan.model.decoder)
-
-    def decode(outputs: Any) -> Detections:
-        return decoder.decode(
-            outputs,
-            score_threshold=plan.model.score_threshold,
-            iou_threshold=plan.model.iou_threshold,
-            max_detections=plan.model.max_detections,
-            nms=plan.model.nms,
-        )
+    decode = _decode(plan, model)
+    hold = plan.scenario == "offline"
 
     def open_lane(slot: DeviceSlot) -> Lane:
         session = open_session(
@@ -167,6 +161,7 @@ def _open(
             SessionRequest(
                 model=plan.model_file,
                 device=slot.device,
+                index=slot.index,
                 threads=plan.backend.threads or max(1, len(slot.cores)),
                 options=plan.backend.options,
                 input=model.input,
@@ -175,22 +170,29 @@ def _open(
             ),
         )
         pulse.beat()
-        return Lane(slot, session, decode, library.tensors, complete, pulse)
+        answers = LoadGenAnswers(loadgen, plan.model.max_detections, HELD_MOST if hold else 1)
+        every = plan.mode == "accuracy"
+        return Lane(slot, session, decode, library.tensors, answers, pulse, hold=hold, check_every_value=every)
 
     if plan.scenario == "single_stream":
         return Inline(plan.slots[0], open_lane, on_failure)
-    return SessionQueue(plan.slots, open_lane, on_failure)
+    retire = plan.backend.on_device_failure == "continue"
+    return SessionQueue(plan.slots, open_lane, on_failure, retire=retire, hang_s=plan.watchdog_s)
 
 
-def _completer(lg: Any) -> Complete:
-    respond, response = lg.QuerySamplesComplete, lg.QuerySampleResponse
-
-    def complete(sample_id: int, sample_index: int, detections: Detections) -> None:
-        answer = encode_detections(sample_index, detections)
-        # LoadGen copies inside the call: the array lives until it returns.
-        respond([response(sample_id, answer.__array_interface__["data"][0], answer.nbytes)])
-
-    return complete
+def _decode(plan: Plan, model: DetectionModel) -> Decode:
+    if plan.model.decoder == "none":
+        nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
+        return lambda outputs: nothing
+    decode = model.decoder(plan.model.decoder).decode
+    wanted = plan.model
+    return functools.partial(
+        decode,
+        score_threshold=wanted.score_threshold,
+        iou_threshold=wanted.iou_threshold,
+        max_detections=wanted.max_detections,
+        nms=wanted.nms,
+    )
 
 
 def _expected_samples(plan: Plan, settings: Any) -> int:

@@ -49,11 +49,30 @@ class FakeSession:
         self.close()
 
 
+class FakeAnswers:
+    """Notes what was completed, and how many at a time."""
+
+    def __init__(self, completed: list[tuple[int, int]]) -> None:
+        self.completed = completed
+        self.held: list[tuple[int, int]] = []
+        self.sent: list[int] = []
+
+    def put(self, sample_id: int, sample_index: int, detections: Detections) -> None:
+        self.held.append((sample_id, sample_index))
+
+    def send(self) -> None:
+        self.sent.append(len(self.held))
+        self.completed += self.held
+        self.held.clear()
+
+
 class Bench:
     """What lanes need, and what came out."""
 
-    def __init__(self, sessions: list[FakeSession]) -> None:
+    def __init__(self, sessions: list[FakeSession], hold: bool = False) -> None:
         self.sessions = sessions
+        self.hold = hold
+        self.answers: list[FakeAnswers] = []
         self.slots = [DeviceSlot(k, "fake") for k in range(len(sessions))]
         self.pulse = Pulse(len(sessions))
         self.completed: list[tuple[int, int]] = []
@@ -61,17 +80,17 @@ class Bench:
         self.failed = threading.Event()
 
     def open_lane(self, slot: DeviceSlot) -> Lane:
-        def complete(sample_id: int, index: int, _: Detections) -> None:
-            self.completed.append((sample_id, index))
-
-        return Lane(slot, self.sessions[slot.index], lambda _: NOTHING, TENSORS, complete, self.pulse)
+        answers = FakeAnswers(self.completed)
+        self.answers.append(answers)
+        session = self.sessions[slot.index]
+        return Lane(slot, session, lambda _: NOTHING, TENSORS, answers, self.pulse, hold=self.hold)
 
     def fail(self, error: BaseException) -> None:
         self.failures.append(error)
         self.failed.set()
 
-    def queue(self) -> SessionQueue:
-        return SessionQueue(self.slots, self.open_lane, self.fail)
+    def queue(self, **options: Any) -> SessionQueue:
+        return SessionQueue(self.slots, self.open_lane, self.fail, **options)
 
     def inline(self) -> Inline:
         return Inline(self.slots[0], self.open_lane, self.fail)
