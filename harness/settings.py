@@ -97,6 +97,16 @@ class ScenarioSettings(Section):
     """Offline; none: calibrated before the test."""
     target_qps: Positive | None = None
     """Server; none: half of what calibration finds."""
+    latency_ms: Positive | None = None
+    """Server: the bound; none: the round's."""
+    latency_percentile: Fraction | None = None
+    """Whose value counts; none: the round's. A lower one needs fewer queries."""
+
+    @property
+    def rules(self) -> dict[str, float]:
+        """Those that replace the round's."""
+        names = ("min_duration_s", "min_queries", "latency_ms", "latency_percentile")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 class RunSettings(Section):
@@ -105,7 +115,8 @@ class RunSettings(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
     round: str = "v2.0"
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)] = ("single_stream", "offline")
-    mode: Literal["performance", "accuracy", "both"] = "both"
+    mode: Literal["performance", "accuracy", "both", "find-peak"] = "both"
+    """find-peak: the highest rate at which Server is valid, and what Offline must expect; see docs/devices.md."""
     model: ModelSettings = ModelSettings()
     dataset: DatasetSettings = DatasetSettings()
     backend: BackendSettings = BackendSettings()
@@ -116,6 +127,12 @@ class RunSettings(Section):
     """End the run when no sample completes for so long."""
     startup_s: Positive = 900
     """End the run when the sessions are not ready after so long."""
+
+    @model_validator(mode="after")
+    def _decoder_for_accuracy(self) -> RunSettings:
+        if self.model.decoder == "none" and self.mode in ("accuracy", "both"):
+            raise ValueError("model.decoder none finds nothing: mode must be performance or find-peak")
+        return self
 
     def test(self, scenario: Scenario) -> ScenarioSettings:
         """The scenario's own settings, empty where none were given."""

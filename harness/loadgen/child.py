@@ -38,6 +38,7 @@ from harness.sessions import SessionRequest, open_session
 CALIBRATION_RUNS = 3
 LOG_NAME = "child.log"
 SAMPLES_NAME = "samples.csv.gz"
+ROWS = 4096  # written at a time: as Python's numbers they take ten times the memory
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,14 @@ class Finished:
         latency_s: what calibration found for a sample on one session.
         samples_per_second: likewise for all sessions together.
         peak_memory_bytes: the child's largest resident size.
+        retired: sessions that failed or hung and were taken out: session, sample_index, image, reason.
     """
 
     samples_per_session: dict[str, int]
     latency_s: float
     samples_per_second: float
     peak_memory_bytes: int
+    retired: tuple[dict[str, Any], ...] = ()
 
 
 Message = Phase | Failed | Finished
@@ -139,6 +142,15 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
         calibration.latency_s,
         calibration.samples_per_second,
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        tuple(
+            {
+                "session": it.slot.name,
+                "sample_index": it.sample_index,
+                "image": plan.sample_names[it.sample_index],
+                "reason": it.reason,
+            }
+            for it in dispatcher.retired
+        ),
     )
     dispatcher.close()
     return finished
@@ -226,7 +238,8 @@ def _write_samples(plan: Plan, lanes: list[Lane]) -> None:
     with gzip.open(plan.folder / SAMPLES_NAME, "wt", compresslevel=1, newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("session", *COLUMNS))
-        writer.writerows(rows.tolist())
+        for start in range(0, len(rows), ROWS):
+            writer.writerows(rows[start : start + ROWS].tolist())
 
 
 class _Reporter:

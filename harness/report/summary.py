@@ -47,12 +47,18 @@ def summarise(folder: Path) -> Summary:
             path = folder / test["scenario"] / "accuracy"
             accuracy = _read_json(path / "accuracy.json")
             accuracy_errors = list(read_detail(path / "mlperf_log_detail.txt").errors)
+    peak = manifest.get("peak", {})
+    retired = [
+        {"scenario": test["scenario"], "mode": test["mode"], **it}
+        for test in manifest["tests"]
+        for it in test.get("retired", [])
+    ]
     reasons = _not_submittable(manifest, rules, scenarios, accuracy)
     summary: Summary = {
         "schema": 1,
         "status": manifest["status"],
         "round": manifest["round"],
-        "valid": all(s["valid"] for s in scenarios.values()) and not accuracy_errors,
+        "valid": all(s["valid"] for s in (*scenarios.values(), *peak.values())) and not accuracy_errors,
         "submittable": not reasons,
         "not_submittable_because": reasons,
         "backend": manifest["backend"],
@@ -60,6 +66,10 @@ def summarise(folder: Path) -> Summary:
         "dataset": manifest["dataset"],
         "scenarios": scenarios,
     }
+    if retired:
+        summary["retired"] = retired
+    if peak:
+        summary["peak"] = peak
     if scenarios:
         # SingleStream shows a sample's own way; elsewhere samples wait for each other
         first = scenarios.get("single_stream") or next(iter(scenarios.values()))
@@ -121,8 +131,13 @@ def _not_submittable(
         reasons.append(f"{manifest['dataset']['images']} images; the round has {rules.dataset_images}")
     if manifest["model"]["default"]:
         reasons.append("the model is the default one, not trained on COCO")
+    if manifest["settings"]["model"]["decoder"] == "none":
+        reasons.append("nothing is decoded (model.decoder is none)")
+    if "peak" in manifest:
+        reasons.append("it is a search for the peak, in short tests")
     for test in manifest["tests"]:
         name, needed, had = test["scenario"], rules.scenarios[test["scenario"]], test["rules"]
+        reasons += [f"{name} {test['mode']}: {it['session']} was retired" for it in test.get("retired", [])]
         if test["mode"] != "performance":
             continue
         if not scenarios[name]["valid"]:
@@ -134,6 +149,11 @@ def _not_submittable(
         if had["min_queries"] < needed.min_queries:
             what = "samples" if name == "offline" else "queries"
             reasons.append(f"{name}: at least {had['min_queries']} {what}; the round asks for {needed.min_queries}")
+        if needed.latency_ms is not None and had["latency_ms"] > needed.latency_ms:
+            reasons.append(f"{name}: a bound of {had['latency_ms']:g} ms; the round asks for {needed.latency_ms:g} ms")
+        if needed.latency_percentile is not None and had["latency_percentile"] != needed.latency_percentile:
+            had_p, needed_p = had["latency_percentile"] * 100, needed.latency_percentile * 100
+            reasons.append(f"{name}: percentile {had_p:g}; the round asks for {needed_p:g}")
         if test["performance_sample_count"] < rules.performance_sample_count:
             count = test["performance_sample_count"]
             reasons.append(f"{name}: {count} samples in memory; the round asks for {rules.performance_sample_count}")
