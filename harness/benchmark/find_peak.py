@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any
 
 from harness.benchmark.inputs import Inputs
@@ -22,7 +23,8 @@ WITH_PEAK: tuple[Scenario, ...] = ("server", "offline")
 TRY_S = 10.0
 TRY_QUERIES = 1000  # a 99th percentile within its bound needs 662 (early stopping), and some room for late ones
 CLOSE = 1.03  # the search ends when valid and invalid rates are within this ratio
-MOST_TRIES = 12
+STRIDE = 1.5  # upwards, until a rate is invalid
+MOST_TRIES = 15
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,6 @@ class Try:
         qps: Server: the target; Offline: what LoadGen was told to expect.
         samples_per_second: what was measured.
         p99_ms: Server: of the latency.
-        capacity_qps: what calibration found for all sessions, without queue or LoadGen.
         folder: of its logs, in the run directory.
     """
 
@@ -41,7 +42,6 @@ class Try:
     valid: bool
     samples_per_second: float
     p99_ms: float | None
-    capacity_qps: float
     folder: str
 
 
@@ -80,20 +80,17 @@ def find_peaks(inputs: Inputs, run: RunDirectory, terminal: Terminal) -> dict[st
 
 def bisect(attempt: Attempt, start: float | None) -> Try | None:
     """Server: the valid try with the highest rate; None when none was valid."""
-    best, tried = None, attempt(start)
-    low, high = 0.0, tried.capacity_qps * CLOSE  # beyond what the sessions can do, nothing is tried
-    high = max(high, tried.qps * CLOSE)
-    for _ in range(MOST_TRIES - 1):
-        if tried.valid:
-            best, low = tried, tried.qps
-        else:
-            high = tried.qps
-        if high <= low * CLOSE:
-            break
-        tried = attempt((low + high) / 2)
-    else:
+    best, high, qps = None, inf, start
+    for _ in range(MOST_TRIES):
+        tried = attempt(qps)
         if tried.valid:
             best = tried
+        else:
+            high = tried.qps
+        low = best.qps if best else 0.0
+        if high <= low * CLOSE:
+            break
+        qps = low * STRIDE if high == inf else (low + high) / 2
     return best
 
 
@@ -139,6 +136,5 @@ def _try(
         valid=log.valid and not finished.retired,
         samples_per_second=float(log.values[measured]),
         p99_ms=log.milliseconds("result_99.00_percentile_latency_ns") if scenario == "server" else None,
-        capacity_qps=finished.samples_per_second,
         folder=str(folder.relative_to(run.folder)),
     )
