@@ -38,7 +38,8 @@ from harness.sessions import SessionRequest, open_session
 CALIBRATION_RUNS = 3
 LOG_NAME = "child.log"
 SAMPLES_NAME = "samples.csv.gz"
-ROWS = 4096  # written at a time: as Python's numbers they take ten times the memory
+ISSUED = COLUMNS.index("issued_ns")
+ROWS = 512  # written at a time: as Python's numbers they take ten times the memory
 
 
 @dataclass(frozen=True)
@@ -230,16 +231,17 @@ def _log_settings(lg: Any, plan: Plan) -> Any:
 
 
 def _write_samples(plan: Plan, lanes: list[Lane]) -> None:
-    """Every sample's record in the order of issue; times relative to the first one."""
-    rows = np.concatenate([np.insert(lane.records(), 0, lane.slot.index, axis=1) for lane in lanes])
-    rows = rows[np.lexsort((rows[:, 1], rows[:, 3]))]
-    if len(rows):
-        rows[:, 3:] -= rows[0, 3]
+    """Every sample's record, session by session, each in its order; times relative to the first issue."""
+    first_ns = min((int(lane.records()[:, ISSUED].min()) for lane in lanes if len(lane.records())), default=0)
     with gzip.open(plan.folder / SAMPLES_NAME, "wt", compresslevel=1, newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("session", *COLUMNS))
-        for start in range(0, len(rows), ROWS):
-            writer.writerows(rows[start : start + ROWS].tolist())
+        for lane in lanes:
+            records = lane.records()
+            for start in range(0, len(records), ROWS):
+                rows = np.insert(records[start : start + ROWS], 0, lane.slot.index, axis=1)
+                rows[:, 1 + ISSUED :] -= first_ns
+                writer.writerows(rows.tolist())
 
 
 class _Reporter:
