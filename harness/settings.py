@@ -124,7 +124,7 @@ class RunSettings(Section):
     min_map_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     """Exit with status 1 when the mAP is below this."""
     watchdog_s: Positive = 120
-    """End the run when no sample completes for so long."""
+    """A session that is at one sample for so long, or a test that shows no sign of life, hangs."""
     startup_s: Positive = 900
     """End the run when the sessions are not ready after so long."""
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from harness.settings import BackendSettings, ModelSettings, Scenario, ScenarioS
 
 LOADED = 64
 ZERO_LATENCY_SAMPLES = 300_000
+SLOWER = 10
 LATENCY_MS = 12.5
 """Of FuriosaAI's Warboy in MLPerf v1.1, about."""
 
@@ -31,12 +33,22 @@ class Case:
     Attributes:
         latency_ms: of each simulated device; 0: it answers at once.
         decode: the native postprocessor runs on canned int8 outputs; else every answer is empty.
+        one_slow: the first device takes `SLOWER` times as long; it should cost its own share and no more.
     """
 
     scenario: Scenario
     devices: int
     latency_ms: float
     decode: bool
+    one_slow: bool = False
+
+    @property
+    def ideal_samples_per_second(self) -> float | None:
+        """What the devices could do without a harness; None for devices of no latency."""
+        if not self.latency_ms:
+            return None
+        worth = self.devices - (1 - 1 / SLOWER) * self.one_slow
+        return worth / self.latency_ms * 1e3
 
 
 CASES = (
@@ -45,6 +57,7 @@ CASES = (
     *(Case("offline", devices, 0, decode=False) for devices in (1, 8, 64)),
     *(Case("offline", devices, 0, decode=True) for devices in (1, 8, 64)),
     *(Case("offline", devices, LATENCY_MS, decode=True) for devices in (1, 8, 16, 64)),
+    Case("offline", 8, LATENCY_MS, decode=True, one_slow=True),
     Case("offline", 256, LATENCY_MS, decode=False),
 )
 
@@ -98,8 +111,8 @@ def measure(case: Case, seconds: float) -> Limit:
         per_second = 1e6 / mean_us
     else:
         per_second = values["result_samples_per_second"]
-        mean_us = 1e6 / per_second * (case.devices if device_us else 1)
-    ideal = case.devices / case.latency_ms * 1e3 if device_us else None
+        mean_us = 1e6 / per_second * ((case.ideal_samples_per_second or 1) * device_us / 1e6 or 1)
+    ideal = case.ideal_samples_per_second
     return Limit(
         case=case,
         samples_per_second=round(per_second, 3),
@@ -123,11 +136,14 @@ def bench_queue(
 def _plan(case: Case, folder: Path, seconds: float) -> Plan:
     model = load_model("ssd_resnet34")
     round_ = load_round("v2.0")
-    per_second = case.devices / case.latency_ms * 1e3 if case.latency_ms else ZERO_LATENCY_SAMPLES / seconds
+    per_second = case.ideal_samples_per_second or ZERO_LATENCY_SAMPLES / seconds
     if not case.latency_ms and (case.decode or case.scenario == "single_stream"):
         per_second /= 10
     samples = max(LOADED, int(per_second * seconds))
     rules = round_.benchmark(model.benchmark).scenario(case.scenario)
+    options: dict[str, Any] = {"latency_ms": case.latency_ms}
+    if case.one_slow:
+        options["fault"] = {"kind": "slow", "device": 0, "factor": SLOWER}
     return Plan(
         folder=folder,
         scenario=case.scenario,
@@ -139,7 +155,7 @@ def _plan(case: Case, folder: Path, seconds: float) -> Plan:
         lengths=ScenarioSettings(expected_qps=1, expected_latency_ms=1000),
         model=ModelSettings(decoder="native" if case.decode else "none"),
         model_file=None,
-        backend=BackendSettings(name="simulated", warmup=2, options={"latency_ms": case.latency_ms}),
+        backend=BackendSettings(name="simulated", warmup=2, options=options),
         slots=tuple(place(parse_devices(f"simulated*{case.devices}"))),
         source=_SameTensor(model.input.shape),
         sample_names=tuple(f"{k}" for k in range(LOADED)),

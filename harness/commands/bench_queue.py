@@ -14,7 +14,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from harness.benchmark.queue_limits import CASES, Limit, bench_queue
+from harness.benchmark.queue_limits import CASES, SLOWER, Limit, bench_queue
 from harness.errors import UsageError
 from harness.terminal import Terminal
 
@@ -63,7 +63,7 @@ def _table(limits: list[Limit]) -> Table:
         case, added = limit.case, limit.added_us
         table.add_row(
             TITLES[case.scenario],
-            str(case.devices),
+            f"{case.devices}, one {SLOWER}× slower" if case.one_slow else str(case.devices),
             f"{case.latency_ms:g}",
             "native" if case.decode else "none",
             f"{limit.samples_per_second:,.0f}",
