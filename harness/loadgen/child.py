@@ -6,10 +6,8 @@ ends here: it is reported to the parent and the process exits at once, whatever 
 
 from __future__ import annotations
 
-import csv
 import faulthandler
 import functools
-import gzip
 import os
 import resource
 import sys
@@ -26,20 +24,18 @@ from harness.errors import BackendError, HarnessError, RunFailed, SampleFailed
 from harness.loadgen.answers import LoadGenAnswers
 from harness.loadgen.plan import Plan
 from harness.loadgen.sample_library import SampleLibrary
+from harness.loadgen.sample_records import write_samples
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Dispatcher, Inline, SessionQueue
-from harness.pipeline.lane import COLUMNS, HELD_MOST, Decode, Lane, LaneFailed
+from harness.pipeline.lane import HELD_MOST, Decode, Lane, LaneFailed
 from harness.pipeline.pulse import Pulse
 from harness.records import Detections
 from harness.sessions import SessionRequest, open_session
 
 CALIBRATION_RUNS = 3
 LOG_NAME = "child.log"
-SAMPLES_NAME = "samples.csv.gz"
-ISSUED = COLUMNS.index("issued_ns")
-ROWS = 512  # written at a time: as Python's numbers they take ten times the memory
 
 
 @dataclass(frozen=True)
@@ -137,7 +133,8 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
     lg.StartTestWithLogSettings(sut, qsl, settings, _log_settings(lg, plan), str(plan.folder / "audit.config"))
     lg.DestroyQSL(qsl)
     lg.DestroyFastSUT(sut)
-    _write_samples(plan, dispatcher.lanes)
+    dispatcher.on_each(lambda lane: None)  # LoadGen has the last answers before the lanes have noted so
+    write_samples(plan.folder, dispatcher.lanes, pulse.beat)
     finished = Finished(
         {lane.slot.name: len(lane.records()) for lane in dispatcher.lanes},
         calibration.latency_s,
@@ -228,20 +225,6 @@ def _log_settings(lg: Any, plan: Plan) -> Any:
     log.log_output = output
     log.enable_trace = False
     return log
-
-
-def _write_samples(plan: Plan, lanes: list[Lane]) -> None:
-    """Every sample's record, session by session, each in its order; times relative to the first issue."""
-    first_ns = min((int(lane.records()[:, ISSUED].min()) for lane in lanes if len(lane.records())), default=0)
-    with gzip.open(plan.folder / SAMPLES_NAME, "wt", compresslevel=1, newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("session", *COLUMNS))
-        for lane in lanes:
-            records = lane.records()
-            for start in range(0, len(records), ROWS):
-                rows = np.insert(records[start : start + ROWS], 0, lane.slot.index, axis=1)
-                rows[:, 1 + ISSUED :] -= first_ns
-                writer.writerows(rows.tolist())
 
 
 class _Reporter:
