@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from types import ModuleType
 
-from harness.commands import bench_queue
+from harness.commands import bench_postprocess, bench_queue
 
 SUMMARY = "measure the harness's own parts"
-EXAMPLES = bench_queue.EXAMPLES
+EXAMPLES = bench_postprocess.EXAMPLES + bench_queue.EXAMPLES
 
 # Each has SUMMARY, EXAMPLES, add_arguments and run, as a command has.
-TARGETS: dict[str, ModuleType] = {"queue": bench_queue}
+TARGETS: dict[str, ModuleType] = {"postprocess": bench_postprocess, "queue": bench_queue}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

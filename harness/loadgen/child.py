@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from harness.apart import live_as_child
-from harness.errors import BackendError, HarnessError, RunFailed, SampleFailed
+from harness.errors import HarnessError, RunFailed, SampleFailed
 from harness.loadgen.answers import LoadGenAnswers
 from harness.loadgen.plan import Plan
 from harness.loadgen.sample_library import SampleLibrary
@@ -92,14 +92,8 @@ def main(plan: Plan, parent: Connection, pulse: Pulse) -> None:
 
 
 def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
-    try:
-        import mlperf_loadgen as lg
-    except ImportError as error:
-        raise BackendError(
-            f"LoadGen cannot be imported: {error}",
-            where=f"Python {sys.version_info.major}.{sys.version_info.minor}",
-            hint="pip install mlcommons-loadgen; it has wheels for Python 3.10 to 3.13",
-        ) from error
+    import mlperf_loadgen as lg
+
     from harness.loadgen.settings import Calibration, loadgen_settings
 
     report.send(Phase("opening sessions"))
@@ -109,7 +103,8 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
     report.send(Phase("calibrating"))
     library.load([0])
     first = library.tensors[0]
-    seconds = dispatcher.on_each(lambda lane: lane.rehearse(first, CALIBRATION_RUNS))
+    runs = CALIBRATION_RUNS if plan.mode == "performance" else 1
+    seconds = dispatcher.on_each(lambda lane: lane.rehearse(first, runs))
     calibration = Calibration(min(seconds), sum(1 / s for s in seconds))
     settings = loadgen_settings(plan, calibration)
 

@@ -142,6 +142,8 @@ def _not_submittable(
         reasons.append("nothing is decoded (model.decoder is none)")
     if "peak" in manifest:
         reasons.append("it is a search for the peak, in short tests")
+    if not scenarios and "peak" not in manifest:
+        reasons.append("performance was not measured")
     for test in manifest["tests"]:
         name, needed, had = test["scenario"], rules.scenarios[test["scenario"]], test["rules"]
         reasons += [f"{name} {test['mode']}: {it['session']} was retired" for it in test.get("retired", [])]

@@ -15,29 +15,8 @@ TITLES = {"single_stream": "SingleStream", "multi_stream": "MultiStream", "serve
 
 def print_summary(summary: Summary, folder: Path, console: Console) -> None:
     """Per scenario the metric, percentiles and verdict; mAP; where the files are."""
-    backend, model, dataset = summary["backend"], summary["model"], summary["dataset"]
-    synthetic = " (synthetic)" if dataset["synthetic"] else ""
-    simulated = " (SIMULATED device)" if backend["simulated"] else ""
-    table = Table(title=f"{model['benchmark']} on {backend['name']}{simulated}, {dataset['images']} images{synthetic}")
-    table.add_column("scenario")
-    table.add_column("metric", justify="right")
-    for name in ("p50", "p90", "p99"):
-        table.add_column(f"{name} ms", justify="right")
-    table.add_column("samples", justify="right")
-    table.add_column("busy", justify="right")
-    table.add_column("verdict")
-    for scenario, figures in summary["scenarios"].items():
-        latency = figures.get("latency_ms", {})
-        table.add_row(
-            TITLES[scenario],
-            _metric(scenario, figures),
-            *(f"{latency[name]:.3f}" if name in latency else "–" for name in ("p50", "p90", "p99")),
-            str(sum(session["samples"] for session in figures["sessions"].values())),
-            f"{figures['efficiency'] * 100:.1f} %",
-            "VALID" if figures["valid"] else "INVALID",
-        )
     if summary["scenarios"]:
-        console.print(table)
+        console.print(_table(summary))
     for scenario, peak in summary.get("peak", {}).items():
         _print_peak(scenario, peak, console)
     for it in summary.get("retired", []):
@@ -59,6 +38,31 @@ def print_summary(summary: Summary, folder: Path, console: Console) -> None:
         for reason in summary["not_submittable_because"]:
             console.print(f"  - {reason}", markup=False, highlight=False)
     console.print(f"Files: {folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(summary: Summary) -> Table:
+    backend, model, dataset = summary["backend"], summary["model"], summary["dataset"]
+    synthetic = " (synthetic)" if dataset["synthetic"] else ""
+    simulated = " (SIMULATED device)" if backend["simulated"] else ""
+    table = Table(title=f"{model['benchmark']} on {backend['name']}{simulated}, {dataset['images']} images{synthetic}")
+    table.add_column("scenario")
+    table.add_column("metric", justify="right")
+    for name in ("p50", "p90", "p99"):
+        table.add_column(f"{name} ms", justify="right")
+    table.add_column("samples", justify="right")
+    table.add_column("busy", justify="right")
+    table.add_column("verdict")
+    for scenario, figures in summary["scenarios"].items():
+        latency = figures.get("latency_ms", {})
+        table.add_row(
+            TITLES[scenario],
+            _metric(scenario, figures),
+            *(f"{latency[name]:.3f}" if name in latency else "–" for name in ("p50", "p90", "p99")),
+            str(sum(session["samples"] for session in figures["sessions"].values())),
+            f"{figures['efficiency'] * 100:.1f} %",
+            "VALID" if figures["valid"] else "INVALID",
+        )
+    return table
 
 
 def _print_peak(scenario: str, peak: dict[str, Any], console: Console) -> None:
