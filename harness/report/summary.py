@@ -99,6 +99,7 @@ def _performance(path: Path, test: dict[str, Any]) -> dict[str, Any]:
         result |= {"samples": len(samples), "samples_per_second": log.values["result_samples_per_second"]}
     else:
         result |= {"queries": int(log.values["result_query_count"]), "latency_ms": _latencies(log)}
+        result["percentile"] = test["rules"]["latency_percentile"]
         if scenario == "server":
             result["scheduled_samples_per_second"] = log.values["result_scheduled_samples_per_sec"]
         for kind in ("ss", "ms"):

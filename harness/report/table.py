@@ -87,5 +87,6 @@ def _metric(scenario: str, figures: dict[str, Any]) -> str:
         return f"{figures['samples_per_second']:.3f} samples/s"
     if scenario == "server":
         return f"{figures['scheduled_samples_per_second']:.3f} queries/s"
-    name = "p99" if scenario == "multi_stream" else "p90"
-    return f"{figures['latency_ms'][name]:.3f} ms ({name})"
+    name = f"p{figures['percentile'] * 100:g}"
+    latency = figures["latency_ms"].get(name)
+    return f"see {name} in LoadGen's summary" if latency is None else f"{latency:.3f} ms ({name})"
