@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from types import ModuleType
 
-from harness.commands import prepare_dataset
+from harness.commands import prepare_dataset, prepare_outputs
 
-SUMMARY = "make a dataset ready beforehand"
-EXAMPLES = prepare_dataset.EXAMPLES
+SUMMARY = "make a dataset or recorded outputs ready beforehand"
+EXAMPLES = f"{prepare_dataset.EXAMPLES}\n{prepare_outputs.EXAMPLES}"
 
 # Each has SUMMARY, EXAMPLES, add_arguments and run, as a command has.
-NOUNS: dict[str, ModuleType] = {"dataset": prepare_dataset}
+NOUNS: dict[str, ModuleType] = {"dataset": prepare_dataset, "outputs": prepare_outputs}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -121,9 +121,12 @@ class SSDResNet34:
         """See `DetectionModel.decoder`."""
         return _decoder(kind)
 
-    def example_outputs(self, seed: int, *, quantized: bool) -> list[RawOutput]:
+    def example_outputs(self, seed: int, *, quantized: bool, tiled: bool = False) -> list[RawOutput]:
         """See `DetectionModel.example_outputs`."""
-        return example_outputs.example_outputs(seed, quantized=quantized)
+        outputs = example_outputs.example_outputs(seed, quantized=quantized or tiled)
+        if not tiled:
+            return outputs
+        return [*example_outputs.tile_like_an_npu([raw for raw in outputs if isinstance(raw, QuantizedTensor)])]
 
     def default_file(self, precision: default_model.Precision, report: Callable[[str], None]) -> Path:
         """See `DetectionModel.default_file`."""
