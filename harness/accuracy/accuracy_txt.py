@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from harness.accuracy.evaluate import Accuracy
+from harness.files import write_text
 
 # figure, title, IoU thresholds, area, detections an image: the lines of pycocotools' COCOeval.summarize
 _LINES = (
@@ -42,17 +41,4 @@ def accuracy_txt(accuracy: Accuracy, log_sha256: str) -> str:
 
 def write_accuracy_txt(path: Path, accuracy: Accuracy, log_sha256: str) -> None:
     """Writes ``accuracy.txt``, whole or not at all."""
-    write_whole(path, accuracy_txt(accuracy, log_sha256))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file so that no one ever sees a part of it: a new file beside it takes its place."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_text(path, accuracy_txt(accuracy, log_sha256))

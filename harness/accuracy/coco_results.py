@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -45,8 +47,9 @@ def results_of_log(log: AccuracyLog, truth: GroundTruth, labels: LabelMap = "aut
         LogError: a label or an image that the annotations do not have.
         UsageError: ``labels`` is "auto" and the labels could be either.
     """
-    if len(log.images) and int(log.images.max()) >= len(truth.image_ids):
-        raise LogError(f"image {int(log.images.max())} of {len(truth.image_ids)}", where=str(log.path))
+    last, count = int(log.images.max(initial=-1)), len(truth.image_ids)
+    if last >= count:
+        raise LogError(f"holds image {last}, the annotations' images are 0..{count - 1}", where=str(log.path))
     meaning, categories = category_ids_of(log.labels, truth, labels, where=str(log.path))
     width, height = truth.widths[log.qsl_idx], truth.heights[log.qsl_idx]
     ymin, xmin, ymax, xmax = log.boxes.T.astype(np.float64)
@@ -105,13 +108,13 @@ def is_coco_results(path: Path) -> bool:
     """Whether the file is a COCO results file rather than an accuracy log, by the keys at its beginning.
 
     Raises:
-        LogError: the file cannot be read.
+        LogError: the file cannot be opened.
     """
-    try:
-        with open_log(path) as file:
-            head = file.read(_SNIFFED_BYTES)
-    except (OSError, EOFError) as error:
-        raise LogError(f"the log cannot be read: {error}", where=str(path)) from error
+    head = b""
+    # what is damaged is for the reader of that format to say
+    with open_log(path) as file, contextlib.suppress(OSError, EOFError, zlib.error):
+        while len(head) < _SNIFFED_BYTES and (chunk := file.read1(_SNIFFED_BYTES)):
+            head += chunk
     return b'"image_id"' in head and b'"qsl_idx"' not in head
 
 
@@ -125,14 +128,18 @@ def read_coco_results(path: Path, truth: GroundTruth) -> tuple[CocoResults, str]
         with open_log(path) as file:
             text = file.read()
         entries = json.loads(text)
-        rows = np.array(
-            [(entry["image_id"], *entry["bbox"], entry["score"], entry["category_id"]) for entry in entries],
-            dtype=np.float64,
-        ).reshape(len(entries), 7)
-    except (OSError, EOFError, ValueError, RecursionError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
         raise LogError(f"the COCO results cannot be read: {error}", where=str(path)) from error
-    except (KeyError, TypeError) as error:
-        raise LogError(f"the COCO results have an entry without {error}", where=str(path)) from error
+    if not isinstance(entries, list):
+        raise LogError("the COCO results are not a list", where=str(path))
+    rows = np.empty((len(entries), 7), dtype=np.float64)
+    for i, entry in enumerate(entries):
+        try:
+            x, y, width, height = entry["bbox"]
+            rows[i] = entry["image_id"], x, y, width, height, entry["score"], entry["category_id"]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            wanted = "{image_id, category_id, bbox: [x, y, width, height], score}"
+            raise LogError(f"entry {i + 1} is not {wanted}: {entry}", where=str(path)) from error
     for sound, what in (
         (np.isfinite(rows).all(axis=1), "holds a value that is not a finite number"),
         (np.isin(rows[:, 0], truth.image_ids), "names an image that the annotations do not have"),

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from harness.accuracy import hotcoco_evaluator, pycocotools_evaluator
 from harness.accuracy.coco_results import CocoResults
 from harness.accuracy.ground_truth import GroundTruth
 from harness.errors import BackendError, LogError
@@ -95,8 +94,12 @@ def evaluate(
         raise BackendError("hotcoco is not installed", hint="pip install 'ssd-harness[fast-eval]'")
     image_ids = np.unique(image_ids)
     rows = results.rows[np.isin(results.rows[:, 0], image_ids)]
-    engine = hotcoco_evaluator if evaluator == "hotcoco" else pycocotools_evaluator
-    stats, precision = engine.evaluate(truth.restricted(image_ids), rows, image_ids)
+    # imported here, so that `--help` is quick
+    if evaluator == "hotcoco":
+        from harness.accuracy.hotcoco_evaluator import evaluate_boxes
+    else:
+        from harness.accuracy.pycocotools_evaluator import evaluate_boxes
+    stats, precision = evaluate_boxes(truth.restricted(image_ids), rows, image_ids)
     return Accuracy(
         images=len(image_ids),
         detections=len(rows),

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from harness.accuracy.ground_truth import GroundTruth
 
 
-def evaluate(
+def evaluate_boxes(
     truth: GroundTruth, rows: npt.NDArray[np.float64], image_ids: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """As ``pycocotools_evaluator.evaluate``."""
+    """As ``pycocotools_evaluator.evaluate_boxes``."""
     import hotcoco
 
     known = hotcoco.COCO.from_arrays(

@@ -10,13 +10,14 @@ from __future__ import annotations
 import binascii
 import gzip
 import hashlib
+import io
 import json
 import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +81,8 @@ def read_accuracy_log(path: Path, *, image_count: int | None = None) -> Accuracy
     with open_log(path) as file:
 
         def read() -> bytes:
-            chunk = file.read(_CHUNK_BYTES)
+            # of a cut gzip file, read1 still gives what comes before the cut
+            chunk = file.read1(_CHUNK_BYTES)
             digest.update(chunk)
             return chunk
 
@@ -89,7 +91,7 @@ def read_accuracy_log(path: Path, *, image_count: int | None = None) -> Accuracy
     return collected.finish(digest.hexdigest())
 
 
-def open_log(path: Path) -> BinaryIO:
+def open_log(path: Path) -> io.BufferedIOBase:
     """The log's bytes, unpacked if the file is gzipped, whatever it is called.
 
     Raises:
@@ -98,7 +100,7 @@ def open_log(path: Path) -> BinaryIO:
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
-        return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
+        return gzip.open(path) if packed else path.open("rb")
     except OSError as error:
         raise LogError(f"the log cannot be read: {error.strerror}", where=str(path)) from error
 
@@ -125,7 +127,7 @@ def _record_texts(read: Callable[[], bytes], path: Path) -> Iterator[tuple[int, 
                 raise _damaged(path, number + 1, f"is missing: the log ends {what}", hint=_TRUNCATION_HINT)
             return
         mark = buffer[at : at + 1]
-        if mark not in expected or not expected:
+        if mark not in expected:
             instead = _shown(buffer[at : at + 60].decode("ascii", "backslashreplace"))
             what = f"should begin where the log has {instead}" if expected else f"comes after the log's end: {instead}"
             raise _damaged(path, number + 1, what, hint=_TRUNCATION_HINT if number else _FORMAT_HINT)

@@ -1,9 +1,11 @@
 """COCO's evaluation by pycocotools, one category at a time. Only ``evaluate.py`` calls it.
 
-pycocotools matches, accumulates and summarizes. What differs from handing it everything at once is only the order: its
-per-image results of one category are dropped before the next, which bounds the memory, and images where a category
-neither is nor was found, for which it returns None, are not asked about.
+pycocotools matches, accumulates and summarizes. What differs from handing it everything at once is that its per-image
+results of one category are dropped before the next, which bounds the memory, and that it is not asked to match where
+there is nothing to match. No figure changes, to the last bit; tests/unit/accuracy/test_evaluate.py holds that.
 """
+
+# ruff: noqa: N802, N803 - pycocotools' own names
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from pycocotools.cocoeval import COCOeval
 from harness.accuracy.ground_truth import GroundTruth
 
 
-def evaluate(
+def evaluate_boxes(
     truth: GroundTruth, rows: npt.NDArray[np.float64], image_ids: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """The twelve figures and the precisions.
@@ -79,7 +81,31 @@ def _evaluated(
     known.createIndex()
     if len(rows):
         found = known.loadRes(rows)
-    evaluation = COCOeval(known, found, "bbox")
+    evaluation = _Evaluation(known, found, "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
     return evaluation
+
+
+class _Evaluation(COCOeval):  # type: ignore[misc]
+    """pycocotools' evaluation, which spends most of its time on images where the category was found but is not.
+
+    There is nothing to match in them: every detection is a false one, or ignored if its area is out of range. What is
+    returned for them is what pycocotools would return, as far as its ``accumulate`` reads it.
+    """
+
+    def computeIoU(self, imgId: int, catId: int) -> object:
+        return super().computeIoU(imgId, catId) if self._gts[imgId, catId] else []
+
+    def evaluateImg(self, imgId: int, catId: int, aRng: list[float], maxDet: int) -> object:
+        if self._gts[imgId, catId]:
+            return super().evaluateImg(imgId, catId, aRng, maxDet)
+        found = sorted(self._dts[imgId, catId], key=lambda detection: -detection["score"])[:maxDet]
+        ignored = np.array([not aRng[0] <= detection["area"] <= aRng[1] for detection in found])
+        shape = (len(self.params.iouThrs), len(found))
+        return {
+            "dtScores": [detection["score"] for detection in found],
+            "dtMatches": np.zeros(shape),
+            "dtIgnore": np.broadcast_to(ignored, shape),
+            "gtIgnore": np.zeros(0),
+        }

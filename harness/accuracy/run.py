@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from harness.accuracy.accuracy_txt import write_accuracy_txt, write_whole
+from harness.accuracy.accuracy_txt import write_accuracy_txt
 from harness.accuracy.coco_results import results_of_log
 from harness.accuracy.evaluate import Accuracy, evaluate, missing_images
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.accuracy.log import read_accuracy_log
 from harness.dataset.coco_index import CocoIndex
 from harness.errors import LogError
+from harness.files import write_json
 
 
 def evaluate_run(folder: Path, dataset: CocoIndex) -> Accuracy:
@@ -39,5 +39,5 @@ def evaluate_run(folder: Path, dataset: CocoIndex) -> Accuracy:
         )
     accuracy = evaluate(truth, results, truth.image_ids)
     write_accuracy_txt(folder / "accuracy.txt", accuracy, log.sha256)
-    write_whole(folder / "accuracy.json", json.dumps(accuracy.as_json(), indent=2) + "\n")
+    write_json(folder / "accuracy.json", accuracy.as_json())
     return accuracy

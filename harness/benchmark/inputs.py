@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from harness.accuracy.ground_truth import read_ground_truth
+from harness.apart import Say, apart
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import write_synthetic
 from harness.dataset.tensor_cache import TensorCache
@@ -14,12 +16,13 @@ from harness.dataset.tensors import DirectTensors
 from harness.errors import ModelError
 from harness.files import sha256_file
 from harness.loadgen.plan import SampleSource
+from harness.loadgen.process import check_loadgen
 from harness.model.io_check import check_model
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot, parse_devices, place
 from harness.rounds import BenchmarkRules, Round, load_round
-from harness.sessions import SessionRequest, open_session
+from harness.sessions import SessionRequest
 from harness.sessions.registry import Backend, load_backend
 from harness.settings import RunSettings, Scenario, cache_dir
 from harness.terminal import Terminal
@@ -90,6 +93,7 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
         UsageError: the settings ask for what there is not.
         DataError: the model, the dataset, the backend or the disk cannot be used.
     """
+    check_loadgen()
     round_ = load_round(settings.round)
     model = load_model(settings.model.name)
     rules = round_.benchmark(model.benchmark)
@@ -99,7 +103,9 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     model_file, sha256 = _model_file(settings, model, backend, terminal)
     annotations, images, synthetic = _dataset_files(settings, terminal)
     dataset = CocoIndex.load(annotations, images, settings.dataset.count)
-    dtype = _check_session(settings, model, model_file, backend)
+    if settings.mode != "performance":
+        read_ground_truth(annotations)  # what evaluation will need must not be missed after the tests
+    dtype = apart(_check_session, settings, model_file)
     source = _source(settings, model, dataset, dtype, terminal)
     return Inputs(settings, round_, rules, model, model_file, sha256, backend, dataset, images, source, synthetic)
 
@@ -112,7 +118,7 @@ def _model_file(
         return None, None
     if path is None:
         with terminal.task("Default model") as report:
-            path = model.default_file(settings.model.precision, lambda doing: report(0, None, doing))
+            path = apart(_default_file, model.name, settings.model.precision, say=lambda doing: report(0, None, doing))
     if not path.is_file():
         raise ModelError("no such model", where=str(path), hint="give --model an existing file")
     return path.resolve(), sha256_file(path)
@@ -130,8 +136,14 @@ def _dataset_files(settings: RunSettings, terminal: Terminal) -> tuple[Path, Pat
     return annotations, images, True
 
 
-def _check_session(settings: RunSettings, model: DetectionModel, model_file: Path | None, backend: Backend) -> str:
+def _default_file(name: str, precision: Literal["int8", "float32"], say: Say) -> Path:
+    return load_model(name).default_file(precision, say)
+
+
+def _check_session(settings: RunSettings, model_file: Path | None, say: Say) -> str:
     """Opens one session to see that the model fits; gives the dtype of its input."""
+    say("opening a session")
+    model, backend = load_model(settings.model.name), load_backend(settings.backend.name)
     latency = settings.scenarios[0] == "single_stream"
     devices = parse_devices(settings.backend.devices or backend.default_devices(throughput=not latency))
     request = SessionRequest(
@@ -143,8 +155,8 @@ def _check_session(settings: RunSettings, model: DetectionModel, model_file: Pat
         outputs=model.outputs,
         example_outputs=model.example_outputs,
     )
-    with open_session(settings.backend.name, request) as session:
-        check_model(session.input, session.outputs, model.input, model.outputs)
+    with backend.open_session(request) as session:
+        check_model(session.input, session.outputs, model.input, model.outputs, where=str(model_file or devices[0]))
         return session.input.dtype
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness.accuracy.accuracy_txt import write_whole
 from harness.accuracy.coco_results import CocoResults, is_coco_results, read_coco_results, results_of_log
 from harness.accuracy.evaluate import (
     FIGURES,
@@ -27,7 +25,8 @@ from harness.accuracy.evaluate import (
 )
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
-from harness.errors import DataError
+from harness.errors import DataError, UsageError
+from harness.files import sha256_file, write_json
 
 SUMMARY = "Evaluate any MLPerf accuracy log of a COCO detector: mAP and the other COCO figures."
 EXAMPLES = """\
@@ -118,13 +117,16 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(Console(), report, accuracy if args.per_class else None)
         if args.json is not None:
-            write_whole(args.json, json.dumps(report, indent=2) + "\n")
+            write_json(args.json, report)
     differ = args.cross_check and bool(report["cross_check"]["differences"])
-    return 1 if differ or (args.require_complete and report["images_missing"]) else 0
+    return 1 if differ or (args.require_complete and report["partial"]) else 0
 
 
 def _read(args: argparse.Namespace, truth: GroundTruth) -> _Source:
     if is_coco_results(args.log):
+        if args.labels == "contiguous" or args.require_complete:
+            what = "this is a COCO results file, which has category ids and does not say which images were looked at"
+            raise UsageError(what, where=str(args.log), hint="leave out --labels contiguous and --require-complete")
         results, sha256 = read_coco_results(args.log, truth)
         return _Source("COCO results", results, sha256, len(results), 0)
     log = read_accuracy_log(args.log, image_count=len(truth.image_ids))
@@ -141,7 +143,7 @@ def _report(
         "kind": source.kind,
         "sha256": source.sha256,
         "annotations": str(args.annotations),
-        "annotations_sha256": hashlib.sha256(args.annotations.read_bytes()).hexdigest(),
+        "annotations_sha256": sha256_file(args.annotations),
         "labels": source.results.labels,
         "records": source.records,
         "records_repeated": source.repeated,
@@ -150,7 +152,8 @@ def _report(
         "images_missing": len(missing),
         "images_missing_first": missing[:10].tolist(),
         "images_evaluated": choice,
-        "partial": bool(len(missing)),
+        # COCO results do not tell an image in which nothing was found from one that was not looked at
+        "partial": bool(len(missing)) and source.kind == "accuracy log",
         "accuracy": accuracy.as_json(),
         "per_class": dict(accuracy.per_class),
     }
@@ -169,15 +172,8 @@ def _print(console: Console, report: dict[str, Any], per_class_of: Accuracy | No
         _print_classes(console, per_class_of)
     repeated = f", {report['records_repeated']} of them repeat an image" if report["records_repeated"] else ""
     console.print(f"{report['kind']} with {report['records']} entries{repeated}; labels read as {report['labels']}")
-    if report["partial"]:
-        over = {
-            "logged": "the mAP is over the images in the log and cannot be compared with one over all of them",
-            "all": "they count as images in which nothing was found",
-            "annotated": "those with boxes count as images in which nothing was found",
-        }[report["images_evaluated"]]
-        without = "are not in the log" if report["kind"] == "accuracy log" else "have no detections"
-        missing, known = report["images_missing"], report["images_in_annotations"]
-        console.print(f"PARTIAL: {missing} of the annotations' {known} images {without}; {over}", style="bold yellow")
+    if report["images_missing"]:
+        _print_missing(console, report)
     if "cross_check" in report:
         check = report["cross_check"]
         if not check["differences"]:
@@ -185,6 +181,19 @@ def _print(console: Console, report: dict[str, Any], per_class_of: Accuracy | No
         for name, (one, other) in check["differences"].items():
             line = f"cross-check: {name} is {one:.9f}, but {other:.9f} by {check['evaluator']}"
             console.print(line, style="bold red")
+
+
+def _print_missing(console: Console, report: dict[str, Any]) -> None:
+    how_many = f"{report['images_missing']} of the annotations' {report['images_in_annotations']} images"
+    meaning = {
+        "logged": "the mAP is over the others and cannot be compared with one over all images",
+        "all": "they count as images in which nothing was found",
+        "annotated": "those with boxes count as images in which nothing was found",
+    }[report["images_evaluated"]]
+    if report["partial"]:
+        console.print(f"PARTIAL: {how_many} are not in the log; {meaning}", style="bold yellow")
+    else:
+        console.print(f"{how_many} have no detections; {meaning}")
 
 
 def _print_classes(console: Console, accuracy: Accuracy) -> None:

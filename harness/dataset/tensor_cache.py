@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import multiprocessing
-import multiprocessing.connection
 import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -19,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from harness.apart import live_as_child
 from harness.dataset.tensors import CachedTensors, Preprocess, available_cores, read_image, tensor_of
 from harness.errors import DataError, DatasetError
 
@@ -197,19 +196,11 @@ def _start_worker(preprocess: Preprocess, shape: tuple[int, ...]) -> None:
     global _task  # noqa: PLW0603 - a worker process has nothing else to keep it in
     _task = preprocess, shape
     cv2.setNumThreads(1)  # there is a worker for every core
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    live_as_child()  # a parent that was killed cannot end its workers: they would wait for work for ever
 
 
 def _work(file: Path, source: Path) -> None:
     _make_file(file, source, *_task)
-
-
-def _end_with_parent() -> None:
-    """A parent that was killed cannot end its workers: they would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
 
 
 _task: tuple[Preprocess, tuple[int, ...]]

@@ -11,19 +11,18 @@ import faulthandler
 import gzip
 import os
 import resource
-import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 import numpy as np
 
 from harness.accuracy_record import encode_detections
-from harness.errors import BackendError, HarnessError, RunFailed, SampleFailed
+from harness.apart import live_as_child
+from harness.errors import HarnessError, RunFailed, SampleFailed
 from harness.loadgen.plan import Plan
 from harness.loadgen.sample_library import SampleLibrary
 from harness.model.registry import load_model
@@ -81,9 +80,8 @@ Message = Phase | Failed | Finished
 
 def main(plan: Plan, parent: Connection, pulse: Pulse) -> None:
     """Runs the plan; tells the parent of phases and of the one end: `Failed` or `Finished`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # LoadGen would deliver it after the test only; the parent kills us
+    live_as_child()  # LoadGen would deliver Ctrl-C after the test only; the parent kills us
     _log_output(plan)
-    threading.Thread(target=_die_with_parent, name="parent watch", daemon=True).start()
     report = _Reporter(plan, parent)
     try:
         parent.send(_run(plan, report, pulse))
@@ -92,14 +90,8 @@ def main(plan: Plan, parent: Connection, pulse: Pulse) -> None:
 
 
 def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
-    try:
-        import mlperf_loadgen as lg
-    except ImportError as error:
-        raise BackendError(
-            f"LoadGen cannot be imported: {error}",
-            where=f"Python {sys.version_info.major}.{sys.version_info.minor}",
-            hint="pip install mlcommons-loadgen; it has wheels for Python 3.10 to 3.13",
-        ) from error
+    import mlperf_loadgen as lg
+
     from harness.loadgen.settings import Calibration, loadgen_settings
 
     report.send(Phase("opening sessions"))
@@ -109,7 +101,8 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
     report.send(Phase("calibrating"))
     library.load([0])
     first = library.tensors[0]
-    seconds = dispatcher.on_each(lambda lane: lane.rehearse(first, CALIBRATION_RUNS))
+    runs = CALIBRATION_RUNS if plan.mode == "performance" else 1
+    seconds = dispatcher.on_each(lambda lane: lane.rehearse(first, runs))
     calibration = Calibration(min(seconds), sum(1 / s for s in seconds))
     settings = loadgen_settings(plan, calibration)
 
@@ -287,10 +280,3 @@ def _log_output(plan: Plan) -> None:
     os.dup2(log, 2)
     os.close(log)
     faulthandler.enable()
-
-
-def _die_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(RunFailed.exit_status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -9,7 +10,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from time import monotonic
 
-from harness.errors import RunFailed, Stalled
+from harness.errors import BackendError, RunFailed, Stalled
 from harness.loadgen import child
 from harness.loadgen.child import Failed, Finished, Phase
 from harness.loadgen.plan import Plan
@@ -35,6 +36,22 @@ class Progress:
     samples: int | None
     elapsed_s: float
     min_duration_s: float
+
+
+def check_loadgen() -> None:
+    """Whether LoadGen is here, asked before anything slow begins.
+
+    Raises:
+        BackendError: it cannot be imported.
+    """
+    try:
+        import mlperf_loadgen  # noqa: F401 - only to see that it can be
+    except ImportError as error:
+        raise BackendError(
+            f"LoadGen cannot be imported: {error}",
+            where=f"Python {sys.version_info.major}.{sys.version_info.minor}",
+            hint="pip install mlcommons-loadgen; it has wheels for Python 3.10 to 3.13",
+        ) from error
 
 
 def run_test(

@@ -47,16 +47,18 @@ def calibrate(
     from onnxruntime.quantization import CalibrationMethod
     from onnxruntime.quantization.calibrate import create_calibrator
 
-    name = onnx_file.load(model).graph.input[0].name
+    float32 = onnx_file.load(model)
+    name = float32.graph.input[0].name
     methods = {
         "minmax": CalibrationMethod.MinMax,
         "entropy": CalibrationMethod.Entropy,
         "percentile": CalibrationMethod.Percentile,
     }
     with tempfile.TemporaryDirectory(prefix="ssd-harness-calibration-") as folder:
-        augmented = Path(folder) / "augmented.onnx"
+        augmented, copy = Path(folder) / "augmented.onnx", Path(folder) / "model.onnx"
+        onnx_file.save(float32, copy)  # the calibrator writes beside the model, whose folder may be read-only
         calibrator = create_calibrator(
-            model, list(OPERATORS), augmented_model_path=str(augmented), calibrate_method=methods[method]
+            copy, list(OPERATORS), augmented_model_path=str(augmented), calibrate_method=methods[method]
         )
         calibrator.infer_session = _frugal_session(augmented)
         done = 0
@@ -68,6 +70,13 @@ def calibrate(
             raise ValueError("no calibration image")
         ranges = calibrator.compute_data()
     return {name: (float(np.min(r.range_value[0])), float(np.max(r.range_value[1]))) for name, r in ranges.items()}
+
+
+def runtime_version() -> str:
+    """The release of ONNX Runtime, whichever of its packages (CPU, GPU, …) is installed."""
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
 
 
 def _frugal_session(model: Path) -> onnxruntime.InferenceSession:

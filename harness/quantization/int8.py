@@ -24,9 +24,6 @@ from harness.quantization.calibration import OPERATORS, Ranges
 if TYPE_CHECKING:
     import onnx
 
-QUANTIZATION_VERSION = 1
-"""Part of the cache key of built models: raise it whenever `quantize` gives something else."""
-
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -54,15 +51,14 @@ def quantize(
     from onnxruntime.quantization import CalibrationMethod, QuantType
     from onnxruntime.quantization.calibrate import TensorsData
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
-    from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
-    onnx_file.load(model)
+    float32 = onnx_file.load(model)
     float32_ranges = {
         name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in ranges.items()
     }
     with _quiet_root_logger():
         quantizer = QDQQuantizer(
-            load_model_with_shape_infer(model),
+            float32,
             per_channel=True,
             reduce_range=False,
             weight_qType=QuantType.QInt8,

@@ -121,6 +121,8 @@ def _not_submittable(
         reasons.append(f"{manifest['dataset']['images']} images; the round has {rules.dataset_images}")
     if manifest["model"]["default"]:
         reasons.append("the model is the default one, not trained on COCO")
+    if not scenarios:
+        reasons.append("performance was not measured")
     for test in manifest["tests"]:
         name, needed, had = test["scenario"], rules.scenarios[test["scenario"]], test["rules"]
         if test["mode"] != "performance":

@@ -15,6 +15,27 @@ TITLES = {"single_stream": "SingleStream", "multi_stream": "MultiStream", "serve
 
 def print_summary(summary: Summary, folder: Path, console: Console) -> None:
     """Per scenario the metric, percentiles and verdict; mAP; where the files are."""
+    if summary["scenarios"]:
+        console.print(_table(summary))
+    for scenario, figures in summary["scenarios"].items():
+        for reason in figures.get("invalid_because", []):
+            console.print(f"{TITLES[scenario]} is INVALID: {reason}", markup=False, highlight=False)
+    if "accuracy" in summary:
+        accuracy = summary["accuracy"]
+        percent = {name: f"{accuracy[name] * 100:.3f} %" for name in ("mAP", "AP50", "AP75")}
+        console.print(
+            f"mAP {percent['mAP']} (AP50 {percent['AP50']}, AP75 {percent['AP75']})"
+            f" on {accuracy['images']} images, {accuracy['detections']} detections, {accuracy['evaluator']}",
+            highlight=False,
+        )
+    if not summary["submittable"]:
+        console.print("Not submittable:")
+        for reason in summary["not_submittable_because"]:
+            console.print(f"  - {reason}", markup=False, highlight=False)
+    console.print(f"Files: {folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(summary: Summary) -> Table:
     backend, model, dataset = summary["backend"], summary["model"], summary["dataset"]
     synthetic = " (synthetic)" if dataset["synthetic"] else ""
     simulated = " (SIMULATED device)" if backend["simulated"] else ""
@@ -36,23 +57,7 @@ def print_summary(summary: Summary, folder: Path, console: Console) -> None:
             f"{figures['efficiency'] * 100:.1f} %",
             "VALID" if figures["valid"] else "INVALID",
         )
-    console.print(table)
-    for scenario, figures in summary["scenarios"].items():
-        for reason in figures.get("invalid_because", []):
-            console.print(f"{TITLES[scenario]} is INVALID: {reason}", markup=False, highlight=False)
-    if "accuracy" in summary:
-        accuracy = summary["accuracy"]
-        percent = {name: f"{accuracy[name] * 100:.3f} %" for name in ("mAP", "AP50", "AP75")}
-        console.print(
-            f"mAP {percent['mAP']} (AP50 {percent['AP50']}, AP75 {percent['AP75']})"
-            f" on {accuracy['images']} images, {accuracy['detections']} detections, {accuracy['evaluator']}",
-            highlight=False,
-        )
-    if not summary["submittable"]:
-        console.print("Not submittable:")
-        for reason in summary["not_submittable_because"]:
-            console.print(f"  - {reason}", markup=False, highlight=False)
-    console.print(f"Files: {folder}", markup=False, highlight=False, soft_wrap=True)
+    return table
 
 
 def _metric(scenario: str, figures: dict[str, Any]) -> str:

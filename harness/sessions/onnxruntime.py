@@ -46,6 +46,7 @@ _OPTIMISATION_LEVELS = {
     "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
+_EXPORT_HINT = "export the model with batch 1, up to its raw outputs (without boxes, labels, scores)"
 _REMOTE_PROVIDERS = ("AzureExecutionProvider",)  # calls a service: no device of this machine
 
 
@@ -235,13 +236,11 @@ def _spec(node: ort.NodeArg, where: str) -> TensorSpec:
         ModelError: a shape that is not fixed, or another type than float32, uint8 and int8.
     """
     if node.type not in _DTYPES:
-        raise ModelError(f"{node.name} is a {node.type}; float32, uint8 and int8 can be used", where=where)
-    if not all(isinstance(extent, int) for extent in node.shape):
         raise ModelError(
-            f"{node.name} has no fixed shape: {node.shape}",
-            where=where,
-            hint="export the model with batch 1, up to its raw outputs (without boxes, labels, scores)",
+            f"{node.name} is a {node.type}; float32, uint8 and int8 can be used", where=where, hint=_EXPORT_HINT
         )
+    if not all(isinstance(extent, int) for extent in node.shape):
+        raise ModelError(f"{node.name} has no fixed shape: {node.shape}", where=where, hint=_EXPORT_HINT)
     return TensorSpec(node.name, tuple(node.shape), _DTYPES[node.type])
 
 

@@ -210,6 +210,16 @@ def test_bad_settings_are_one_error_before_any_test(
     assert message in capsys.readouterr().err
 
 
+def test_a_missing_loadgen_is_said_before_any_test(
+    coco: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlperf_loadgen", None)  # importing it then raises ImportError
+    assert cli.main(arguments(coco, "--output", str(tmp_path / "o"))) == 3
+    shown = capsys.readouterr().err
+    assert "LoadGen cannot be imported" in shown
+    assert "it has wheels for Python 3.10 to 3.13" in shown
+
+
 def test_an_output_that_is_not_a_run_is_left_alone(coco: Path, capsys: Capture) -> None:
     assert cli.main(arguments(coco, "--output", str(coco))) == 2
     assert "exists and is not a run" in capsys.readouterr().err

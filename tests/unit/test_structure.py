@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "harness"
 
 LAYERS = [
     {"version", "errors", "records"},
-    {"files", "accuracy_record", "output_quantization"},
+    {"apart", "files", "accuracy_record", "output_quantization"},
     {"settings", "rounds", "terminal"},
     {"native", "model", "dataset", "sessions", "quantization"},
     {"pipeline", "ssd_resnet34"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -14,10 +14,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from harness import output_quantization
 from harness.errors import DataError
+from harness.model.ssd_resnet34 import heads, network, preprocess
 from harness.model.ssd_resnet34.heads import IMAGE_SIZE
-from harness.model.ssd_resnet34.network import NETWORK_VERSION, build, seeded_weights
 from harness.model.ssd_resnet34.preprocess import MEAN, STD
+from harness.quantization import calibration, int8, onnx_file
 
 Precision = Literal["int8", "float32"]
 
@@ -50,17 +52,15 @@ def default_file(precision: Precision, cache: Path, report: Callable[[str], None
 
 
 def _key(precision: Precision) -> str:
-    """A hash of all that the file depends on."""
-    from harness.quantization.int8 import QUANTIZATION_VERSION
-
-    parts: dict[str, object] = {"network": NETWORK_VERSION, "weights": f"seed {SEED}", "onnx": version("onnx")}
+    """A hash of all that the file depends on: the code that makes it, with its settings, and the libraries."""
+    modules, parts = [heads, network], [f"seed {SEED}", f"onnx {version('onnx')}"]
     if precision == "int8":
-        parts |= {
-            "quantization": QUANTIZATION_VERSION,
-            "calibration images": CALIBRATION_IMAGES,
-            "onnxruntime": version("onnxruntime"),
-        }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        modules += [sys.modules[__name__], preprocess, output_quantization, calibration, int8]
+        parts += [f"onnxruntime {calibration.runtime_version()}"]
+    digest = hashlib.sha256(", ".join(parts).encode())
+    for module in modules:
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @contextmanager
@@ -79,24 +79,19 @@ def _only_one(cache: Path) -> Iterator[None]:
 
 
 def _build_float32(file: Path, report: Callable[[str], None]) -> None:
-    from harness.quantization.onnx_file import save
-
     report("building the default float32 model")
-    save(build(seeded_weights(SEED)), file)
+    onnx_file.save(network.build(network.seeded_weights(SEED)), file)
 
 
 def _build_int8(file: Path, cache: Path, report: Callable[[str], None]) -> None:
-    from harness.quantization.calibration import calibrate
-    from harness.quantization.int8 import Normalisation, quantize
-
     float32 = cache / f"ssd_resnet34_float32_{_key('float32')}.onnx"
     if not float32.is_file():
         _build_float32(float32, report)
     report(f"calibrating the default INT8 model on {CALIBRATION_IMAGES} made-up images")
-    ranges = calibrate(float32, calibration_tensors(SEED, CALIBRATION_IMAGES))
+    ranges = calibration.calibrate(float32, calibration_tensors(SEED, CALIBRATION_IMAGES))
     report("quantizing the default INT8 model")
-    normalisation = Normalisation(MEAN.tolist(), STD.tolist())
-    quantize(float32, ranges, file, normalisation=normalisation, quantized_outputs=True)
+    normalisation = int8.Normalisation(MEAN.tolist(), STD.tolist())
+    int8.quantize(float32, ranges, file, normalisation=normalisation, quantized_outputs=True)
 
 
 def calibration_tensors(seed: int, count: int) -> Iterator[npt.NDArray[np.float32]]:

@@ -18,8 +18,6 @@ from harness.model.ssd_resnet34.heads import FEATURE_MAPS, IMAGE_SIZE, NUM_CLASS
 if TYPE_CHECKING:
     import onnx
 
-NETWORK_VERSION = 1
-"""Part of the cache key of built models: raise it whenever `build` or `seeded_weights` give something else."""
 OPSET = 17
 IR_VERSION = 8
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness import SSDResNet34
 from harness.errors import DataError
-from harness.model.ssd_resnet34 import default_model
+from harness.model.ssd_resnet34 import default_model, network
 from harness.model.ssd_resnet34.heads import OUTPUTS
 from harness.model.ssd_resnet34.raw_outputs import as_float32
 from harness.records import QuantizedTensor
@@ -63,8 +63,8 @@ def test_the_int8_model_is_a_quarter_of_the_float32_one(int8_model: Path, float3
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Building takes no time: a tiny model in place of the network."""
     proto = onnx.load(write_model(tmp_path / "tiny.onnx", input_dtype="float32"))
-    monkeypatch.setattr(default_model, "build", lambda weights: proto)
-    monkeypatch.setattr(default_model, "seeded_weights", lambda seed: {})
+    monkeypatch.setattr(network, "build", lambda weights: proto)
+    monkeypatch.setattr(network, "seeded_weights", lambda seed: {})
     return tmp_path / "cache"
 
 
@@ -74,11 +74,17 @@ def test_the_model_object_keeps_it_in_the_users_cache(quick: Path, monkeypatch: 
     assert file.parent == quick / "models"
 
 
-def test_another_version_of_anything_it_depends_on_is_another_file(quick: Path, monkeypatch) -> None:
-    first = default_model.default_file("float32", quick, lambda doing: None)
-    monkeypatch.setattr(default_model, "NETWORK_VERSION", 999)
-    assert default_model.default_file("float32", quick, lambda doing: None) != first
-    assert first.is_file()
+def test_another_release_of_a_library_or_other_code_means_another_file(quick: Path, monkeypatch, tmp_path) -> None:
+    files = [default_model.default_file("float32", quick, lambda doing: None)]
+    changed = tmp_path / "network.py"
+    changed.write_bytes(Path(str(network.__file__)).read_bytes() + b"# changed")
+    with monkeypatch.context() as patched:
+        patched.setattr(network, "__file__", str(changed))
+        files.append(default_model.default_file("float32", quick, lambda doing: None))
+    monkeypatch.setattr(default_model, "version", lambda library: "99.0")
+    files.append(default_model.default_file("float32", quick, lambda doing: None))
+    assert len(set(files)) == 3
+    assert all(file.is_file() for file in files)
 
 
 def test_of_two_that_ask_at_once_one_builds(quick: Path) -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
@@ -11,8 +9,8 @@ from harness.model.ssd_resnet34.network import build, convolutions, seeded_weigh
 
 
 @pytest.fixture(scope="module")
-def graph(float32_model: Path) -> onnx.GraphProto:
-    return onnx.shape_inference.infer_shapes(onnx.load(float32_model)).graph
+def graph() -> onnx.GraphProto:
+    return onnx.shape_inference.infer_shapes(build(seeded_weights())).graph
 
 
 def shapes(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:

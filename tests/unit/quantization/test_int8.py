@@ -82,6 +82,13 @@ def test_calibration_tells_its_progress(float32: Path) -> None:
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_the_models_own_folder_is_left_alone(float32: Path, ranges, tmp_path: Path) -> None:
+    before = sorted(float32.parent.iterdir())
+    calibrate(float32, map(normalised, pixels(1)))
+    quantize(float32, ranges, tmp_path / "int8.onnx", normalisation=NORMALISATION)
+    assert sorted(float32.parent.iterdir()) == before
+
+
 def test_calibration_without_an_image_is_refused(float32: Path) -> None:
     with pytest.raises(ValueError, match="no calibration image"):
         calibrate(float32, iter(()))

@@ -1,0 +1,61 @@
+"""Work in a process of its own ends as it should: with its result, its error, its death, or Ctrl-C."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from harness.apart import Say, apart
+from harness.errors import ModelError, RunFailed
+
+
+def double(value: int, say: Say) -> int:
+    say("doubling")
+    return 2 * value
+
+
+def refuse(say: Say) -> None:
+    raise ModelError("not a model", where="a.onnx", hint="another")
+
+
+def die(say: Say) -> None:
+    os._exit(7)
+
+
+def sleep(say: Say) -> None:
+    say("asleep")
+    time.sleep(60)
+
+
+def test_the_result_and_what_was_said_arrive() -> None:
+    said: list[str] = []
+    assert apart(double, 21, say=said.append) == 42
+    assert said == ["doubling"]
+    assert not multiprocessing.active_children()
+
+
+def test_an_error_of_ours_arrives_whole() -> None:
+    with pytest.raises(ModelError) as caught:
+        apart(refuse)
+    assert str(caught.value) == "a.onnx: not a model\n  next: another"
+
+
+def test_a_death_is_told() -> None:
+    with pytest.raises(RunFailed, match=r"the process for die died \(exit status 7\)"):
+        apart(die)
+
+
+def test_ctrl_c_ends_it_at_once() -> None:
+    def interrupt(_: str) -> None:
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        apart(sleep, say=interrupt)
+    assert time.monotonic() - began < 10
+    assert not multiprocessing.active_children()
