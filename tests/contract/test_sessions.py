@@ -13,6 +13,7 @@ from harness.errors import BackendError
 from harness.model.io_check import check_model
 from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
+from harness.model.ssd_resnet34.model import MODEL
 from harness.records import QuantizedTensor
 from harness.sessions.contract import CHECKS, Subject, run_check
 from harness.sessions.protocol import Session, SessionRequest
@@ -53,6 +54,14 @@ def test_it_keeps_the_contract(name: str, backend: Backend, folder: Path, check:
     model = write_model(folder / f"contract_{quantized}.onnx", quantized=quantized)
     subject = Subject(backend, SessionRequest(model, INPUT, OUTPUTS, example_outputs, DEVICES[name]))
     assert str(run_check(check, subject)).startswith("[PASS]")
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("options", [{}, {"quantized": False}, {"layout": "npu"}], ids=["int8", "float32", "tiled"])
+def test_a_simulated_device_keeps_what_is_left_of_it_without_a_model(check: object, options: dict[str, object]) -> None:
+    options = {"latency_ms": 0, **options}
+    request = SessionRequest(None, INPUT, OUTPUTS, MODEL.example_outputs, "simulated", options=options)
+    assert not str(run_check(check, Subject(load_backend("simulated"), request))).startswith("[FAIL]")
 
 
 @pytest.fixture(scope="module")
