@@ -25,6 +25,13 @@ ADAPTER = "harness.sessions.furiosa"
 NO_DRIVER = 'Error: "libfuriosa_hal.so: cannot open shared object file: No such file or directory"'
 
 
+class VersionInfo:
+    """What ``furiosa.runtime.__version__`` is: no text."""
+
+    def __str__(self) -> str:
+        return "0.10.2-release (rev: d51ae81)"
+
+
 class FuriosaRuntimeError(Exception):
     pass
 
@@ -255,7 +262,7 @@ def installed(machine: Machine) -> Iterator[types.ModuleType]:
         create_runner=create_runner, create_queue=create_queue, FuriosaRuntimeError=FuriosaRuntimeError, Model=Model
     )
     runtime = types.ModuleType("furiosa.runtime")
-    vars(runtime).update(sync=sync, __version__="0.10.2-release", __full_version__="Furiosa SDK Runtime 0.10.2-release")
+    vars(runtime).update(sync=sync, __version__=VersionInfo())
     package = types.ModuleType("furiosa")
     vars(package).update(runtime=runtime, __path__=[])
     fakes = {"furiosa": package, "furiosa.runtime": runtime, "furiosa.runtime.sync": sync}

@@ -73,6 +73,7 @@ def _table(backends: list[BackendInfo]) -> Table:
 def _check(args: argparse.Namespace) -> int:
     terminal = Terminal()
     backend = load_backend(args.name)
+    options = dict(parse_assignment(text) for text in args.set)
     model = load_model(ModelSettings().name)
     file = args.model
     if file is not None and not file.exists():
@@ -87,7 +88,7 @@ def _check(args: argparse.Namespace) -> int:
         example_outputs=model.example_outputs,
         device=args.device or _first_device(backend),
         threads=args.threads,
-        options=dict(parse_assignment(text) for text in args.set),
+        options=options,
     )
     terminal.say(f"{args.name} on {request.device}, model {file or 'none'}")
     failed = 0

@@ -123,12 +123,8 @@ def devices() -> list[str]:
 
 def describe() -> dict[str, object]:
     """For the run's manifest and the list of backends."""
-    return {
-        "name": "furiosa",
-        "version": runtime.__version__,
-        "devices": devices(),
-        "runtime": runtime.__full_version__,
-    }
+    # its version is an object, not text
+    return {"name": "furiosa", "version": str(runtime.__version__), "devices": devices()}
 
 
 class FuriosaSession:

@@ -25,6 +25,7 @@ from harness.errors import UsageError
 from harness.records import QuantizedTensor, RawOutput, TensorSpec
 from harness.sessions.protocol import SessionRequest
 from harness.sessions.recorded import RecordedOutputs, recorded_latencies_s
+from harness.sessions.tensors import contiguous_image
 from harness.settings import Section, validate
 
 SIMULATED = True
@@ -82,6 +83,7 @@ class SimulatedSession:
         fault = options.fault
         self._fault = fault if fault is not None and fault.device in (None, request.index) else None
         self._runs = 0
+        self._closed = False
         self._outputs = _canned(request.example_outputs, options)
         self._recorded = RecordedOutputs(options.replay_outputs) if options.replay_outputs else None
         shown = self._recorded.any() if self._recorded else self._outputs
@@ -95,7 +97,15 @@ class SimulatedSession:
         _sleep_precisely()
 
     def run(self, images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> list[RawOutput]:
-        """The outputs, after the device's time."""
+        """The outputs, after the device's time.
+
+        Raises:
+            ValueError: the image is not what the model takes, or the session is closed.
+            RuntimeError: the device fails, as its fault says.
+        """
+        if self._closed:
+            raise ValueError("the session is closed")
+        images = contiguous_image(images, self.input)
         latency_s = next(self._latencies_s)
         if self._fault is not None:
             latency_s *= self._go_wrong(self._fault)
@@ -117,7 +127,8 @@ class SimulatedSession:
         return fault.factor if fault.kind == "slow" else 1.0
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Gives the device back. May be called twice."""
+        self._closed = True
 
     def __enter__(self) -> SimulatedSession:
         return self

@@ -55,6 +55,13 @@ def test_it_keeps_the_contract(name: str, backend: Backend, folder: Path, check:
     assert str(run_check(check, subject)).startswith("[PASS]")
 
 
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("options", [{}, {"quantized": False}, {"layout": "npu"}], ids=["int8", "float32", "tiled"])
+def test_a_simulated_device_keeps_what_is_left_of_it_without_a_model(check: object, options: dict[str, object]) -> None:
+    request = SessionRequest(None, INPUT, OUTPUTS, example_outputs, "simulated", options={"latency_ms": 0, **options})
+    assert not str(run_check(check, Subject(load_backend("simulated"), request))).startswith("[FAIL]")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")

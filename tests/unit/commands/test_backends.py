@@ -27,7 +27,7 @@ def test_the_list_as_json(capsys: Capture) -> None:
     with fake_furiosa.installed(fake_furiosa.Machine()):
         assert cli.main(["backends", "--json"]) == 0
     backends = {info["name"]: info for info in json.loads(capsys.readouterr().out)}
-    assert backends["furiosa"]["version"] == "0.10.2-release"
+    assert backends["furiosa"]["version"] == "0.10.2-release (rev: d51ae81)"
     assert backends["onnxruntime"]["devices"][-1] == "cpu"
     assert backends["simulated"]["simulated"] is True
 

@@ -211,7 +211,7 @@ def test_without_it_every_npu_of_the_machine_is_used_for_throughput(
     assert furiosa.devices() == ["npu:0:0", "npu:0:0-1", "npu:0:1", "npu:1:0-1"]
     assert furiosa.default_devices(throughput=True) == "warboy(2)*2"
     assert furiosa.default_devices(throughput=False) == "warboy(2)"
-    assert furiosa.describe()["version"] == "0.10.2-release"
+    assert furiosa.describe()["version"] == "0.10.2-release (rev: d51ae81)"
 
 
 def test_an_absent_driver_is_said_so() -> None:
