@@ -20,8 +20,8 @@ OWN = {
     "openvino": "harness.sessions.openvino",
     "simulated": "harness.sessions.simulated",
 }
-_EXTRAS = ("furiosa", "openvino")
-"""Of our own: those whose runtime is not installed with the harness."""
+_RUNTIMES = {"furiosa": "furiosa-runtime", "openvino": "openvino"}
+"""Of our own: those whose runtime is not installed with the harness, and the package that brings it."""
 _IMPORT_FAILS = (ImportError, OSError, RuntimeError)
 """What importing a runtime raises when it, its library or its driver is missing."""
 
@@ -127,8 +127,8 @@ def _info(name: str) -> BackendInfo:
 
 
 def _remedy(name: str) -> str:
-    return f"pip install 'ssd-harness[{name}]'" if name in _EXTRAS else "install its package and what that needs"
+    return f"pip install {_RUNTIMES[name]}" if name in _RUNTIMES else "install its package and what that needs"
 
 
 def _all_with_remedies() -> str:
-    return ", ".join(f"{name} ({_remedy(name)})" if name in _EXTRAS else name for name in backend_names())
+    return ", ".join(f"{name} ({_remedy(name)})" if name in _RUNTIMES else name for name in backend_names())

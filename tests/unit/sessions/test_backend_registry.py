@@ -71,7 +71,7 @@ def test_an_unknown_name_says_what_there_is_and_what_installs_it() -> None:
         load_backend("tensorrtx")
     hint = str(caught.value.hint)
     assert hint.startswith(
-        "there are: furiosa (pip install 'ssd-harness[furiosa]'), onnxruntime, openvino (pip install"
+        "there are: furiosa (pip install furiosa-runtime), onnxruntime, openvino (pip install openvino"
     )
     with pytest.raises(UsageError) as caught:
         load_backend("opnvino")
@@ -81,7 +81,7 @@ def test_an_unknown_name_says_what_there_is_and_what_installs_it() -> None:
 def test_one_that_is_not_installed_says_what_installs_it() -> None:
     with fake_furiosa.without_package(), pytest.raises(BackendError) as caught:
         load_backend("furiosa")
-    assert caught.value.hint == "pip install 'ssd-harness[furiosa]'"
+    assert caught.value.hint == "pip install furiosa-runtime"
 
 
 def test_a_missing_driver_is_in_the_list() -> None:

@@ -15,7 +15,7 @@ from harness.output_quantization import METADATA_KEY
 from harness.sessions.protocol import Session, SessionRequest
 from tests.onnx_models import QUANTIZATION, write_model
 
-ov = pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install 'ssd-harness[openvino]'")
+ov = pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install openvino")
 
 from harness.sessions import openvino as backend  # noqa: E402
 
