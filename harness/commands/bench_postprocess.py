@@ -65,7 +65,9 @@ def _print(console: Console, bench: DecoderBench) -> None:
         scene = t.scene
     console.print(table)
     if not any(t.times_faster for t in bench.timings):
-        console.print("furiosa-native-postprocess is not installed; pip install --no-deps furiosa-native-postprocess==0.10.0 to compare.")
+        console.print(
+            "furiosa-native-postprocess is not installed; pip install --no-deps furiosa-native-postprocess==0.10.0 to compare."
+        )
     speed = bench.read_speed
     console.print(
         f"Reading the int8 class outputs ({speed.bytes / 1e6:.2f} MB) does {speed.read_gb_per_s:.0f} GB/s here. "
