@@ -126,11 +126,14 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     for scenario in settings.scenarios:
         rules.scenario(scenario)
     backend = load_backend(settings.backend.name)
-    model_file, sha256 = _model_file(settings, model, backend, terminal)
+    given = settings.model.path
+    if given is not None and not given.is_file():
+        raise ModelError("no such model", where=str(given), hint="give --model an existing file")
     annotations, images, synthetic = _dataset_files(settings, terminal)
     dataset = CocoIndex.load(annotations, images, settings.dataset.count)
     if settings.mode != "performance":
         read_ground_truth(annotations)  # what evaluation will need must not be missed after the tests
+    model_file, sha256 = _model_file(settings, model, backend, terminal)
     dtype = apart(_check_session, settings, model_file)
     source = _source(settings, model, dataset, dtype, terminal)
     return Inputs(settings, round_, rules, model, model_file, sha256, backend, dataset, images, source, synthetic)
@@ -145,8 +148,6 @@ def _model_file(
     if path is None:
         with terminal.task("Default model") as report:
             path = apart(_default_file, model.name, settings.model.precision, say=lambda doing: report(0, None, doing))
-    if not path.is_file():
-        raise ModelError("no such model", where=str(path), hint="give --model an existing file")
     return path.resolve(), sha256_file(path)
 
 
