@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from harness.quantization import onnx_file
+from harness.quantization import folding, onnx_file
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -47,7 +47,7 @@ def calibrate(
     from onnxruntime.quantization import CalibrationMethod
     from onnxruntime.quantization.calibrate import create_calibrator
 
-    float32 = onnx_file.load(model)
+    float32 = folding.fold(onnx_file.load(model), str(model))
     name = float32.graph.input[0].name
     methods = {
         "minmax": CalibrationMethod.MinMax,

@@ -18,7 +18,7 @@ import numpy as np
 
 from harness.errors import ModelError
 from harness.output_quantization import METADATA_KEY, Quantization, to_metadata
-from harness.quantization import onnx_file
+from harness.quantization import folding, onnx_file
 from harness.quantization.calibration import OPERATORS, Ranges
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def quantize(
     from onnxruntime.quantization.calibrate import TensorsData
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-    float32 = onnx_file.load(model)
+    float32 = folding.fold(onnx_file.load(model), str(model))
     float32_ranges = {
         name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in ranges.items()
     }
