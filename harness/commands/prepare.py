@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from types import ModuleType
 
-from harness.commands import prepare_dataset
+from harness.commands import prepare_dataset, prepare_model
 
-SUMMARY = "make a dataset ready beforehand"
-EXAMPLES = prepare_dataset.EXAMPLES
+SUMMARY = "make a model or a dataset ready beforehand"
+EXAMPLES = f"{prepare_model.EXAMPLES}\n{prepare_dataset.EXAMPLES}"
 
 # Each has SUMMARY, EXAMPLES, add_arguments and run, as a command has.
-NOUNS: dict[str, ModuleType] = {"dataset": prepare_dataset}
+NOUNS: dict[str, ModuleType] = {"model": prepare_model, "dataset": prepare_dataset}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ import argparse
 import functools
 from pathlib import Path
 
+from harness.commands.numbers import one_or_more, zero_or_more
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import write_synthetic
 from harness.dataset.tensor_cache import TensorCache
@@ -28,11 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prepare dataset`."""
     parser.add_argument("--images", type=Path, metavar="DIR", help="the folder of the images")
     parser.add_argument("--annotations", type=Path, metavar="JSON", help="their COCO instances annotations")
-    parser.add_argument("--count", type=_one_or_more, metavar="N", help="the first N images only")
-    parser.add_argument("--synthetic", type=_one_or_more, metavar="N", help="write a synthetic dataset of N images")
-    parser.add_argument("--seed", type=_zero_or_more, default=0, metavar="S", help="of the synthetic dataset (0)")
+    parser.add_argument("--count", type=one_or_more, metavar="N", help="the first N images only")
+    parser.add_argument("--synthetic", type=one_or_more, metavar="N", help="write a synthetic dataset of N images")
+    parser.add_argument("--seed", type=zero_or_more, default=0, metavar="S", help="of the synthetic dataset (0)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where the synthetic dataset goes")
-    parser.add_argument("--workers", type=_one_or_more, metavar="N", help="processes (one per core)")
+    parser.add_argument("--workers", type=one_or_more, metavar="N", help="processes (one per core)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="the cache folder, instead of the user's")
 
 
@@ -74,17 +75,3 @@ def _dataset(args: argparse.Namespace, terminal: Terminal) -> tuple[Path, Path]:
         )
     with terminal.task(f"Synthetic images of seed {args.seed}", "images") as report:
         return write_synthetic(args.output, images=args.synthetic, seed=args.seed, progress=report)
-
-
-def _one_or_more(text: str) -> int:
-    return _at_least(1, text)
-
-
-def _zero_or_more(text: str) -> int:
-    return _at_least(0, text)
-
-
-def _at_least(least: int, text: str) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
-    return int(text)

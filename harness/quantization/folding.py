@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import ModelError
+from harness.quantization import onnx_file
 
 if TYPE_CHECKING:
     import onnx
@@ -33,13 +35,14 @@ def simplified(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
 
     Raises:
         ModelError: ONNX Runtime cannot load it.
+        DataError: the folder for temporary files cannot be written.
     """
     import onnx
     import onnxruntime as ort
     from onnxruntime.capi import onnxruntime_pybind11_state as status
 
     refusals = (status.Fail, status.InvalidArgument, status.InvalidGraph, status.NotImplemented, RuntimeError)
-    with tempfile.TemporaryDirectory(prefix="ssd-harness-fold-") as folder:
+    with onnx_file.temporary_copies(), tempfile.TemporaryDirectory(prefix="ssd-harness-fold-") as folder:
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(Path(folder) / "folded.onnx")
@@ -48,6 +51,8 @@ def simplified(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
             ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except refusals as error:
             raise ModelError(f"ONNX Runtime cannot load it ({str(error).splitlines()[0]})", where=where) from error
+        except status.InvalidProtobuf as error:  # all it says when the file cannot be written
+            raise OSError(errno.ENOSPC, "no space left, or no permission") from error
         folded = onnx.load(options.optimized_model_filepath)
     # ONNX Runtime declares all its own operator sets; only those that are used stay
     used = {node.domain for node in folded.graph.node} | {""}

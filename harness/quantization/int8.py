@@ -56,7 +56,7 @@ def quantize(
     float32_ranges = {
         name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in ranges.items()
     }
-    with _quiet_root_logger():
+    with _quiet_root_logger(), onnx_file.temporary_copies():
         quantizer = QDQQuantizer(
             float32,
             per_channel=True,
@@ -75,6 +75,7 @@ def quantize(
             raise ModelError(
                 f"the model does not quantize ({error})", where=str(model), hint="calibrate this very model again"
             ) from error
+    quantizer.model.topological_sort()  # ONNX asks for it, ONNX Runtime does not
     quantized = quantizer.model.model
     _take_pixels(quantized, normalisation)
     if quantized_outputs:

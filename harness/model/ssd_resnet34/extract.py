@@ -55,6 +55,10 @@ class Extraction:
     heads: tuple[Head, ...]
     changes: tuple[str, ...]
 
+    def sentences(self) -> list[str]:
+        """For a person: one line a head, one a change."""
+        return [f"{head.output} {head.shape} from {head.node}" for head in self.heads] + list(self.changes)
+
 
 def extract(published: Path, output: Path) -> Extraction:
     """Writes the model that ends at the twelve raw outputs, checked by onnx and by ONNX Runtime.

@@ -17,12 +17,13 @@ import numpy.typing as npt
 
 from harness.errors import DatasetError
 from harness.model.protocol import Decoder, DetectionModel
-from harness.model.ssd_resnet34 import default_model, example_outputs, preprocess
+from harness.model.ssd_resnet34 import default_model, example_outputs, extract, preprocess
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
 from harness.model.ssd_resnet34.labels import CLASSES
 from harness.model.ssd_resnet34.native_decoder import NativeDecoder
 from harness.model.ssd_resnet34.numpy_decoder import NumpyDecoder
 from harness.model.ssd_resnet34.results import ObjectDetectionResult, as_results
+from harness.quantization.int8 import Normalisation
 from harness.records import QuantizedTensor, RawOutput, RawOutputs, TensorSpec
 from harness.settings import cache_dir
 
@@ -49,6 +50,7 @@ class SSDResNet34:
     input: TensorSpec = INPUT
     outputs: tuple[TensorSpec, ...] = OUTPUTS
     labels: tuple[str, ...] = CLASSES
+    normalisation = Normalisation(tuple(preprocess.MEAN.tolist()), tuple(preprocess.STD.tolist()))
 
     def __init__(self, *, use_native: bool = True) -> None:
         self.use_native = use_native
@@ -128,6 +130,10 @@ class SSDResNet34:
     def default_file(self, precision: default_model.Precision, report: Callable[[str], None]) -> Path:
         """See `DetectionModel.default_file`."""
         return default_model.default_file(precision, cache_dir() / "models", report)
+
+    def extract(self, published: Path, output: Path) -> list[str]:
+        """See `DetectionModel.extract`."""
+        return extract.extract(published, output).sentences()
 
 
 MODEL: DetectionModel = SSDResNet34()
