@@ -31,13 +31,27 @@ def encode_detections(sample_index: int, detections: Detections) -> npt.NDArray[
     Raises:
         ValueError: the index cannot be written as a float32.
     """
+    rows = np.empty((len(detections), FIELDS), dtype="<f4")
+    encode_into(rows, sample_index, detections)
+    return rows
+
+
+def encode_into(rows: npt.NDArray[np.float32], sample_index: int, detections: Detections) -> int:
+    """`encode_detections` into the first rows of a C-contiguous (at least K, 7) float32 buffer; gives the bytes used.
+
+    Raises:
+        ValueError: the index cannot be written as a float32, or the buffer is too small.
+    """
     if not 0 <= sample_index <= MAX_SAMPLE_INDEX:
         raise ValueError(f"sample index {sample_index} is outside 0..{MAX_SAMPLE_INDEX}, float32 cannot hold it")
+    count = len(detections.scores)
+    if not count:
+        return 0
     boxes = detections.boxes
-    rows = np.empty((len(boxes), FIELDS), dtype="<f4")
-    rows[:, 0] = sample_index
-    rows[:, 1:5:2] = boxes[:, 1::2]  # ymin, ymax
-    rows[:, 2:5:2] = boxes[:, ::2]  # xmin, xmax
-    rows[:, 5] = detections.scores
-    rows[:, 6] = detections.labels
-    return rows
+    used = rows[:count]
+    used[:, 0] = sample_index
+    used[:, 1:5:2] = boxes[:, 1::2]  # ymin, ymax
+    used[:, 2:5:2] = boxes[:, ::2]  # xmin, xmax
+    used[:, 5] = detections.scores
+    used[:, 6] = detections.labels
+    return count * BYTES_PER_DETECTION

@@ -44,6 +44,7 @@ def apart(function: Callable[..., T], *args: Any, say: Say = lambda text: None) 
             elif kind == "raise":
                 raise value
             else:
+                process.join(5)
                 result: T = value
                 return result
     finally:

@@ -36,7 +36,8 @@ class ModelSettings(Section):
     """An ONNX file (or what the backend takes); none: the default model."""
     precision: Literal["int8", "float32"] = "int8"
     """Of the default model."""
-    decoder: Literal["native", "numpy"] = "native"
+    decoder: Literal["native", "numpy", "none"] = "native"
+    """none: nothing is decoded and every answer is empty, to measure the queue alone."""
     nms: Literal["corrected", "reference"] = "corrected"
     score_threshold: Fraction = 0.05
     iou_threshold: Fraction = 0.5
@@ -80,6 +81,8 @@ class BackendSettings(Section):
     """Inferences of each session before the measured part."""
     options: dict[str, Any] = {}
     """Handed to the backend, which rejects what it does not know."""
+    on_device_failure: Literal["stop", "continue"] = "stop"
+    """When a session fails or hangs: stop the run, or go on with the others; the results then say so."""
 
 
 class ScenarioSettings(Section):
@@ -94,6 +97,16 @@ class ScenarioSettings(Section):
     """Offline; none: calibrated before the test."""
     target_qps: Positive | None = None
     """Server; none: half of what calibration finds."""
+    latency_ms: Positive | None = None
+    """Server: the bound; none: the round's."""
+    latency_percentile: Fraction | None = None
+    """Whose value counts; none: the round's. A lower one needs fewer queries."""
+
+    @property
+    def rules(self) -> dict[str, float]:
+        """Those that replace the round's."""
+        names = ("min_duration_s", "min_queries", "latency_ms", "latency_percentile")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 class RunSettings(Section):
@@ -102,7 +115,8 @@ class RunSettings(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
     round: str = "v2.0"
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)] = ("single_stream", "offline")
-    mode: Literal["performance", "accuracy", "both"] = "both"
+    mode: Literal["performance", "accuracy", "both", "find-peak"] = "both"
+    """find-peak: the highest rate at which Server is valid, and what Offline must expect; see docs/devices.md."""
     model: ModelSettings = ModelSettings()
     dataset: DatasetSettings = DatasetSettings()
     backend: BackendSettings = BackendSettings()
@@ -110,9 +124,15 @@ class RunSettings(Section):
     min_map_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     """Exit with status 1 when the mAP is below this."""
     watchdog_s: Positive = 120
-    """End the run when no sample completes for so long."""
+    """A session that is at one sample for so long, or a test that shows no sign of life, hangs."""
     startup_s: Positive = 900
     """End the run when the sessions are not ready after so long."""
+
+    @model_validator(mode="after")
+    def _decoder_for_accuracy(self) -> RunSettings:
+        if self.model.decoder == "none" and self.mode in ("accuracy", "both"):
+            raise ValueError("model.decoder none finds nothing: mode must be performance or find-peak")
+        return self
 
     def test(self, scenario: Scenario) -> ScenarioSettings:
         """The scenario's own settings, empty where none were given."""

@@ -9,8 +9,7 @@ from time import monotonic
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
-from rich.text import Text
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 PLAIN_LINE_EVERY_S = 10.0
 
@@ -41,7 +40,7 @@ class Terminal:
     @contextmanager
     def task(self, title: str, unit: str = "") -> Iterator[Report]:
         """A task with progress; its last line stays: what was done, how long it took, at what rate."""
-        shown = _LiveTask(self._console, title, unit) if self._live else _PlainTask(self.say, title, unit)
+        shown = _LiveTask(self._console, title, unit) if self._live else _PlainTask(title, unit)
         try:
             yield shown.report
         except BaseException:
@@ -50,12 +49,32 @@ class Terminal:
         shown.end("done")
 
 
+class _Pace:
+    """Rate and remaining time of a task, counted from the moment it stopped preparing."""
+
+    def __init__(self) -> None:
+        self.began = self._counting_since = monotonic()
+
+    def texts(self, done: int, total: int | None, doing: str, remaining_s: float | None) -> list[str]:
+        """What is known of: the rate, the remaining time."""
+        now = monotonic()
+        if doing:
+            self._counting_since = now
+        elapsed_s = now - self._counting_since
+        if not done or not elapsed_s:
+            return []
+        if remaining_s is None and total:
+            remaining_s = elapsed_s / done * (total - done)
+        rate = rate_text(done / elapsed_s)
+        return [rate] if remaining_s is None else [rate, f"{duration_text(remaining_s)} left"]
+
+
 class _PlainTask:
-    def __init__(self, say: object, title: str, unit: str) -> None:
-        self._say = say
+    def __init__(self, title: str, unit: str) -> None:
         self._title = title
         self._unit = unit
-        self._began = self._said = monotonic()
+        self._pace = _Pace()
+        self._said = monotonic()
         self._doing = ""
         self._done = 0
         self._print(f"{title} ...")
@@ -65,23 +84,16 @@ class _PlainTask:
 
     def report(self, done: int, total: int | None = None, doing: str = "", remaining_s: float | None = None) -> None:
         self._done = done
+        pace = self._pace.texts(done, total, doing, remaining_s)
         now = monotonic()
         if doing == self._doing and now - self._said < PLAIN_LINE_EVERY_S:
             return
         self._said, self._doing = now, doing
-        parts = [doing] if doing else []
-        if done or not doing:
-            parts.append(count_text(done, total, self._unit))
-        if done:
-            parts.append(rate_text(done / max(now - self._began, 1e-9)))
-        if remaining_s is None and done and total:
-            remaining_s = (now - self._began) / done * (total - done)
-        if remaining_s is not None and done:
-            parts.append(f"{duration_text(remaining_s)} left")
-        self._print(f"{self._title}: {', '.join(parts)}")
+        what = doing or count_text(done, total, self._unit)
+        self._print(f"{self._title}: {', '.join([what, *pace])}")
 
     def end(self, how: str) -> None:
-        elapsed = monotonic() - self._began
+        elapsed = monotonic() - self._pace.began
         what = f", {self._done}{' ' + self._unit if self._unit else ''}" if self._done else ""
         self._print(f"{self._title}: {how} in {duration_text(elapsed)}{what}")
 
@@ -94,39 +106,26 @@ class _LiveTask:
             BarColumn(bar_width=30),
             TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
-            _RemainingColumn(),
-            TextColumn("[dim]{task.fields[doing]}"),
+            TextColumn("[dim]{task.fields[state]}"),
             console=console,
             refresh_per_second=4,
         )
         self._unit = unit
-        self._began = monotonic()
-        self._task = self._progress.add_task(title, total=None, count="", doing="", remaining_s=None)
+        self._pace = _Pace()
+        self._task = self._progress.add_task(title, total=None, count="", state="")
         self._progress.start()
 
     def report(self, done: int, total: int | None = None, doing: str = "", remaining_s: float | None = None) -> None:
-        elapsed = monotonic() - self._began
-        if remaining_s is None and done and total:
-            remaining_s = elapsed / done * (total - done)
+        pace = self._pace.texts(done, total, doing, remaining_s)
         count = count_text(done, total, self._unit) if done or total else ""
-        self._progress.update(
-            self._task, completed=done, total=total, count=count, doing=doing, remaining_s=remaining_s if done else None
-        )
+        self._progress.update(self._task, completed=done, total=total, count=count, state=doing or ", ".join(pace))
 
     def end(self, how: str) -> None:
         task = self._progress.tasks[0]
         total = max(task.completed, 1)
         done = how == "done"
-        self._progress.update(
-            self._task, doing="" if done else how, remaining_s=None, total=total, completed=total if done else 0
-        )
+        self._progress.update(self._task, state="" if done else how, total=total, completed=total if done else 0)
         self._progress.stop()
-
-
-class _RemainingColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        remaining_s = task.fields["remaining_s"]
-        return Text("" if remaining_s is None else f"{duration_text(remaining_s)} left", style="dim")
 
 
 def count_text(done: int, total: int | None, unit: str) -> str:

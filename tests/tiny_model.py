@@ -41,7 +41,7 @@ class TinyModel:
     def decoder(self, kind: str) -> TinyDecoder:
         return TinyDecoder()
 
-    def example_outputs(self, seed: int, *, quantized: bool) -> list[Any]:
+    def example_outputs(self, seed: int, *, quantized: bool, tiled: bool = False) -> list[Any]:
         return [np.full((1, 1, 4, 4), 0.5, np.float32)]
 
     def default_file(self, precision: str, report: Callable[[str], None]) -> Path:

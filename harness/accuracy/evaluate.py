@@ -91,7 +91,7 @@ def evaluate(
     if not len(image_ids):
         raise LogError("there are no images to evaluate", where=str(truth.path))
     if evaluator == "hotcoco" and not has_hotcoco():
-        raise BackendError("hotcoco is not installed", hint="pip install 'ssd-harness[fast-eval]'")
+        raise BackendError("hotcoco is not installed", hint="pip install hotcoco")
     image_ids = np.unique(image_ids)
     rows = results.rows[np.isin(results.rows[:, 0], image_ids)]
     # imported here, so that `--help` is quick

@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from harness.accuracy.run import evaluate_run
+from harness.benchmark.find_peak import find_peaks
 from harness.benchmark.inputs import Inputs, find_inputs
 from harness.benchmark.run_directory import RunDirectory
 from harness.benchmark.system import system, versions
 from harness.errors import HarnessError, Interrupted
 from harness.files import write_json
-from harness.loadgen.plan import LOADGEN_SCENARIOS, Mode, Plan
+from harness.loadgen.plan import Mode, Plan
 from harness.loadgen.process import Progress, run_test
-from harness.pipeline.devices import DeviceSlot
 from harness.report.summary import Summary, summarise
 from harness.settings import RunSettings, Scenario
 from harness.terminal import Report, Terminal
@@ -48,6 +47,8 @@ def run_benchmark(settings: RunSettings, folder: Path, terminal: Terminal, *, re
             run.save()
             if mode == "accuracy":
                 _evaluate(inputs, run.test_folder(scenario, mode), terminal)
+        if settings.mode == "find-peak":
+            run.manifest["peak"] = find_peaks(inputs, run, terminal)
         run.finish("complete")
         return summarise(folder)
     except KeyboardInterrupt:
@@ -69,35 +70,13 @@ def tests_of(settings: RunSettings) -> list[tuple[Scenario, Mode]]:
 
 
 def _run_test(inputs: Inputs, run: RunDirectory, scenario: Scenario, mode: Mode, terminal: Terminal) -> dict[str, Any]:
-    slots = inputs.slots(scenario)
-    rules = inputs.rules.scenario(scenario)
-    lengths = inputs.settings.test(scenario)
-    given = {"min_duration_s": lengths.min_duration_s, "min_queries": lengths.min_queries}
-    rules = rules.model_copy(update={key: value for key, value in given.items() if value is not None})
-    samples = len(inputs.dataset)
-    fingerprint = _fingerprint(inputs, slots, scenario, mode, rules.model_dump())
-    folder, done = run.open_test(scenario, mode, fingerprint)
-    title = f"{LOADGEN_SCENARIOS[scenario]} {mode}"
+    plan = inputs.plan(run.test_folder(scenario, mode), scenario, mode)
+    fingerprint = _fingerprint(inputs, plan)
+    done = run.open_test(scenario, mode, fingerprint)[1]
     if done is not None:
-        terminal.say(f"{title}: already done, kept")
+        terminal.say(f"{plan.title}: already done, kept")
         return done
-    plan = Plan(
-        folder=folder,
-        scenario=scenario,
-        mode=mode,
-        benchmark=inputs.model.benchmark,
-        seeds=inputs.round.seeds,
-        rules=rules,
-        performance_sample_count=min(inputs.rules.performance_sample_count, samples),
-        lengths=lengths,
-        model=inputs.settings.model,
-        model_file=inputs.model_file,
-        backend=inputs.settings.backend,
-        slots=tuple(slots),
-        source=inputs.source,
-        sample_names=tuple(image.file_name for image in inputs.dataset.images),
-    )
-    with terminal.task(title, "samples") as report:
+    with terminal.task(plan.title, "samples") as report:
         finished = run_test(
             plan,
             lambda progress: _report(report, progress),
@@ -108,12 +87,12 @@ def _run_test(inputs: Inputs, run: RunDirectory, scenario: Scenario, mode: Mode,
         "scenario": scenario,
         "mode": mode,
         "fingerprint": fingerprint,
-        "rules": rules.model_dump(),
+        "rules": plan.rules.model_dump(),
         "performance_sample_count": plan.performance_sample_count,
-        "sessions": [asdict(slot) | {"name": slot.name} for slot in slots],
+        "sessions": [asdict(slot) | {"name": slot.name} for slot in plan.slots],
         **asdict(finished),
     }
-    write_json(folder / "test.json", record)
+    write_json(plan.folder / "test.json", record)
     return record
 
 
@@ -131,18 +110,16 @@ def _report(report: Report, progress: Progress) -> None:
     report(progress.done, total, "", remaining_s)
 
 
-def _fingerprint(
-    inputs: Inputs, slots: Sequence[DeviceSlot], scenario: Scenario, mode: Mode, rules: dict[str, Any]
-) -> str:
+def _fingerprint(inputs: Inputs, plan: Plan) -> str:
     """Hash of everything that the test's result depends on."""
     settings = inputs.settings
     parts = {
-        "test": (scenario, mode, rules, settings.test(scenario).model_dump()),
+        "test": (plan.scenario, plan.mode, plan.rules.model_dump(), plan.lengths.model_dump()),
         "round": (inputs.round.round, inputs.round.seeds.model_dump(), inputs.rules.performance_sample_count),
         "model": (inputs.model_sha256, settings.model.model_dump(mode="json", exclude={"path"})),
         "dataset": (inputs.dataset.sha256, len(inputs.dataset)),
         "backend": settings.backend.model_dump(),
-        "slots": [asdict(slot) for slot in slots],
+        "slots": [asdict(slot) for slot in plan.slots],
         "versions": versions(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -15,7 +15,7 @@ from harness.dataset.tensor_cache import TensorCache
 from harness.dataset.tensors import DirectTensors
 from harness.errors import ModelError
 from harness.files import sha256_file
-from harness.loadgen.plan import SampleSource
+from harness.loadgen.plan import Mode, Plan, SampleSource
 from harness.loadgen.process import check_loadgen
 from harness.model.io_check import check_model
 from harness.model.protocol import DetectionModel
@@ -24,7 +24,7 @@ from harness.pipeline.devices import DeviceSlot, parse_devices, place
 from harness.rounds import BenchmarkRules, Round, load_round
 from harness.sessions import SessionRequest
 from harness.sessions.registry import Backend, load_backend
-from harness.settings import RunSettings, Scenario, cache_dir
+from harness.settings import RunSettings, Scenario, ScenarioSettings, cache_dir
 from harness.terminal import Terminal
 
 
@@ -58,6 +58,32 @@ class Inputs:
         spec = self.settings.backend.devices or self.backend.default_devices(throughput=not latency)
         devices = parse_devices(spec)
         return place(devices[:1] if latency else devices)
+
+    def plan(self, folder: Path, scenario: Scenario, mode: Mode, lengths: ScenarioSettings | None = None) -> Plan:
+        """One test.
+
+        Args:
+            folder: of its logs.
+            lengths: none: the settings' own.
+        """
+        lengths = self.settings.test(scenario) if lengths is None else lengths
+        return Plan(
+            folder=folder,
+            scenario=scenario,
+            mode=mode,
+            benchmark=self.model.benchmark,
+            seeds=self.round.seeds,
+            rules=self.rules.scenario(scenario).model_copy(update=lengths.rules),
+            performance_sample_count=min(self.rules.performance_sample_count, len(self.dataset)),
+            lengths=lengths,
+            model=self.settings.model,
+            model_file=self.model_file,
+            backend=self.settings.backend,
+            slots=tuple(self.slots(scenario)),
+            source=self.source,
+            sample_names=tuple(image.file_name for image in self.dataset.images),
+            watchdog_s=self.settings.watchdog_s,
+        )
 
     def describe(self) -> dict[str, Any]:
         """For the manifest."""

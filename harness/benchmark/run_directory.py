@@ -16,6 +16,7 @@ from harness.settings import SCENARIOS
 SCHEMA = 1
 FREE_BYTES = 256 << 20  # logs of a run are far below this; a disk with less is about to be full
 MANIFEST = "manifest.json"
+PEAK = "find_peak"  # the folder of its tries
 OWN_FILES = (MANIFEST, "summary.json", "summary.csv", "report.html", "trace.json")
 
 
@@ -74,6 +75,14 @@ class RunDirectory:
         parts = ("performance", "run_1") if mode == "performance" else ("accuracy",)
         return self.folder.joinpath(scenario, *parts)
 
+    def try_folder(self, scenario: str, number: int) -> Path:
+        """A new folder for one try of the search for the peak."""
+        folder = self.folder / PEAK / scenario / f"try_{number}"
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        return folder
+
     def open_test(self, scenario: str, mode: str, fingerprint: str) -> tuple[Path, dict[str, Any] | None]:
         """The test's folder, and its record if it was finished with the same fingerprint; else it is empty."""
         folder = self.test_folder(scenario, mode)
@@ -106,7 +115,7 @@ def _clear(folder: Path) -> None:
     """Removes what an earlier run wrote, and nothing else."""
     for name in OWN_FILES:
         (folder / name).unlink(missing_ok=True)
-    for scenario in SCENARIOS:
+    for scenario in (*SCENARIOS, PEAK):
         shutil.rmtree(folder / scenario, ignore_errors=True)
 
 

@@ -100,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluates and prints; 1 if the evaluators differ or images that are required are missing."""
     if args.cross_check and not has_hotcoco():
-        raise DataError("--cross-check needs hotcoco", hint="pip install 'ssd-harness[fast-eval]'")
+        raise DataError("--cross-check needs hotcoco", hint="pip install hotcoco")
     truth = read_ground_truth(args.annotations).first(args.count)
     source = _read(args, truth)
     choice: ImageChoice = args.images_evaluated or ("logged" if source.kind == "accuracy log" else "all")

@@ -15,6 +15,7 @@ EXAMPLES = """\
   ssd-harness run smoke                                    the wiring only, on a simulated device
   ssd-harness run --images val2017 --annotations instances_val2017.json --model my.onnx --count 64
   ssd-harness run --scenario offline --duration 60 --devices 'cpu*2' --output results/mine
+  ssd-harness run scenarios --mode find-peak --scenario server
   ssd-harness run --set backend.warmup=10 --set model.nms=reference
 """
 
@@ -23,9 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("config", nargs="?", type=Path, default=Path("demo"), help="a YAML file, or the name of a shipped one (demo)")
     add("--scenario", help=f"comma-separated, of: {', '.join(SCENARIOS)}")
-    add("--mode", choices=("performance", "accuracy", "both"), help="what to measure")
+    add("--mode", choices=("performance", "accuracy", "both", "find-peak"), help="what to measure")
     add("--backend", help="the device runtime, e.g. onnxruntime or simulated")
     add("--devices", help="sessions, e.g. 'cpu*2'")
+    add("--on-device-failure", choices=("stop", "continue"), help="stop the run (default), or go on without it")
     add("--model", type=Path, help="an ONNX model (default: the built-in one)")
     add("--images", type=Path, help="folder of COCO images (default: a synthetic set)")
     add("--annotations", type=Path, help="COCO annotations JSON of those images")
@@ -67,6 +69,7 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
         "scenarios": args.scenario.split(",") if args.scenario else None,
         "backend.name": args.backend,
         "backend.devices": args.devices,
+        "backend.on_device_failure": args.on_device_failure,
         "model.path": args.model,
         "dataset.images": args.images,
         "dataset.annotations": args.annotations,

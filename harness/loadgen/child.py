@@ -6,9 +6,8 @@ ends here: it is reported to the parent and the process exits at once, whatever 
 
 from __future__ import annotations
 
-import csv
 import faulthandler
-import gzip
+import functools
 import os
 import resource
 import sys
@@ -20,22 +19,23 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from harness.accuracy_record import encode_detections
 from harness.apart import live_as_child
 from harness.errors import HarnessError, RunFailed, SampleFailed
+from harness.loadgen.answers import LoadGenAnswers
 from harness.loadgen.plan import Plan
 from harness.loadgen.sample_library import SampleLibrary
+from harness.loadgen.sample_records import write_samples
+from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Dispatcher, Inline, SessionQueue
-from harness.pipeline.lane import COLUMNS, Complete, Lane, LaneFailed
+from harness.pipeline.lane import HELD_MOST, Decode, Lane, LaneFailed
 from harness.pipeline.pulse import Pulse
 from harness.records import Detections
 from harness.sessions import SessionRequest, open_session
 
 CALIBRATION_RUNS = 3
 LOG_NAME = "child.log"
-SAMPLES_NAME = "samples.csv.gz"
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,14 @@ class Finished:
         latency_s: what calibration found for a sample on one session.
         samples_per_second: likewise for all sessions together.
         peak_memory_bytes: the child's largest resident size.
+        retired: sessions that failed or hung and were taken out: session, sample_index, image, reason.
     """
 
     samples_per_session: dict[str, int]
     latency_s: float
     samples_per_second: float
     peak_memory_bytes: int
+    retired: tuple[dict[str, Any], ...] = ()
 
 
 Message = Phase | Failed | Finished
@@ -96,7 +98,7 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
 
     report.send(Phase("opening sessions"))
     library = SampleLibrary(plan.source, pulse.beat)
-    dispatcher = _open(plan, library, _completer(lg), report.fail, pulse)
+    dispatcher = _open(plan, library, lg, report.fail, pulse)
 
     report.send(Phase("calibrating"))
     library.load([0])
@@ -126,12 +128,22 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
     lg.StartTestWithLogSettings(sut, qsl, settings, _log_settings(lg, plan), str(plan.folder / "audit.config"))
     lg.DestroyQSL(qsl)
     lg.DestroyFastSUT(sut)
-    _write_samples(plan, dispatcher.lanes)
+    dispatcher.on_each(lambda lane: None)  # LoadGen has the last answers before the lanes have noted so
+    write_samples(plan.folder, dispatcher.lanes, pulse.beat)
     finished = Finished(
         {lane.slot.name: len(lane.records()) for lane in dispatcher.lanes},
         calibration.latency_s,
         calibration.samples_per_second,
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        tuple(
+            {
+                "session": it.slot.name,
+                "sample_index": it.sample_index,
+                "image": plan.sample_names[it.sample_index],
+                "reason": it.reason,
+            }
+            for it in dispatcher.retired
+        ),
     )
     dispatcher.close()
     return finished
@@ -140,21 +152,13 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
 def _open(
     plan: Plan,
     library: SampleLibrary,
-    complete: Complete,
+    loadgen: Any,
     on_failure: Callable[[BaseException], NoReturn],
     pulse: Pulse,
 ) -> Dispatcher:
     model = load_model(plan.model.name)
-    decoder = model.decoder(plan.model.decoder)
-
-    def decode(outputs: Any) -> Detections:
-        return decoder.decode(
-            outputs,
-            score_threshold=plan.model.score_threshold,
-            iou_threshold=plan.model.iou_threshold,
-            max_detections=plan.model.max_detections,
-            nms=plan.model.nms,
-        )
+    decode = _decode(plan, model)
+    hold = plan.scenario == "offline"
 
     def open_lane(slot: DeviceSlot) -> Lane:
         session = open_session(
@@ -162,6 +166,7 @@ def _open(
             SessionRequest(
                 model=plan.model_file,
                 device=slot.device,
+                index=slot.index,
                 threads=plan.backend.threads or max(1, len(slot.cores)),
                 options=plan.backend.options,
                 input=model.input,
@@ -170,22 +175,29 @@ def _open(
             ),
         )
         pulse.beat()
-        return Lane(slot, session, decode, library.tensors, complete, pulse)
+        answers = LoadGenAnswers(loadgen, plan.model.max_detections, HELD_MOST if hold else 1)
+        every = plan.mode == "accuracy"
+        return Lane(slot, session, decode, library.tensors, answers, pulse, hold=hold, check_every_value=every)
 
     if plan.scenario == "single_stream":
         return Inline(plan.slots[0], open_lane, on_failure)
-    return SessionQueue(plan.slots, open_lane, on_failure)
+    retire = plan.backend.on_device_failure == "continue"
+    return SessionQueue(plan.slots, open_lane, on_failure, retire=retire, hang_s=plan.watchdog_s)
 
 
-def _completer(lg: Any) -> Complete:
-    respond, response = lg.QuerySamplesComplete, lg.QuerySampleResponse
-
-    def complete(sample_id: int, sample_index: int, detections: Detections) -> None:
-        answer = encode_detections(sample_index, detections)
-        # LoadGen copies inside the call: the array lives until it returns.
-        respond([response(sample_id, answer.__array_interface__["data"][0], answer.nbytes)])
-
-    return complete
+def _decode(plan: Plan, model: DetectionModel) -> Decode:
+    if plan.model.decoder == "none":
+        nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
+        return lambda outputs: nothing
+    decode = model.decoder(plan.model.decoder).decode
+    wanted = plan.model
+    return functools.partial(
+        decode,
+        score_threshold=wanted.score_threshold,
+        iou_threshold=wanted.iou_threshold,
+        max_detections=wanted.max_detections,
+        nms=wanted.nms,
+    )
 
 
 def _expected_samples(plan: Plan, settings: Any) -> int:
@@ -208,18 +220,6 @@ def _log_settings(lg: Any, plan: Plan) -> Any:
     log.log_output = output
     log.enable_trace = False
     return log
-
-
-def _write_samples(plan: Plan, lanes: list[Lane]) -> None:
-    """Every sample's record in the order of issue; times relative to the first one."""
-    rows = np.concatenate([np.insert(lane.records(), 0, lane.slot.index, axis=1) for lane in lanes])
-    rows = rows[np.lexsort((rows[:, 1], rows[:, 3]))]
-    if len(rows):
-        rows[:, 3:] -= rows[0, 3]
-    with gzip.open(plan.folder / SAMPLES_NAME, "wt", compresslevel=1, newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("session", *COLUMNS))
-        writer.writerows(rows.tolist())
 
 
 class _Reporter:

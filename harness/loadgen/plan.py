@@ -44,6 +44,7 @@ class Plan:
         sample_names: file name of each sample of the dataset, in the order of LoadGen's index.
         performance_sample_count: how many samples are in memory at once.
         model_file: what the sessions load; None where the backend needs none.
+        watchdog_s: a session that is at one sample for longer than this hangs.
     """
 
     folder: Path
@@ -60,6 +61,7 @@ class Plan:
     slots: tuple[DeviceSlot, ...]
     source: SampleSource
     sample_names: tuple[str, ...]
+    watchdog_s: float = 120.0
 
     @property
     def title(self) -> str:

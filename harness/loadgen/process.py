@@ -17,6 +17,7 @@ from harness.loadgen.plan import Plan
 from harness.pipeline.pulse import Pulse
 
 LAST_WORDS = 12  # lines of the child's output shown when it dies
+GRACE_S = 5  # where the child retires sessions that hang, we come after it
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,13 @@ def run_test(
 
     Raises:
         HarnessError: what the child reported; SampleFailed names the image and the device.
-        Stalled: no sign of life for ``watchdog_s`` (``startup_s`` until the sessions are open); names what hangs.
+        Stalled: a session is at one sample, or the child gives no sign of life, for longer than ``watchdog_s``
+            (``startup_s`` until the sessions are open); names what hangs.
         RunFailed: the child died without a word.
     """
+    own_watch = plan.backend.on_device_failure == "continue" and plan.scenario != "single_stream"
+    if own_watch:
+        watchdog_s += GRACE_S
     context = get_context("spawn")
     pulse = Pulse(len(plan.slots))
     receiver, sender = context.Pipe(duplex=False)
@@ -76,7 +81,7 @@ def run_test(
     process.start()
     sender.close()
     phase, phase_began = Phase("opening sessions"), monotonic()
-    life, last_life = -1, monotonic()
+    watch = _Watch(pulse)
     try:
         while True:
             ready = wait([receiver, process.sentinel], poll_s)
@@ -91,15 +96,13 @@ def run_test(
                     on_progress(_progress(plan, phase, phase_began, pulse))
                     process.join(30)
                     return message
-                phase, phase_began, last_life = message, monotonic(), monotonic()
+                phase, phase_began = message, monotonic()
+                watch = _Watch(pulse)
             elif ready:
                 raise _death(plan, process)
-            now, total = monotonic(), pulse.total
-            if total != life:
-                life, last_life = total, now
             bound_s = watchdog_s if phase.name == "running" else startup_s
-            if now - last_life > bound_s:
-                raise _stall(plan, phase, pulse, bound_s)
+            if (at_work := watch.silent(bound_s, each=not own_watch)) is not None:
+                raise _stall(plan, phase, at_work, bound_s)
             on_progress(_progress(plan, phase, phase_began, pulse))
     finally:
         if process.is_alive():
@@ -115,12 +118,39 @@ def _progress(plan: Plan, phase: Phase, phase_began: float, pulse: Pulse) -> Pro
     return Progress(phase.name, pulse.done, phase.samples, monotonic() - phase_began, least_s)
 
 
-def _stall(plan: Plan, phase: Phase, pulse: Pulse, bound_s: float) -> Stalled:
-    at_work = [
-        f"{slot.name} at sample {state.sample} ({plan.sample_names[state.sample]})"
-        for slot, state in zip(plan.slots, pulse.slots(), strict=True)
-        if state.sample is not None
-    ]
+class _Watch:
+    """How long each session has been at its sample, and the child silent."""
+
+    def __init__(self, pulse: Pulse) -> None:
+        self._pulse = pulse
+        self._total, self._since = -1, monotonic()
+        self._slots = [(state, self._since) for state in pulse.slots()]
+
+    def silent(self, bound_s: float, *, each: bool) -> dict[int, int] | None:
+        """Slot → sample of the sessions that hang; None while all is well.
+
+        Args:
+            each: a single session that hangs is enough; else all must be silent.
+        """
+        now, total = monotonic(), self._pulse.total
+        if total != self._total:
+            self._total, self._since = total, now
+        self._slots = [
+            (state, began if state == last else now)
+            for state, (last, began) in zip(self._pulse.slots(), self._slots, strict=True)
+        ]
+        hanging = {
+            k: state.sample
+            for k, (state, began) in enumerate(self._slots)
+            if state.sample is not None and now - began > bound_s
+        }
+        if now - self._since > bound_s or (each and hanging):
+            return hanging
+        return None
+
+
+def _stall(plan: Plan, phase: Phase, hanging: dict[int, int], bound_s: float) -> Stalled:
+    at_work = [f"{plan.slots[k].name} at sample {at} ({plan.sample_names[at]})" for k, at in hanging.items()]
     doing = "; ".join(at_work[:3]) or "no session at work"
     return Stalled(
         f"no sign of life for {bound_s:g} s while {phase.name} ({doing})",

@@ -19,6 +19,10 @@ OFFLINE_MARGIN = 1.1
 """An Offline test below min_duration is INVALID, so expect more; comes on top of LoadGen's own slack of 1.1."""
 
 
+MOST_QPS = 500_000
+"""No test goes faster than this: a device of no latency would have LoadGen make queries by the hundred million."""
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What a short run before the test says, from the fastest of its runs.
@@ -50,9 +54,9 @@ def user_conf(plan: Plan, calibration: Calibration) -> str:
         values["target_latency"] = lengths.expected_latency_ms or query_s * 1e3 / LATENCY_MARGIN
     elif plan.scenario == "server":
         values["target_latency"] = rules.latency_ms or 0
-        values["target_qps"] = lengths.target_qps or calibration.samples_per_second / 2
+        values["target_qps"] = lengths.target_qps or min(calibration.samples_per_second, MOST_QPS) / 2
     else:
-        values["target_qps"] = lengths.expected_qps or calibration.samples_per_second * OFFLINE_MARGIN
+        values["target_qps"] = lengths.expected_qps or min(calibration.samples_per_second, MOST_QPS) * OFFLINE_MARGIN
     prefix = f"{plan.benchmark}.{LOADGEN_SCENARIOS[plan.scenario]}"
     return "".join(f"{prefix}.{key} = {_number(value)}\n" for key, value in values.items())
 

@@ -70,8 +70,14 @@ class DetectionModel(Protocol):
         """The postprocessor of that kind."""
         ...
 
-    def example_outputs(self, seed: int, *, quantized: bool) -> list[RawOutput]:
-        """Made-up raw outputs with a few planted objects, the same for the same seed: for simulated devices."""
+    def example_outputs(self, seed: int, *, quantized: bool, tiled: bool = False) -> list[RawOutput]:
+        """Made-up raw outputs with a few planted objects, the same for the same seed: for simulated devices.
+
+        Args:
+            seed: any whole number from 0.
+            quantized: int8 rather than float32.
+            tiled: int8 in the layout of an NPU.
+        """
         ...
 
     def default_file(self, precision: Literal["int8", "float32"], report: Callable[[str], None]) -> Path:

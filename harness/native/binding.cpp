@@ -56,10 +56,13 @@ long long whole_number(py::handle value, std::size_t index) {
     return number;
 }
 
-// Names of attributes, made once: looking them up must not build a str each time.
+// Names of attributes, interned once: a look-up then compares pointers.
 struct Names {
-    py::str data{"data"}, scale{"scale"}, zero_point{"zero_point"}, layout{"layout"};
-    py::str order{"order"}, ho{"ho"}, co{"co"}, hi{"hi"}, ci{"ci"}, w{"w"};
+    const py::str data = name("data"), scale = name("scale"), zero_point = name("zero_point"), layout = name("layout");
+    const py::str order = name("order"), ho = name("ho"), co = name("co"), hi = name("hi"), ci = name("ci"),
+                  w = name("w");
+
+    static py::str name(const char* text) { return py::reinterpret_steal<py::str>(PyUnicode_InternFromString(text)); }
 };
 
 class Binding {
@@ -80,36 +83,57 @@ class Binding {
 
     py::tuple decode(const py::object& outputs, double score_threshold, double iou_threshold,
                      std::int64_t max_detections, bool reference_nms) const {
-        const std::size_t maps = decoder_.maps().size();
-        if (!PyList_Check(outputs.ptr()) && !PyTuple_Check(outputs.ptr())) throw Refused("not a list or tuple");
-        // A tuple of its own: nobody else can change it or free its items while the GIL is released.
-        const auto items = py::reinterpret_steal<py::tuple>(PySequence_Tuple(outputs.ptr()));
-        if (!items) throw py::error_already_set();
-        if (items.size() != 2 * maps) throw Refused("wrong number of raw outputs");
-        std::array<ssd::RawOutput, 2 * ssd::kMostMaps> raw;
-        std::array<py::object, 2 * ssd::kMostMaps> held;
-        for (std::size_t i = 0; i < 2 * maps; ++i) {
-            const ssd::FeatureMap& map = decoder_.maps()[i % maps];
-            const int values = i < maps ? ssd::Decoder::kClasses : 4;
-            raw[i] = read(PyTuple_GET_ITEM(items.ptr(), i), values * map.anchors, map.grid, i, held[i]);
-        }
+        const Outputs taken = take(outputs);
         const ssd::Parameters parameters{static_cast<float>(score_threshold), static_cast<float>(iou_threshold),
                                          max_detections, reference_nms};
         const std::vector<ssd::Detection>* found;
         {
             const py::gil_scoped_release release;
-            found = &decoder_.decode(raw.data(), parameters);
+            found = &decoder_.decode(taken.raw.data(), parameters);
         }
         return as_arrays(*found);
     }
 
+    // The scan alone, `repeats` times, for measurements: how many anchors it leaves.
+    std::size_t scan(const py::object& outputs, double score_threshold, int repeats) const {
+        const Outputs taken = take(outputs);
+        const py::gil_scoped_release release;
+        std::size_t left = 0;
+        for (int i = 0; i < repeats; ++i) {
+            left = decoder_.survivors(taken.raw.data(), static_cast<float>(score_threshold));
+        }
+        return left;
+    }
+
   private:
+    struct Outputs {
+        std::array<ssd::RawOutput, 2 * ssd::kMostMaps> raw;
+        std::array<py::object, 2 * ssd::kMostMaps> held;  // what they point into, alive while the GIL is released
+    };
+
+    Outputs take(const py::object& outputs) const {
+        const std::size_t maps = decoder_.maps().size();
+        if (!PyList_Check(outputs.ptr()) && !PyTuple_Check(outputs.ptr())) throw Refused("not a list or tuple");
+        // A tuple of its own, which nobody can change while the attributes of its items are asked for.
+        const auto items = py::reinterpret_steal<py::tuple>(PySequence_Tuple(outputs.ptr()));
+        if (!items) throw py::error_already_set();
+        if (items.size() != 2 * maps) throw Refused("wrong number of raw outputs");
+        Outputs taken;
+        for (std::size_t i = 0; i < 2 * maps; ++i) {
+            const ssd::FeatureMap& map = decoder_.maps()[i % maps];
+            const int values = i < maps ? ssd::Decoder::kClasses : 4;
+            taken.raw[i] = read(PyTuple_GET_ITEM(items.ptr(), i), values * map.anchors, map.grid, i, taken.held[i]);
+        }
+        return taken;
+    }
+
     ssd::RawOutput read(py::handle output, int channels, int grid, std::size_t index, py::object& held) const {
         ssd::RawOutput raw;
         if (py::isinstance<py::array>(output)) {
             const auto array = py::reinterpret_borrow<py::array>(output);
             if (element_of(array, index) != Element::float32 || !has_shape(array, channels, grid)) refuse(index);
             raw.data = array.data();
+            held = array;
             return raw;
         }
         if (!py::isinstance(output, quantized_tensor_)) refuse(index);
@@ -144,7 +168,7 @@ class Binding {
 
     static Element element_of(const py::array& array, std::size_t index) {
         const py::dtype dtype = array.dtype();
-        if (!readable(array) || dtype.byteorder() == '>') refuse(index);
+        if (!readable(array) || (dtype.byteorder() != '=' && dtype.byteorder() != '|')) refuse(index);
         switch (dtype.num()) {
             case py::detail::npy_api::NPY_FLOAT_:
                 return Element::float32;
@@ -207,6 +231,12 @@ PYBIND11_MODULE(_decode, m) {
         for (const ssd::Kernels* kernels : ssd::available_kernels()) names.emplace_back(kernels->name);
         return names;
     });
+    m.def("read", [](const py::array& array) {
+        if (!readable(array)) throw py::value_error("expected a C-contiguous array");
+        const py::gil_scoped_release release;
+        const auto* data = static_cast<const unsigned char*>(array.data());
+        return ssd::available_kernels().front()->read(data, array.nbytes());
+    });
     py::class_<Binding>(m, "Decoder")
         .def(py::init<const std::vector<std::pair<int, int>>&,
                       const py::array_t<float, py::array::c_style | py::array::forcecast>&, py::type, py::type,
@@ -214,5 +244,6 @@ PYBIND11_MODULE(_decode, m) {
              py::arg("maps"), py::arg("priors"), py::arg("quantized_tensor"), py::arg("tiled_layout"),
              py::arg("simd") = "")
         .def_property_readonly("simd", &Binding::simd)
-        .def("decode", &Binding::decode);
+        .def("decode", &Binding::decode)
+        .def("scan", &Binding::scan);
 }

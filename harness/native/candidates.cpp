@@ -33,23 +33,23 @@ struct Batch {
         }
     }
 
-    // to[v][s] = the value of channel v * anchors + anchor[s] at the cell of s, for `values` channels.
-    template <typename T, typename To>
-    void gather(const T* data, const Offsets& offsets, const Layout& layout, const FeatureMap& map, int values,
-                To* to) const {
+    // to[v][s] = real(the value of channel v * anchors + anchor[s] at the cell of s), for `values` channels.
+    template <typename T, typename To, typename Real>
+    void gather(const T* data, const Offsets& offsets, const Layout& layout, const FeatureMap& map, int values, To* to,
+                Real real) const {
         std::ptrdiff_t place[kBatch];
         for (int s = 0; s < kBatch; ++s) place[s] = offsets.row[h[s]] + std::ptrdiff_t{w[s]} * offsets.column;
         if (layout.order == Order::nchw) {
             // A value is a plane: the anchors of a batch are near each other, so few pages are touched at a time.
             for (int s = 0; s < kBatch; ++s) place[s] += offsets.channel[anchor[s]];
             for (int v = 0; v < values; ++v, data += map.size(), to += kBatch) {
-                for (int s = 0; s < kBatch; ++s) to[s] = data[place[s]];
+                for (int s = 0; s < kBatch; ++s) to[s] = real(data[place[s]]);
             }
             return;
         }
         for (int s = 0; s < kBatch; ++s) {
             const std::int32_t* channel = offsets.channel.data() + anchor[s];
-            for (int v = 0; v < values; ++v) to[v * kBatch + s] = data[place[s] + channel[v * map.anchors]];
+            for (int v = 0; v < values; ++v) to[v * kBatch + s] = real(data[place[s] + channel[v * map.anchors]]);
         }
     }
 };
@@ -62,20 +62,23 @@ struct Softmax {
 
     void compute(const Batch& batch, const RawOutput& classes, const FeatureMap& map, const MapScratch& scratch,
                  const Kernels& kernels) {
+        const Offsets& offsets = scratch.class_offsets;
         const ValueTable& table = scratch.class_values;
         if (classes.element == Element::float32) {
-            batch.gather(static_cast<const float*>(classes.data), scratch.class_offsets, classes.layout, map, kClasses,
-                         logits_);
+            const auto* data = static_cast<const float*>(classes.data);
+            batch.gather(data, offsets, classes.layout, map, kClasses, logits_, [](float x) { return x; });
             return from_logits(kernels);
         }
-        std::uint8_t values[kSize];
-        batch.gather(static_cast<const std::uint8_t*>(classes.data), scratch.class_offsets, classes.layout, map,
-                     kClasses, values);
+        const auto* data = static_cast<const std::uint8_t*>(classes.data);
         if (table.terms_hold) {
-            for (int i = 0; i < kSize; ++i) terms[i] = table.term[values[i]];
+            const double* term = table.term;
+            batch.gather(data, offsets, classes.layout, map, kClasses, terms,
+                         [term](std::uint8_t q) { return term[q]; });
             return kernels.sum_terms(terms, kClasses, totals);
         }
-        for (int i = 0; i < kSize; ++i) logits_[i] = table.value[values[i]];
+        const float* value = table.value;
+        batch.gather(data, offsets, classes.layout, map, kClasses, logits_,
+                     [value](std::uint8_t q) { return value[q]; });
         from_logits(kernels);
     }
 
@@ -102,16 +105,20 @@ struct Softmax {
 void decode_boxes(const Batch& batch, const RawOutput& output, const Offsets& offsets, const FeatureMap& map,
                   const float* priors, const Kernels& kernels, float* corners) {
     alignas(64) double deltas[4 * kBatch], of_batch[4 * kBatch];
-    if (output.element == Element::float32) {
-        batch.gather(static_cast<const float*>(output.data), offsets, output.layout, map, 4, deltas);
-    } else {
-        int values[4 * kBatch];
-        if (output.element == Element::int8) {
-            batch.gather(static_cast<const std::int8_t*>(output.data), offsets, output.layout, map, 4, values);
-        } else {
-            batch.gather(static_cast<const std::uint8_t*>(output.data), offsets, output.layout, map, 4, values);
-        }
-        for (int i = 0; i < 4 * kBatch; ++i) deltas[i] = dequantized(output, values[i]);
+    const auto dequantize = [&output](int q) { return dequantized(output, q); };
+    switch (output.element) {
+        case Element::float32:
+            batch.gather(static_cast<const float*>(output.data), offsets, output.layout, map, 4, deltas,
+                         [](float x) { return x; });
+            break;
+        case Element::int8:
+            batch.gather(static_cast<const std::int8_t*>(output.data), offsets, output.layout, map, 4, deltas,
+                         dequantize);
+            break;
+        case Element::uint8:
+            batch.gather(static_cast<const std::uint8_t*>(output.data), offsets, output.layout, map, 4, deltas,
+                         dequantize);
+            break;
     }
     for (int s = 0; s < kBatch; ++s) {
         for (int v = 0; v < 4; ++v) of_batch[v * kBatch + s] = priors[4 * batch.index[s] + v];

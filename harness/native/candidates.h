@@ -24,14 +24,13 @@ struct Candidates {
     void clear();
     void add(float score, std::int32_t anchor, std::int32_t label, std::int32_t box_index);
     static float score_of(std::uint64_t key);
-    static std::uint32_t anchor_of(std::uint64_t key) { return static_cast<std::uint32_t>(key); }
 };
 
 // What each of the 256 values of a quantized tensor stands for. Indexed by the value's bits as an unsigned byte.
 struct ValueTable {
     float value[256];
-    double term[256];  // exp(value - the largest value)
-    bool terms_hold;   // false where those would leave the range of double
+    double term[256];  // exp(value - the largest value): its share in a softmax, whichever maximum is subtracted
+    bool terms_hold;   // false where the terms would leave the range of double
 
     // Does nothing when it is already the table of that output.
     void describe(const RawOutput& output);

@@ -32,7 +32,7 @@ Decoder::Decoder(const std::vector<std::pair<int, int>>& maps, std::vector<float
 
 const std::vector<Detection>& Decoder::decode(const RawOutput* outputs, const Parameters& parameters) const {
     thread_local Scratch scratch;
-    scratch.maps.resize(maps_.size());
+    scratch.maps.resize(kMostMaps);
     scratch.candidates.clear();
     for (std::size_t k = 0; k < maps_.size(); ++k) {
         const FeatureMap& map = maps_[k];
@@ -46,6 +46,18 @@ const std::vector<Detection>& Decoder::decode(const RawOutput* outputs, const Pa
     }
     select(scratch.candidates, parameters, kernels_, scratch.nms, scratch.detections);
     return scratch.detections;
+}
+
+std::size_t Decoder::survivors(const RawOutput* outputs, float score_threshold) const {
+    thread_local Scratch scratch;
+    scratch.maps.resize(kMostMaps);
+    scratch.survivors.clear();
+    for (std::size_t k = 0; k < maps_.size(); ++k) {
+        Offsets& offsets = scratch.maps[k].class_offsets;
+        offsets.describe(outputs[k].layout, kClasses * maps_[k].anchors, maps_[k].grid);
+        scan(outputs[k], offsets, maps_[k], score_threshold, kernels_, scratch.scan, scratch.survivors);
+    }
+    return scratch.survivors.size();
 }
 
 }  // namespace ssd

@@ -49,6 +49,9 @@ class Decoder {
     // first, stays valid until the next decode of this thread.
     const std::vector<Detection>& decode(const RawOutput* outputs, const Parameters& parameters) const;
 
+    // The scan alone, for measurements: how many anchors it leaves.
+    std::size_t survivors(const RawOutput* outputs, float score_threshold) const;
+
   private:
     std::vector<FeatureMap> maps_;
     std::vector<float> priors_;

@@ -61,6 +61,9 @@ struct Kernels {
     // call for it.
     void (*boxes)(const double* deltas, const double* priors, float* corners);
 
+    // Reads n bytes and does next to nothing with them: the speed that a scan can come near to.
+    std::uint64_t (*read)(const unsigned char* data, std::ptrdiff_t n);
+
     // Clears alive[j] for every box j in [from, n) that box `kept` suppresses.
     void (*suppress)(const struct BoxArrays& boxes, std::ptrdiff_t kept, std::ptrdiff_t from, std::ptrdiff_t n,
                      float iou_threshold, std::uint32_t* alive);

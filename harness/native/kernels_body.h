@@ -3,7 +3,8 @@
 //   KERNELS_TARGET   the function attribute that picks the instruction set
 //   KERNELS_REGISTER its vector registers' size in bytes
 //   KERNELS_TABLE    the name of the resulting table
-// No include guard: each inclusion compiles the loops anew. The loops are written for the auto-vectoriser.
+// No include guard: each inclusion compiles the loops anew. What compilers vectorise on their own is written as plain
+// loops, the rest with their vector types.
 #include "exponential.h"
 #include "kernels.h"
 
@@ -268,6 +269,16 @@ KERNEL void boxes(const double* __restrict deltas, const double* __restrict prio
     for (int i = 0; i < 4 * kBatch; ++i) corners[i] = static_cast<float>(of_double[i]);
 }
 
+KERNEL std::uint64_t read(const unsigned char* data, std::ptrdiff_t n) {
+    std::uint64_t all = 0;
+    for (std::ptrdiff_t i = 0; i + 8 <= n; i += 8) {
+        std::uint64_t word;
+        std::memcpy(&word, data + i, sizeof word);
+        all |= word;
+    }
+    return all;
+}
+
 KERNEL void suppress(const BoxArrays& boxes, std::ptrdiff_t kept, std::ptrdiff_t from, std::ptrdiff_t n,
                      float iou_threshold, std::uint32_t* __restrict alive) {
     const float *__restrict left = boxes.left, *__restrict top = boxes.top, *__restrict right = boxes.right,
@@ -302,25 +313,16 @@ KERNEL void suppress_reference(const BoxArrays& boxes, std::ptrdiff_t kept, std:
 #define KERNELS_TEXT(x) KERNELS_TEXT_OF(x)
 extern const Kernels KERNELS_TABLE;
 const Kernels KERNELS_TABLE = {
-    KERNELS_TEXT(KERNELS_VARIANT),
-    KERNELS_VARIANT::max_f32,
-    KERNELS_VARIANT::max_i8,
-    KERNELS_VARIANT::max_u8,
-    KERNELS_VARIANT::max_in_turn_i8,
-    KERNELS_VARIANT::max_in_turn_u8,
-    KERNELS_VARIANT::max_within_i8,
-    KERNELS_VARIANT::max_within_u8,
-    KERNELS_VARIANT::largest_i8,
-    KERNELS_VARIANT::largest_u8,
-    KERNELS_VARIANT::over_f32,
-    KERNELS_VARIANT::over_i8,
-    KERNELS_VARIANT::over_u8,
-    KERNELS_VARIANT::softmax,
-    KERNELS_VARIANT::sum_terms,
-    KERNELS_VARIANT::terms_over,
-    KERNELS_VARIANT::boxes,
-    KERNELS_VARIANT::suppress,
-    KERNELS_VARIANT::suppress_reference,
+    KERNELS_TEXT(KERNELS_VARIANT),   KERNELS_VARIANT::max_f32,
+    KERNELS_VARIANT::max_i8,         KERNELS_VARIANT::max_u8,
+    KERNELS_VARIANT::max_in_turn_i8, KERNELS_VARIANT::max_in_turn_u8,
+    KERNELS_VARIANT::max_within_i8,  KERNELS_VARIANT::max_within_u8,
+    KERNELS_VARIANT::largest_i8,     KERNELS_VARIANT::largest_u8,
+    KERNELS_VARIANT::over_f32,       KERNELS_VARIANT::over_i8,
+    KERNELS_VARIANT::over_u8,        KERNELS_VARIANT::softmax,
+    KERNELS_VARIANT::sum_terms,      KERNELS_VARIANT::terms_over,
+    KERNELS_VARIANT::boxes,          KERNELS_VARIANT::read,
+    KERNELS_VARIANT::suppress,       KERNELS_VARIANT::suppress_reference,
 };
 
 }  // namespace ssd

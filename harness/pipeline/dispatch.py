@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from queue import SimpleQueue
-from time import monotonic_ns
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from queue import Empty, SimpleQueue
+from time import monotonic, monotonic_ns, sleep
 from typing import Protocol, TypeVar, cast
 
 from harness.pipeline.devices import DeviceSlot, pin
-from harness.pipeline.lane import Lane
+from harness.pipeline.lane import Lane, LaneFailed, Sample, TakenBack
 
 T = TypeVar("T")
 OpenLane = Callable[[DeviceSlot], Lane]
 Job = Callable[[Lane], None]
+Block = Iterator[Sample]
+
+BLOCK = 64  # a query of more samples goes to the workers as one block, not as so many entries of the queue
+MOST_WAITING = 8192  # entries in the queue: LoadGen's thread then waits; it counts latencies from the scheduled moment
+
+
+@dataclass(frozen=True)
+class Retired:
+    """A session that failed or hung, and was taken out of the run.
+
+    Attributes:
+        sample_index: the sample it was at, which another session then processed.
+    """
+
+    slot: DeviceSlot
+    sample_index: int
+    reason: str
 
 
 class Dispatcher(Protocol):
     """Takes queries from LoadGen and gives them to lanes."""
 
     lanes: list[Lane]
+    retired: list[Retired]
 
     def submit(self, sample_ids: Sequence[int], sample_indices: Sequence[int]) -> None:
         """One query. Never raises: a failure goes to ``on_failure``."""
@@ -40,13 +61,15 @@ class Inline:
     def __init__(self, slot: DeviceSlot, open_lane: OpenLane, on_failure: Callable[[BaseException], None]) -> None:
         pin(slot.cores)
         self.lanes = [open_lane(slot)]
+        self.retired: list[Retired] = []
+        self._process = self.lanes[0].process
         self._on_failure = on_failure
 
     def submit(self, sample_ids: Sequence[int], sample_indices: Sequence[int]) -> None:
         issued = monotonic_ns()
         try:
             for sample_id, index in zip(sample_ids, sample_indices, strict=True):
-                self.lanes[0].process(sample_id, index, issued)
+                self._process((sample_id, index, issued))
         except BaseException as error:  # noqa: BLE001 - LoadGen aborts the process when a callback raises
             self._on_failure(error)
 
@@ -63,23 +86,38 @@ class SessionQueue:
     A slow device therefore costs its own share and holds nobody up. Decoding happens on the worker and so hides behind
     the other workers' inference.
 
+    Args:
+        retire: a session that fails, or is at one sample for longer than ``hang_s``, is taken out and its sample goes
+            to another one, as long as there is one; else the first failure goes to ``on_failure``, and hangs are for
+            the process that watches.
+
     Raises:
         BaseException: the first error of opening a session, after the other workers have ended.
     """
 
     def __init__(
-        self, slots: Sequence[DeviceSlot], open_lane: OpenLane, on_failure: Callable[[BaseException], None]
+        self,
+        slots: Sequence[DeviceSlot],
+        open_lane: OpenLane,
+        on_failure: Callable[[BaseException], None],
+        *,
+        retire: bool = False,
+        hang_s: float = 120,
     ) -> None:
         self.lanes: list[Lane] = []
-        self._queue: SimpleQueue[tuple[int, int, int] | Job | None] = SimpleQueue()
+        self.retired: list[Retired] = []
+        self._queue: SimpleQueue[Sample | Block | Job | None] = SimpleQueue()
         self._on_failure = on_failure
-        self._barrier = threading.Barrier(len(slots))
+        self._retire = retire
+        self._hang_s = hang_s
+        self._retiring = threading.Lock()
+        self._closing = threading.Event()
         opened: SimpleQueue[Lane | BaseException] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, args=(slot, open_lane, opened), name=slot.name, daemon=True)
+        self._threads = {
+            slot.index: threading.Thread(target=self._work, args=(slot, open_lane, opened), name=slot.name, daemon=True)
             for slot in slots
-        ]
-        for thread in self._threads:
+        }
+        for thread in self._threads.values():
             thread.start()
         results = [opened.get() for _ in slots]
         self.lanes = sorted((r for r in results if isinstance(r, Lane)), key=lambda lane: lane.slot.index)
@@ -87,6 +125,9 @@ class SessionQueue:
             if isinstance(result, BaseException):
                 self.close()
                 raise result
+        if retire:
+            self._threads[-1] = threading.Thread(target=self._watch, name="hang watch", daemon=True)
+            self._threads[-1].start()
 
     def _work(self, slot: DeviceSlot, open_lane: OpenLane, opened: SimpleQueue[Lane | BaseException]) -> None:
         try:
@@ -96,43 +137,108 @@ class SessionQueue:
             opened.put(error)
             return
         opened.put(lane)
-        take, process = self._queue.get, lane.process
         try:
-            while (item := take()) is not None:
-                if isinstance(item, tuple):
-                    process(*item)
-                else:
-                    item(lane)
+            self._serve(lane)
+        except TakenBack:
+            return
+        except LaneFailed as error:
+            if not self._take_out(lane, str(error)):
+                self._on_failure(error)
         except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to
             self._on_failure(error)
 
+    def _serve(self, lane: Lane) -> None:
+        take, take_now, process = self._queue.get, self._queue.get_nowait, lane.process
+        while True:
+            if lane.held:
+                try:
+                    item = take_now()
+                except Empty:
+                    lane.send()
+                    item = take()
+            else:
+                item = take()
+            if isinstance(item, tuple):
+                process(item)
+            elif item is None:
+                return
+            elif callable(item):
+                item(lane)
+            else:
+                for sample in item:
+                    process(sample)
+
+    def _take_out(self, lane: Lane, reason: str) -> bool:
+        """Retires the lane if that is wanted and it is not the last one; its sample goes back into the queue."""
+        with self._retiring:
+            if not self._retire or len(self.lanes) - len(self.retired) < 2:
+                return False
+            sample = lane.take_back()
+            if sample is None:  # it failed after its answer was on the way, or was retired before
+                return any(retired.slot is lane.slot for retired in self.retired)
+            self.retired.append(Retired(lane.slot, sample[1], reason))
+            self._queue.put(sample)
+            return True
+
+    def _watch(self) -> None:
+        """Retires lanes that hang."""
+        since: dict[int, tuple[Sample | None, float]] = {}
+        while not self._closing.wait(min(0.25, self._hang_s / 4)):
+            now = monotonic()
+            for lane in self.lanes:
+                sample, began = lane.current, now
+                last = since.get(lane.slot.index)
+                if last is not None and last[0] is sample:
+                    began = last[1]
+                since[lane.slot.index] = sample, began
+                if sample is not None and now - began > self._hang_s:
+                    reason = f"no answer for {self._hang_s:g} s"
+                    if not self._take_out(lane, reason) and lane.current is sample:
+                        self._on_failure(LaneFailed(lane.slot, sample[1], reason))
+
     def submit(self, sample_ids: Sequence[int], sample_indices: Sequence[int]) -> None:
-        issued, put = monotonic_ns(), self._queue.put
+        issued, queue = monotonic_ns(), self._queue
+        if len(sample_ids) > BLOCK:
+            # Each worker takes samples from it as it is free: `next` of a zip of arrays runs no Python code, so the GIL
+            # makes it atomic. Nothing is stored for a sample but its two numbers.
+            block = zip(array("Q", sample_ids), array("Q", sample_indices), repeat(issued))
+            for _ in self.lanes:
+                queue.put(block)
+            return
+        while queue.qsize() > MOST_WAITING:
+            sleep(0.0005)
         for sample_id, index in zip(sample_ids, sample_indices, strict=True):
-            put((sample_id, index, issued))
+            queue.put((sample_id, index, issued))
 
     def on_each(self, work: Callable[[Lane], T]) -> list[T]:
         done: SimpleQueue[tuple[int, T | None, BaseException | None]] = SimpleQueue()
+        count = len(self.lanes) - len(self.retired)
+        barrier = threading.Barrier(count)
 
         def job(lane: Lane) -> None:
-            self._barrier.wait()  # nobody takes a second job before each has one
+            barrier.wait()  # nobody takes a second job before each has one
             try:
                 done.put((lane.slot.index, work(lane), None))
             except BaseException as error:  # noqa: BLE001 - raised again below
                 done.put((lane.slot.index, None, error))
 
-        for _ in self.lanes:
+        for _ in range(count):
             self._queue.put(job)
-        results = sorted((done.get() for _ in self.lanes), key=lambda result: result[0])
+        results = sorted((done.get() for _ in range(count)), key=lambda result: result[0])
         for _, _, error in results:
             if error is not None:
                 raise error
         return [cast(T, value) for _, value, _ in results]
 
     def close(self) -> None:
+        """A retired session is left as it is: whoever closes a device that hangs may hang too."""
+        self._closing.set()
+        gone = {retired.slot.index for retired in self.retired}
         for _ in self._threads:
             self._queue.put(None)
-        for thread in self._threads:
-            thread.join()
+        for index, thread in self._threads.items():
+            if index not in gone:
+                thread.join()
         for lane in self.lanes:
-            lane.close()
+            if lane.slot.index not in gone:
+                lane.close()

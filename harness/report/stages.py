@@ -44,7 +44,7 @@ def stages_ms(samples: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def sessions(samples: pd.DataFrame, names: list[str]) -> dict[str, dict[str, Any]]:
-    """Per session: samples, mean inference in ms, and the share of the test in which it was inferring."""
+    """Per session: samples, inference in ms (mean, p50, p99), and the share of the test in which it was inferring."""
     duration_ns = int(samples["completed_ns"].max() - samples["issued_ns"].min())
     inference_ns = samples["inferred_ns"] - samples["started_ns"]
     table = {}
@@ -53,6 +53,8 @@ def sessions(samples: pd.DataFrame, names: list[str]) -> dict[str, dict[str, Any
         table[name] = {
             "samples": len(own),
             "inference_ms": round(float(own.mean()) / 1e6, 6) if len(own) else None,
+            "inference_p50_ms": round(float(own.quantile(0.5)) / 1e6, 6) if len(own) else None,
+            "inference_p99_ms": round(float(own.quantile(0.99)) / 1e6, 6) if len(own) else None,
             "busy": round(float(own.sum()) / duration_ns, 4),
         }
     return table

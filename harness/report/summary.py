@@ -47,12 +47,18 @@ def summarise(folder: Path) -> Summary:
             path = folder / test["scenario"] / "accuracy"
             accuracy = _read_json(path / "accuracy.json")
             accuracy_errors = list(read_detail(path / "mlperf_log_detail.txt").errors)
+    peak = manifest.get("peak", {})
+    retired = [
+        {"scenario": test["scenario"], "mode": test["mode"], **it}
+        for test in manifest["tests"]
+        for it in test.get("retired", [])
+    ]
     reasons = _not_submittable(manifest, rules, scenarios, accuracy)
     summary: Summary = {
         "schema": 1,
         "status": manifest["status"],
         "round": manifest["round"],
-        "valid": all(s["valid"] for s in scenarios.values()) and not accuracy_errors,
+        "valid": all(s["valid"] for s in (*scenarios.values(), *peak.values())) and not accuracy_errors,
         "submittable": not reasons,
         "not_submittable_because": reasons,
         "backend": manifest["backend"],
@@ -60,6 +66,10 @@ def summarise(folder: Path) -> Summary:
         "dataset": manifest["dataset"],
         "scenarios": scenarios,
     }
+    if retired:
+        summary["retired"] = retired
+    if peak:
+        summary["peak"] = peak
     if scenarios:
         # SingleStream shows a sample's own way; elsewhere samples wait for each other
         first = scenarios.get("single_stream") or next(iter(scenarios.values()))
@@ -89,6 +99,7 @@ def _performance(path: Path, test: dict[str, Any]) -> dict[str, Any]:
         result |= {"samples": len(samples), "samples_per_second": log.values["result_samples_per_second"]}
     else:
         result |= {"queries": int(log.values["result_query_count"]), "latency_ms": _latencies(log)}
+        result["percentile"] = test["rules"]["latency_percentile"]
         if scenario == "server":
             result["scheduled_samples_per_second"] = log.values["result_scheduled_samples_per_sec"]
         for kind in ("ss", "ms"):
@@ -106,7 +117,14 @@ def _performance(path: Path, test: dict[str, Any]) -> dict[str, Any]:
 
 
 def _latencies(log: DetailLog) -> dict[str, float]:
-    return {name: log.milliseconds(key) for name, key in LATENCIES.items() if key in log.values}
+    """Of queries: where a query has several samples, LoadGen gives the samples' own latencies beside them."""
+    found = {}
+    for name, key in LATENCIES.items():
+        of_query = key.replace("mean_latency", "mean_query_latency").replace("tile_latency", "tile_per_query_latency")
+        chosen = of_query if of_query in log.values else key
+        if chosen in log.values:
+            found[name] = log.milliseconds(chosen)
+    return found
 
 
 def _not_submittable(
@@ -121,10 +139,15 @@ def _not_submittable(
         reasons.append(f"{manifest['dataset']['images']} images; the round has {rules.dataset_images}")
     if manifest["model"]["default"]:
         reasons.append("the model is the default one, not trained on COCO")
-    if not scenarios:
+    if manifest["settings"]["model"]["decoder"] == "none":
+        reasons.append("nothing is decoded (model.decoder is none)")
+    if "peak" in manifest:
+        reasons.append("it is a search for the peak, in short tests")
+    if not scenarios and "peak" not in manifest:
         reasons.append("performance was not measured")
     for test in manifest["tests"]:
         name, needed, had = test["scenario"], rules.scenarios[test["scenario"]], test["rules"]
+        reasons += [f"{name} {test['mode']}: {it['session']} was retired" for it in test.get("retired", [])]
         if test["mode"] != "performance":
             continue
         if not scenarios[name]["valid"]:
@@ -136,6 +159,11 @@ def _not_submittable(
         if had["min_queries"] < needed.min_queries:
             what = "samples" if name == "offline" else "queries"
             reasons.append(f"{name}: at least {had['min_queries']} {what}; the round asks for {needed.min_queries}")
+        if needed.latency_ms is not None and had["latency_ms"] > needed.latency_ms:
+            reasons.append(f"{name}: a bound of {had['latency_ms']:g} ms; the round asks for {needed.latency_ms:g} ms")
+        if needed.latency_percentile is not None and had["latency_percentile"] != needed.latency_percentile:
+            had_p, needed_p = had["latency_percentile"] * 100, needed.latency_percentile * 100
+            reasons.append(f"{name}: percentile {had_p:g}; the round asks for {needed_p:g}")
         if test["performance_sample_count"] < rules.performance_sample_count:
             count = test["performance_sample_count"]
             reasons.append(f"{name}: {count} samples in memory; the round asks for {rules.performance_sample_count}")

@@ -17,6 +17,11 @@ def print_summary(summary: Summary, folder: Path, console: Console) -> None:
     """Per scenario the metric, percentiles and verdict; mAP; where the files are."""
     if summary["scenarios"]:
         console.print(_table(summary))
+    for scenario, peak in summary.get("peak", {}).items():
+        _print_peak(scenario, peak, console)
+    for it in summary.get("retired", []):
+        text = f"Retired in {TITLES[it['scenario']]} {it['mode']}: {it['session']} at sample {it['sample_index']}"
+        console.print(f"{text} ({it['image']}): {it['reason']}", markup=False, highlight=False)
     for scenario, figures in summary["scenarios"].items():
         for reason in figures.get("invalid_because", []):
             console.print(f"{TITLES[scenario]} is INVALID: {reason}", markup=False, highlight=False)
@@ -60,10 +65,28 @@ def _table(summary: Summary) -> Table:
     return table
 
 
+def _print_peak(scenario: str, peak: dict[str, Any], console: Console) -> None:
+    table = Table(title=f"{TITLES[scenario]}: the tries of find-peak")
+    table.add_column("try", justify="right")
+    table.add_column("target queries/s" if scenario == "server" else "expected samples/s", justify="right")
+    table.add_column("measured /s", justify="right")
+    table.add_column("p99 ms", justify="right")
+    table.add_column("verdict")
+    for number, it in enumerate(peak["tries"], 1):
+        p99 = "–" if it["p99_ms"] is None else f"{it['p99_ms']:.3f}"
+        verdict = "VALID" if it["valid"] else "INVALID"
+        table.add_row(str(number), f"{it['qps']:.3f}", f"{it['samples_per_second']:.3f}", p99, verdict)
+    console.print(table)
+    what = "queries/s" if scenario == "server" else "samples/s"
+    found = "no rate was valid" if peak["qps"] is None else f"peak {peak['qps']:.3f} {what}"
+    console.print(f"{TITLES[scenario]}: {found}", highlight=False)
+
+
 def _metric(scenario: str, figures: dict[str, Any]) -> str:
     if scenario == "offline":
         return f"{figures['samples_per_second']:.3f} samples/s"
     if scenario == "server":
         return f"{figures['scheduled_samples_per_second']:.3f} queries/s"
-    name = "p99" if scenario == "multi_stream" else "p90"
-    return f"{figures['latency_ms'][name]:.3f} ms ({name})"
+    name = f"p{figures['percentile'] * 100:g}"
+    latency = figures["latency_ms"].get(name)
+    return f"see {name} in LoadGen's summary" if latency is None else f"{latency:.3f} ms ({name})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
@@ -12,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as status
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from harness.errors import BackendError, ModelError, RunFailed, UsageError
-from harness.output_quantization import METADATA_KEY, Quantization, from_metadata
-from harness.records import QuantizedTensor, RawOutput, TensorSpec
+from harness.output_quantization import METADATA_KEY
+from harness.records import RawOutput, TensorSpec
 from harness.sessions.protocol import Session, SessionRequest
+from harness.sessions.tensors import contiguous_image, first_line, only_input, output_quantization, raw_outputs
 from harness.settings import Section, validate
 
 SIMULATED = False
@@ -54,6 +56,14 @@ class Options(Section):
     graph_optimisation: Literal["all", "extended", "basic", "none"] = "all"
     arena: bool = True
     """Keep freed memory for the next run (CPU)."""
+    execution: Literal["sequential", "parallel"] = "sequential"
+    """Operators one after the other, or those that do not depend on each other at once."""
+    inter_op_threads: PositiveInt = 1
+    """Of the parallel execution."""
+    affinity: str | None = Field(None, pattern=r"^\d+([,-]\d+)*(;\d+([,-]\d+)*)*$")
+    """Logical CPUs, counted from 1, of each thread but the first, e.g. ``2;3;4-5`` with 4 threads."""
+    profile: Path | None = None
+    """Write ``<profile>_<time>.json`` when the session closes, for Chrome's trace viewer."""
     provider_options: dict[str, str] = Field(default_factory=dict)
     """Of the execution provider, as ONNX Runtime documents them."""
     session_config: dict[str, str] = Field(default_factory=dict)
@@ -80,19 +90,12 @@ def open_session(request: SessionRequest) -> Session:
     if request.model is None or not request.model.is_file():
         raise ModelError("no such model file", where=str(request.model), hint="check the path")
 
-    settings = ort.SessionOptions()
-    settings.intra_op_num_threads = request.threads
-    settings.inter_op_num_threads = 1
-    settings.graph_optimization_level = _OPTIMISATION_LEVELS[options.graph_optimisation]
-    settings.enable_cpu_mem_arena = options.arena
-    settings.log_severity_level = 3  # errors; warnings are about optimisations it did not make
-    for key, value in options.session_config.items():
-        settings.add_session_config_entry(key, value)
+    settings = _session_options(options, request.threads)
     try:
         session = ort.InferenceSession(str(request.model), settings, providers=[(provider, provider_options)])
     except (*_ERRORS, ValueError) as error:
         raise ModelError(
-            f"ONNX Runtime cannot load it ({_first_line(error)})",
+            f"ONNX Runtime cannot load it ({first_line(error)})",
             where=str(request.model),
             hint="copy or download it again, with its external data files beside it; `onnx.checker` says more",
         ) from error
@@ -125,19 +128,14 @@ class OnnxRuntimeSession:
 
     def __init__(self, session: ort.InferenceSession, where: str) -> None:
         self._session: ort.InferenceSession | None = session
-        inputs = [_spec(node, where) for node in session.get_inputs()]
-        if len(inputs) != 1:
-            raise ModelError(f"it has {len(inputs)} inputs, not one", where=where)
-        self._input = inputs[0]
+        self._input = only_input([_spec(node, where) for node in session.get_inputs()], where)
         self._outputs = tuple(_spec(node, where) for node in session.get_outputs())
         self._dtype = np.dtype(self._input.dtype)
 
         buffers = [np.empty(spec.shape, spec.dtype) for spec in self._outputs]
-        quantization = _output_quantization(session, self._outputs, where)
-        self._results: list[RawOutput] = [
-            QuantizedTensor(buffer, *quantization[spec.name]) if spec.name in quantization else buffer
-            for spec, buffer in zip(self._outputs, buffers, strict=True)
-        ]
+        metadata = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        quantization = output_quantization(self._outputs, metadata, where)
+        self._results: list[RawOutput] = raw_outputs(self._outputs, buffers, quantization)
         self._binding = session.io_binding()
         for spec, buffer in zip(self._outputs, buffers, strict=True):
             self._binding.bind_output(spec.name, "cpu", 0, buffer.dtype, buffer.shape, buffer.ctypes.data)
@@ -161,20 +159,18 @@ class OnnxRuntimeSession:
         """
         if self._session is None:
             raise ValueError("the session is closed")
-        if images.dtype != self._dtype or images.shape != self._input.shape:
-            raise ValueError(
-                f"the model takes {self._input.dtype} {self._input.shape}, not {images.dtype} {images.shape}"
-            )
-        image = np.require(images, requirements="C")
+        image = contiguous_image(images, self._input)
         self._binding.bind_input(self._input.name, "cpu", 0, self._dtype, image.shape, image.ctypes.data)
         try:
             self._session.run_with_iobinding(self._binding)
         except _ERRORS as error:
-            raise RunFailed(f"ONNX Runtime failed ({_first_line(error)})") from error
+            raise RunFailed(f"ONNX Runtime failed ({first_line(error)})") from error
         return list(self._results)
 
     def close(self) -> None:
-        """Frees the model. May be called twice."""
+        """Frees the model and writes the profile, if one was asked for. May be called twice."""
+        if self._session is not None and self._session.get_session_options().enable_profiling:
+            self._session.end_profiling()
         self._session = None
         self._binding = None
 
@@ -185,6 +181,32 @@ class OnnxRuntimeSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _session_options(options: Options, threads: int) -> ort.SessionOptions:
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = options.inter_op_threads
+    parallel = options.execution == "parallel"
+    settings.execution_mode = ort.ExecutionMode.ORT_PARALLEL if parallel else ort.ExecutionMode.ORT_SEQUENTIAL
+    settings.graph_optimization_level = _OPTIMISATION_LEVELS[options.graph_optimisation]
+    settings.enable_cpu_mem_arena = options.arena
+    settings.log_severity_level = 3  # errors; warnings are about optimisations it did not make
+    if options.profile is not None:
+        settings.enable_profiling = True
+        settings.profile_file_prefix = str(options.profile)
+    if options.affinity is not None:
+        given = options.affinity.count(";") + 1
+        if given != threads - 1:  # the first thread is the caller's
+            raise UsageError(
+                f"affinity names {given} threads; with threads: {threads} it must name {threads - 1}",
+                where="backend.options",
+                hint="one group of CPUs for each thread but the first, with ; between",
+            )
+        settings.add_session_config_entry("session.intra_op_thread_affinities", options.affinity)
+    for key, value in options.session_config.items():
+        settings.add_session_config_entry(key, value)
+    return settings
 
 
 def _provider(device: str, given: Mapping[str, str]) -> tuple[str, dict[str, str]]:
@@ -222,26 +244,6 @@ def _spec(node: ort.NodeArg, where: str) -> TensorSpec:
     return TensorSpec(node.name, tuple(node.shape), _DTYPES[node.type])
 
 
-def _output_quantization(
-    session: ort.InferenceSession, outputs: tuple[TensorSpec, ...], where: str
-) -> dict[str, Quantization]:
-    """Scale and zero-point of each quantized output, from the model's metadata."""
-    value = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}")
-    try:
-        table = from_metadata(value)
-    except ValueError as error:
-        raise ModelError(f"its metadata {METADATA_KEY} is {error}", where=where) from error
-    quantized = [spec.name for spec in outputs if spec.dtype != "float32"]
-    for name in quantized:
-        if name not in table:
-            raise ModelError(
-                f"output {name} is quantized, and no scale and zero-point is given for it",
-                where=where,
-                hint=f"put them into the metadata ({METADATA_KEY}, see docs/model.md) or leave the outputs float32",
-            )
-    return {name: table[name] for name in quantized}
-
-
 def _short(provider: str) -> str:
     return provider.removesuffix("ExecutionProvider").lower()
 
@@ -249,7 +251,3 @@ def _short(provider: str) -> str:
 def _nearest(word: str, known: Mapping[str, object]) -> str | None:
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

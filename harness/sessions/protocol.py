@@ -21,10 +21,11 @@ class SessionRequest:
     Attributes:
         model: the file to load; None where the backend needs none.
         device: the backend's own name of the device.
+        index: of the session, 0, 1, … over all devices of the run.
         threads: host threads the session may use.
         options: the backend's own; it rejects what it does not know.
         input, outputs: what the harness expects of the model.
-        example_outputs: ``(seed, quantized=…)`` → made-up raw outputs, for simulated devices.
+        example_outputs: ``(seed, quantized=…, tiled=…)`` → made-up raw outputs, for simulated devices.
     """
 
     model: Path | None
@@ -34,6 +35,7 @@ class SessionRequest:
     device: str = "cpu"
     threads: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
+    index: int = 0
 
 
 class Session(Protocol):

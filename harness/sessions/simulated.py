@@ -1,33 +1,77 @@
-"""A device that is not there: it sleeps for as long as a device would work and gives canned outputs.
+"""A device that is not there: it sleeps for as long as a device would work and gives canned or recorded outputs.
 
-For wiring, tests and measuring the harness itself. Nothing that ran on it can be submitted.
+For wiring, tests and measuring the harness itself. Nothing that ran on it can be submitted. Everything about it is
+drawn from ``seed`` and the session's index: the same configuration gives the same device.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from itertools import cycle, repeat
+from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from harness.errors import UsageError
 from harness.records import QuantizedTensor, RawOutput, TensorSpec
 from harness.sessions.protocol import SessionRequest
+from harness.sessions.recorded import RecordedOutputs, recorded_latencies_s
+from harness.sessions.tensors import contiguous_image
 from harness.settings import Section, validate
 
 SIMULATED = True
+DRAWN = 4096  # latencies of a device before they repeat
+
+
+class Fault(Section):
+    """What goes wrong, on which device, and when. Runs are counted from 1 and include calibration and warm-up."""
+
+    kind: Literal["error", "hang", "slow", "nan", "death"]
+    """error: that run fails; death: that and every later one fails; hang: that run never ends; slow: from then on each
+    run takes ``factor`` times as long; nan: from then on float outputs are NaN."""
+    at: int = Field(1, ge=1)
+    device: int | None = Field(None, ge=0)
+    """Index of the session; none: every one."""
+    factor: float = Field(10, gt=0)
 
 
 class Options(Section):
     """Of a simulated device."""
 
     latency_ms: float = Field(12.5, ge=0)
-    """How long one inference takes."""
+    """How long one inference takes; the mean where ``latency_std_ms`` is given."""
+    latency_std_ms: float = Field(0, ge=0)
+    """Above 0: normally distributed, never below 0."""
+    replay_latency: Path | None = None
+    """A recorded run's ``samples.csv.gz``: its inference times, in its order, instead of ``latency_ms``."""
+    transfer_ms: float = Field(0, ge=0)
+    """Added to every inference: input and outputs on their way."""
     quantized: bool = True
     """int8 outputs as an NPU gives them, or float32."""
-    seed: int = 0
-    """Of the canned outputs."""
+    layout: Literal["nchw", "npu"] = "nchw"
+    """Of int8 outputs: plain, or tiled and padded as in an NPU's memory."""
+    replay_outputs: Path | None = None
+    """A folder made by ``ssd-harness prepare outputs``: each image gets what a real model gave for it."""
+    fault: Fault | None = None
+    seed: int = Field(0, ge=0)
+    """Of the canned outputs and the drawn latencies."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Options:
+        if self.layout == "npu" and not self.quantized:
+            raise ValueError("layout npu is one of int8 outputs: leave quantized as it is")
+        if self.fault is not None and self.fault.kind == "nan" and self.quantized:
+            raise ValueError("int8 has no NaN: a nan fault needs quantized: false")
+        return self
 
 
 class SimulatedSession:
@@ -35,22 +79,56 @@ class SimulatedSession:
 
     def __init__(self, request: SessionRequest) -> None:
         options = validate(Options, request.options, "backend.options")
-        self._latency_s = options.latency_ms / 1e3
-        self._outputs = request.example_outputs(options.seed, quantized=options.quantized)
+        self._latencies_s = _latencies_s(options, request.index)
+        fault = options.fault
+        self._fault = fault if fault is not None and fault.device in (None, request.index) else None
+        self._runs = 0
+        self._closed = False
+        self._outputs = _canned(request.example_outputs, options)
+        self._recorded = RecordedOutputs(options.replay_outputs) if options.replay_outputs else None
+        shown = self._recorded.any() if self._recorded else self._outputs
+        if len(shown) != len(request.outputs):
+            raise UsageError(f"{len(shown)} recorded outputs; the model has {len(request.outputs)}", where="backend")
         self.input = request.input
         self.outputs = tuple(
             TensorSpec(spec.name, spec.shape, str(raw.data.dtype if isinstance(raw, QuantizedTensor) else raw.dtype))
-            for spec, raw in zip(request.outputs, self._outputs, strict=True)
+            for spec, raw in zip(request.outputs, shown, strict=True)
         )
+        _sleep_precisely()
 
     def run(self, images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> list[RawOutput]:
-        """The canned outputs, after the device's time."""
-        if self._latency_s:
-            time.sleep(self._latency_s)
-        return self._outputs
+        """The outputs, after the device's time.
+
+        Raises:
+            ValueError: the image is not what the model takes, or the session is closed.
+            RuntimeError: the device fails, as its fault says.
+        """
+        if self._closed:
+            raise ValueError("the session is closed")
+        images = contiguous_image(images, self.input)
+        latency_s = next(self._latencies_s)
+        if self._fault is not None:
+            latency_s *= self._go_wrong(self._fault)
+        if latency_s:
+            time.sleep(latency_s)
+        return self._outputs if self._recorded is None else self._recorded.find(images)
+
+    def _go_wrong(self, fault: Fault) -> float:
+        """Gives the factor that this run's time has."""
+        self._runs += 1
+        if self._runs < fault.at:
+            return 1.0
+        if fault.kind == "death" or (fault.kind == "error" and self._runs == fault.at):
+            raise RuntimeError("device lost" if fault.kind == "death" else "inference failed")
+        if fault.kind == "hang" and self._runs == fault.at:
+            threading.Event().wait()
+        if fault.kind == "nan":
+            self._outputs = [np.full(spec.shape, np.nan, np.float32) for spec in self.outputs]
+        return fault.factor if fault.kind == "slow" else 1.0
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Gives the device back. May be called twice."""
+        self._closed = True
 
     def __enter__(self) -> SimulatedSession:
         return self
@@ -61,8 +139,49 @@ class SimulatedSession:
         self.close()
 
 
+def _canned(example_outputs: Callable[..., list[RawOutput]], options: Options) -> list[RawOutput]:
+    """Hundreds of devices share one set of outputs, which nobody writes to."""
+    with _making:
+        return _make(example_outputs, options.seed, options.quantized, options.layout == "npu")
+
+
+_making = threading.Lock()
+
+
+@functools.lru_cache(2)
+def _make(example_outputs: Callable[..., list[RawOutput]], seed: int, quantized: bool, tiled: bool) -> list[RawOutput]:
+    return example_outputs(seed, quantized=quantized, **({"tiled": True} if tiled else {}))
+
+
+def _latencies_s(options: Options, index: int) -> Iterator[float]:
+    """The seconds of one run after the other, without end."""
+    transfer_s = options.transfer_ms / 1e3
+    if options.replay_latency is not None:
+        recorded = recorded_latencies_s(options.replay_latency)
+        # devices that replay in step would all be slow at once
+        start = int(np.random.default_rng((options.seed, index)).integers(len(recorded)))
+        return cycle((np.roll(recorded, -start) + transfer_s).tolist())
+    if options.latency_std_ms:
+        rng = np.random.default_rng((options.seed, index))
+        drawn_ms = rng.normal(options.latency_ms, options.latency_std_ms, DRAWN).clip(min=0)
+        return cycle((drawn_ms / 1e3 + transfer_s).tolist())
+    return repeat(options.latency_ms / 1e3 + transfer_s)
+
+
+def _sleep_precisely() -> None:
+    """Linux lets a thread oversleep by 50 µs unless asked otherwise; a device would not."""
+    if sys.platform == "linux":
+        set_timer_slack = 29  # PR_SET_TIMERSLACK of linux/prctl.h, in nanoseconds, for the calling thread
+        ctypes.CDLL(None).prctl(set_timer_slack, ctypes.c_ulong(1), 0, 0, 0)
+
+
 def open_session(request: SessionRequest) -> SimulatedSession:
-    """A simulated device; needs no model."""
+    """A simulated device; needs no model.
+
+    Raises:
+        UsageError: an unknown option, or options that do not fit together.
+        DataError: a recording that cannot be read.
+    """
     return SimulatedSession(request)
 
 

@@ -1,33 +1,67 @@
-"""What every session must do, whatever runs underneath."""
+"""What every session must do, whatever runs underneath: the contract's checks, and exact values of tiny models."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness import sessions
+from harness.errors import BackendError
 from harness.model.io_check import check_model
 from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
+from harness.model.ssd_resnet34.model import MODEL
 from harness.records import QuantizedTensor
+from harness.sessions.contract import CHECKS, Subject, run_check
 from harness.sessions.protocol import Session, SessionRequest
+from harness.sessions.registry import Backend, load_backend
+from tests import fake_furiosa
 from tests.onnx_models import QUANTIZATION, write_model
 
 Open = Callable[[Path], Session]
 
-DEVICES = {"onnxruntime": "cpu"}
-"""Backend → a device that every machine has. The simulated one runs no model: it has tests of its own."""
+DEVICES = {"onnxruntime": "cpu", "openvino": "CPU", "furiosa": "warboy(2)"}
+"""Backend → a device that every machine has, or for furiosa pretends to have."""
 
 
 @pytest.fixture(scope="module", params=DEVICES)
-def open_session(request: pytest.FixtureRequest) -> Open:
-    name = request.param
-    return lambda model: sessions.open_session(
-        name, SessionRequest(model, INPUT, OUTPUTS, example_outputs, DEVICES[name])
-    )
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def backend(name: str) -> Iterator[Backend]:
+    with ExitStack() as stack:
+        if name == "furiosa":
+            stack.enter_context(fake_furiosa.installed(fake_furiosa.Machine(npus=8)))
+        try:
+            yield load_backend(name)
+        except BackendError as error:
+            pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def open_session(name: str, backend: Backend) -> Open:
+    return lambda model: backend.open_session(SessionRequest(model, INPUT, OUTPUTS, example_outputs, DEVICES[name]))
+
+
+@pytest.mark.parametrize("quantized", [False, True], ids=["float32", "int8"])
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_it_keeps_the_contract(name: str, backend: Backend, folder: Path, check: object, quantized: bool) -> None:
+    model = write_model(folder / f"contract_{quantized}.onnx", quantized=quantized)
+    subject = Subject(backend, SessionRequest(model, INPUT, OUTPUTS, example_outputs, DEVICES[name]))
+    assert str(run_check(check, subject)).startswith("[PASS]")
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("options", [{}, {"quantized": False}, {"layout": "npu"}], ids=["int8", "float32", "tiled"])
+def test_a_simulated_device_keeps_what_is_left_of_it_without_a_model(check: object, options: dict[str, object]) -> None:
+    options = {"latency_ms": 0, **options}
+    request = SessionRequest(None, INPUT, OUTPUTS, MODEL.example_outputs, "simulated", options=options)
+    assert not str(run_check(check, Subject(load_backend("simulated"), request))).startswith("[FAIL]")
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,13 @@ class Source:
     """Tensors that know their index; one of them cannot be loaded."""
 
     broken: int | None = None
+    copies: int = 1
+    """So many times each is in memory."""
 
     def load(self, indices: Sequence[int]) -> Sequence[Any]:
         if self.broken in indices:
             raise OSError("cache file is gone")
-        return [np.full((1, 3, 8, 8), index, np.uint8) for index in indices]
+        return [np.full((self.copies, 1, 3, 8, 8), index, np.uint8)[0] for index in indices]
 
 
 def plan(
@@ -66,6 +69,21 @@ def plan(
         "sample_names": tuple(f"{k:03d}.jpg" for k in range(samples)),
     }
     return Plan(**values | changes)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind() -> Iterator[None]:
+    threads = threading.active_count()
+    yield
+    assert not multiprocessing.active_children()
+    assert threading.active_count() == threads
+
+
+def simulated(warmup: int = 0, on_device_failure: str = "stop", **options: Any) -> BackendSettings:
+    """Calibration takes three runs of each device."""
+    return BackendSettings.model_validate(
+        {"name": "simulated", "warmup": warmup, "on_device_failure": on_device_failure, "options": options}
+    )
 
 
 def run(it: Plan, seen: list[Progress] | None = None, watchdog_s: float = 20, startup_s: float = 30) -> Finished:
@@ -129,6 +147,102 @@ def test_a_hanging_device_is_found_and_named(tmp_path: Path) -> None:
     with pytest.raises(Stalled, match=r"no sign of life for 1 s while running \(npu#0 at sample \d+ \(\d+\.jpg\)\)"):
         run(plan(tmp_path, options={"fault": "hang", "at": 20}, devices="npu"), watchdog_s=1)
     assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("scenario", ["offline", "server", "multi_stream"])
+def test_a_device_that_dies_is_retired_and_no_sample_is_lost(tmp_path: Path, scenario: Scenario) -> None:
+    dying = {"kind": "death", "at": 103, "device": 1}  # its hundredth sample
+    backend = simulated(on_device_failure="continue", latency_ms=0.5, fault=dying)
+    lengths = ScenarioSettings(target_qps=1000)
+    finished = run(plan(tmp_path, scenario, queries=1000, devices="npu*3", backend=backend, lengths=lengths))
+    log = read_detail(tmp_path / "mlperf_log_detail.txt")
+    assert log.valid, log
+    [gone] = finished.retired
+    assert (gone["session"], gone["reason"]) == ("npu#1", "RuntimeError: device lost")
+    assert gone["image"] == f"{gone['sample_index']:03d}.jpg"
+    assert finished.samples_per_session["npu#1"] == 99
+    each = 8 if scenario == "multi_stream" else 1
+    asked = log.values["result_query_count"] * each if scenario != "offline" else 1000
+    assert sum(finished.samples_per_session.values()) >= asked
+
+
+def test_an_accuracy_test_loses_no_sample_either(tmp_path: Path) -> None:
+    backend = simulated(
+        on_device_failure="continue", latency_ms=1, fault={"kind": "error", "at": 20, "device": 0}, quantized=False
+    )
+    finished = run(plan(tmp_path, mode="accuracy", backend=backend))
+    assert len(finished.retired) == 1
+    records = json.loads((tmp_path / "mlperf_log_accuracy.json").read_text())
+    assert sorted(record["qsl_idx"] for record in records) == list(range(100))
+
+
+def test_a_device_that_hangs_is_retired_within_the_watchdogs_time(tmp_path: Path) -> None:
+    backend = simulated(on_device_failure="continue", latency_ms=1, fault={"kind": "hang", "at": 20, "device": 0})
+    finished = run(plan(tmp_path, backend=backend, watchdog_s=0.5, queries=300))
+    [gone] = finished.retired
+    assert (gone["session"], gone["reason"]) == ("dev#0", "no answer for 0.5 s")
+    assert read_detail(tmp_path / "mlperf_log_detail.txt").values["result_query_count"] == 1
+    assert sum(finished.samples_per_session.values()) >= 300
+
+
+def test_the_last_devices_death_fails_the_run(tmp_path: Path) -> None:
+    backend = simulated(on_device_failure="continue", latency_ms=1, fault={"kind": "death", "at": 20})
+    with pytest.raises(SampleFailed, match=r"\.jpg\) on dev#[01] in Offline performance: RuntimeError: device lost"):
+        run(plan(tmp_path, backend=backend))
+
+
+def test_one_hanging_device_stops_the_run_although_the_others_go_on(tmp_path: Path) -> None:
+    backend = simulated(latency_ms=1, fault={"kind": "hang", "at": 20, "device": 1})
+    lengths = ScenarioSettings(expected_qps=2000)
+    long = plan(tmp_path, queries=100_000, backend=backend, lengths=lengths)
+    began = time.monotonic()
+    with pytest.raises(Stalled, match=r"no sign of life for 1 s while running \(dev#1 at sample \d+ \(\d+\.jpg\)\)"):
+        run(long, watchdog_s=1)
+    assert time.monotonic() - began < 10
+
+
+def test_a_failing_device_stops_the_run_by_default(tmp_path: Path) -> None:
+    backend = simulated(latency_ms=5, fault={"kind": "death", "at": 53, "device": 1})
+    began = time.monotonic()
+    with pytest.raises(SampleFailed, match=r"sample \d+ \(\d+\.jpg\) on dev#1 in Offline performance"):
+        run(plan(tmp_path, queries=1000, backend=backend))
+    assert time.monotonic() - began < 15  # 50 samples and the start of a process; 1000 would take 3 s more
+
+
+def test_nan_outputs_fail_the_run_with_the_sample(tmp_path: Path) -> None:
+    backend = simulated(latency_ms=1, quantized=False, fault={"kind": "nan", "at": 20, "device": 0})
+    with pytest.raises(SampleFailed, match=r"on dev#0 .*: ValueError: output 0 has NaN or infinity in it"):
+        run(plan(tmp_path, backend=backend))
+
+
+def test_a_slow_device_costs_its_own_share_only(tmp_path: Path) -> None:
+    backend = simulated(latency_ms=4, fault={"kind": "slow", "at": 1, "factor": 10, "device": 3})
+    finished = run(plan(tmp_path, queries=1400, devices="npu*8", backend=backend))
+    counts = finished.samples_per_session
+    slow = counts.pop("npu#3")
+    assert min(counts.values()) > 5 * slow
+    assert max(counts.values()) < 2 * min(counts.values())
+
+
+def test_memory_stays_flat_over_50_000_samples(tmp_path: Path) -> None:
+    sizes: list[tuple[int, int]] = []
+
+    def see(progress: Progress) -> None:
+        for child in multiprocessing.active_children():
+            pages = int(Path(f"/proc/{child.pid}/statm").read_text().split()[1])
+            if progress.phase == "running" and progress.done:
+                sizes.append((progress.done, pages))
+
+    backend = simulated(latency_ms=1)
+    lengths = ScenarioSettings(expected_qps=1)
+    # a quarter of what a real run's samples take; a record is 56 bytes, and LoadGen keeps some 30 of its own
+    source = Source(copies=5600)
+    it = plan(tmp_path, queries=50_000, devices="npu*32", backend=backend, lengths=lengths, source=source)
+    run_test(it, see, watchdog_s=20, startup_s=30, poll_s=0.02)
+    done, pages = zip(*sizes, strict=True)
+    assert done[0] < 10_000
+    assert done[-1] >= 50_000
+    assert max(pages) < 1.05 * pages[0]
 
 
 def test_a_session_that_never_opens_is_ended(tmp_path: Path) -> None:

@@ -112,6 +112,100 @@ def test_a_run_leaves_figures_logs_and_a_table(coco: Path, tmp_path: Path, capsy
     assert "SingleStream performance: done in" in shown.err
 
 
+def test_all_four_scenarios_are_valid_and_their_percentiles_are_loadgens_own(coco: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    more = ["--set", "tests.multi_stream.min_queries=662", "--set", "tests.server.min_queries=800"]
+    more += ["--set", "tests.server.target_qps=1000", "--set", "backend.options={latency_ms: 0.3}"]
+    scenarios = "single_stream,multi_stream,server,offline"
+    assert cli.main(arguments(coco, "--scenario", scenarios, "--devices", "dev*4", "--output", str(out), *more)) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert {name: figures["valid"] for name, figures in summary["scenarios"].items()} == dict.fromkeys(
+        scenarios.split(","), True
+    )
+    for scenario in ("single_stream", "multi_stream", "server"):
+        theirs = loadgen_summary(out / scenario / "performance/run_1/mlperf_log_summary.txt")
+        ours = summary["scenarios"][scenario]["latency_ms"]
+        for name, title in (("p50", "50.00"), ("p90", "90.00"), ("p99", "99.00")):
+            assert round(ours[name] * 1e6) == int(theirs[f"{title} percentile latency (ns)"]), (scenario, name)
+    theirs = loadgen_summary(out / "offline/performance/run_1/mlperf_log_summary.txt")
+    rate = float(theirs["Samples per second"])
+    assert summary["scenarios"]["offline"]["samples_per_second"] == pytest.approx(rate, rel=1e-5)  # six digits
+    sessions = summary["scenarios"]["offline"]["sessions"]
+    assert list(sessions) == ["dev#0", "dev#1", "dev#2", "dev#3"]
+    for session in sessions.values():
+        assert 0.3 <= session["inference_p50_ms"] <= session["inference_p99_ms"]
+        assert 0 < session["busy"] <= 1
+
+
+def loadgen_summary(path: Path) -> dict[str, str]:
+    lines = path.read_text().splitlines()
+    return {line.split(":")[0].strip(): line.split(":")[1].strip() for line in lines if line.count(":") == 1}
+
+
+def test_a_retired_device_is_in_the_results_which_cannot_be_submitted(
+    coco: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "o"
+    fault = "backend.options={latency_ms: 1, fault: {kind: death, at: 15, device: 1}}"
+    more = ("--scenario", "offline", "--mode", "performance", "--on-device-failure", "continue", "--set", fault)
+    assert cli.main(arguments(coco, "--devices", "dev*3", "--output", str(out), *more)) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    [gone] = summary["retired"]
+    assert (gone["scenario"], gone["mode"], gone["session"]) == ("offline", "performance", "dev#1")
+    assert gone["reason"] == "RuntimeError: device lost"
+    assert "offline performance: dev#1 was retired" in summary["not_submittable_because"]
+    assert "Retired in Offline performance: dev#1 at sample" in capsys.readouterr().out
+
+
+def test_what_is_easier_than_the_round_is_not_submittable(coco: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    easier = ("tests.server.latency_ms=500", "tests.server.latency_percentile=0.9", "model.decoder=none")
+    more = [part for text in (*easier, "tests.server.target_qps=500") for part in ("--set", text)]
+    assert cli.main(arguments(coco, "--scenario", "server", "--mode", "performance", "--output", str(out), *more)) == 0
+    because = json.loads((out / "summary.json").read_text())["not_submittable_because"]
+    assert "server: a bound of 500 ms; the round asks for 100 ms" in because
+    assert "server: percentile 90; the round asks for 99" in because
+    assert "nothing is decoded (model.decoder is none)" in because
+    assert cli.main(arguments(coco, "--mode", "both", "--output", str(out), "--set", "model.decoder=none")) == 2
+
+
+def test_find_peak_ends_with_the_highest_valid_rate_and_its_tries(coco: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "o"
+    more = ["--mode", "find-peak", "--scenario", "single_stream,server,offline", "--devices", "dev"]
+    # one device of 1 ms: at 1000 queries a second its queue grows without end
+    more += ["--queries", "200", "--set", "tests.server.target_qps=500", "--set", "tests.server.latency_ms=10"]
+    more += ["--set", "tests.server.latency_percentile=0.9"]
+    assert cli.main(arguments(coco, "--output", str(out), *more)) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    server, offline = summary["peak"]["server"], summary["peak"]["offline"]
+    assert summary["scenarios"] == {}
+    assert server["qps"] == max(it["qps"] for it in server["tries"] if it["valid"])
+    assert 50 < server["qps"] < 2000
+    assert any(not it["valid"] for it in server["tries"])
+    assert 200 < offline["qps"] < 1000
+    for it in server["tries"] + offline["tries"]:
+        assert (out / it["folder"] / "mlperf_log_summary.txt").is_file()
+    assert summary["submittable"] is False
+    shown = capsys.readouterr().out
+    assert "Server: peak " in shown
+    assert "INVALID" in shown
+    assert cli.main(arguments(coco, "--output", str(out), "--mode", "find-peak", "--scenario", "single_stream")) == 2
+    assert not (out / "find_peak").exists()
+
+
+def test_recorded_outputs_give_a_simulated_device_the_models_map(coco: Path, tmp_path: Path, capsys: Capture) -> None:
+    sets = ("model.name=tests.tiny_model:MODEL", "backend.name=simulated", "backend.options={latency_ms: 0}")
+    data = (f"dataset.images={coco / 'images'}", f"dataset.annotations={coco / 'instances.json'}")
+    options = [part for text in (*sets, *data) for part in ("--set", text)]
+    recorded = tmp_path / "recorded"
+    assert cli.main(["prepare", "outputs", "smoke", "--output", str(recorded), *options]) == 0
+    assert "outputs of 10 images in" in capsys.readouterr().out
+    assert len(list(recorded.glob("*.npz"))) == 10
+    replay = ("--set", f"backend.options={{latency_ms: 0, replay_outputs: {recorded}}}")
+    assert cli.main(arguments(coco, "--mode", "accuracy", "--output", str(tmp_path / "o"), *replay)) == 0
+    assert "mAP 100.000 %" in capsys.readouterr().out
+
+
 def test_too_few_queries_for_early_stopping_are_invalid_with_the_reason(
     coco: Path, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -18,7 +18,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_every_shipped_run_is_valid() -> None:
     shipped = sorted((configs_dir() / "runs").glob("*.yaml"))
-    assert [path.stem for path in shipped] == ["coco", "demo", "smoke"]
+    assert [path.stem for path in shipped] == ["coco", "demo", "scenarios", "smoke"]
     for path in shipped:
         assert load_run(path, {}).name == path.stem
 

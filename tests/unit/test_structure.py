@@ -41,6 +41,7 @@ HOMES = {
     "pandas": {"report"},
     "onnxruntime": {"sessions", "quantization"},
     "openvino": {"sessions"},
+    "furiosa": {"sessions"},
     "onnx": {"model", "quantization", "sessions"},
     "pycocotools": {"accuracy"},
 }

@@ -56,12 +56,13 @@ NPU_LAYOUTS = (
 )
 
 
-def example_outputs(seed: int, *, quantized: bool, scene: Scene = "typical") -> list[RawOutput]:
+def example_outputs(seed: int, *, quantized: bool, tiled: bool = False, scene: Scene = "typical") -> list[RawOutput]:
     """The twelve raw outputs of a made-up image, the same for the same seed.
 
     Args:
         seed: any whole number from 0.
         quantized: int8 NCHW with a published model's scales, rather than float32 NCHW.
+        tiled: int8 in `NPU_LAYOUTS`.
         scene: how many objects; see `CANDIDATES`.
     """
     rng = np.random.default_rng(seed)
@@ -72,6 +73,8 @@ def example_outputs(seed: int, *, quantized: bool, scene: Scene = "typical") -> 
     starts = np.cumsum([m.grid**2 * m.anchors for m in FEATURE_MAPS])[:-1]
     parts = [part for tensor in (logits, deltas) for part in np.split(tensor, starts, axis=1)]
     outputs = [np.ascontiguousarray(part).reshape(spec.shape) for part, spec in zip(parts, OUTPUTS, strict=True)]
+    if tiled:
+        return [*tile_like_an_npu(quantize(outputs))]
     return [*quantize(outputs)] if quantized else [*outputs]
 
 

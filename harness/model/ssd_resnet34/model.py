@@ -123,9 +123,9 @@ class SSDResNet34:
         """See `DetectionModel.decoder`."""
         return _decoder(kind)
 
-    def example_outputs(self, seed: int, *, quantized: bool) -> list[RawOutput]:
+    def example_outputs(self, seed: int, *, quantized: bool, tiled: bool = False) -> list[RawOutput]:
         """See `DetectionModel.example_outputs`."""
-        return example_outputs.example_outputs(seed, quantized=quantized)
+        return example_outputs.example_outputs(seed, quantized=quantized, tiled=tiled)
 
     def default_file(self, precision: default_model.Precision, report: Callable[[str], None]) -> Path:
         """See `DetectionModel.default_file`."""

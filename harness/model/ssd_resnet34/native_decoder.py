@@ -70,6 +70,10 @@ class NativeDecoder:
             check_raw_outputs(outputs)  # says what the extension only refuses
             raise
 
+    def scan(self, outputs: RawOutputs, *, score_threshold: float = 0.05, repeats: int = 1) -> int:
+        """Only the pass that rejects background anchors, for measurements: how many it leaves."""
+        return int(self._decoder.scan(outputs, score_threshold, repeats))
+
 
 def available_simd() -> list[str]:
     """The instruction sets this machine can run, the fastest first; the last is "baseline".

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +82,7 @@ def _check_quantized(name: str, spec: TensorSpec, output: QuantizedTensor) -> No
         _check_shape(name, spec, data.shape)
     else:
         _check_layout(name, spec, layout, data.size)
-    if not _is_real(output.scale) or not math.isfinite(output.scale) or output.scale <= 0:
+    if not _is_positive(output.scale):
         _refuse(name, "a finite scale above 0", repr(output.scale))
     limits = np.iinfo(data.dtype)
     try:
@@ -97,7 +97,7 @@ def _check_layout(name: str, spec: TensorSpec, layout: TiledLayout, size: int) -
     if not isinstance(layout, TiledLayout) or layout.order not in ("HCHCW", "HCHWC"):
         _refuse(name, "a TiledLayout of order HCHCW or HCHWC", repr(layout))
     extents = (layout.ho, layout.co, layout.hi, layout.ci, layout.w)
-    if not all(isinstance(extent, int) and extent > 0 for extent in extents):
+    if not all(isinstance(extent, (int, np.integer)) and extent > 0 for extent in extents):
         _refuse(name, "whole layout extents above 0", repr(layout))
     _, channels, height, width = spec.shape
     per_block = -(-channels // layout.co)  # both orders need as many places for channels in every block
@@ -117,8 +117,13 @@ def _check_shape(name: str, spec: TensorSpec, shape: tuple[int, ...]) -> None:
         _refuse(name, f"shape {spec.shape} or {spec.shape[1:]}", f"{shape}")
 
 
-def _is_real(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating))
+def _is_positive(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return False
+    try:
+        return bool(math.isfinite(value) and value > 0)
+    except (TypeError, OverflowError):
+        return False
 
 
 def _refuse(name: str, expected: str, got: str) -> NoReturn:

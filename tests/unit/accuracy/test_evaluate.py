@@ -106,7 +106,7 @@ def test_hotcoco_that_is_not_installed_is_said_so(
     truth: GroundTruth, perfect: CocoResults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(BackendError, match="fast-eval"):
+    with pytest.raises(BackendError, match="pip install hotcoco"):
         evaluate(truth, perfect, truth.image_ids, evaluator="hotcoco")
 
 

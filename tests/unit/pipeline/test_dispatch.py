@@ -10,32 +10,47 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.pipeline import dispatch
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Dispatcher, Inline, SessionQueue
-from harness.pipeline.lane import COLUMNS, Lane, LaneFailed
+from harness.pipeline.finite import check_all, check_first
+from harness.pipeline.lane import COLUMNS, HELD_MOST, Lane, LaneFailed
 from harness.pipeline.pulse import Pulse
-from harness.records import Detections
+from harness.records import Detections, QuantizedTensor
 
 NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
 TENSORS = {index: np.full((1, 3, 2, 2), index, np.uint8) for index in range(50)}
 
 
 class FakeSession:
-    """Sleeps, and fails on one sample."""
+    """Sleeps, and fails or hangs as told."""
 
     input: Any = None
     outputs: Any = ()
 
-    def __init__(self, seconds: float = 0.0, fails_on: int | None = None) -> None:
+    def __init__(
+        self,
+        seconds: float = 0.0,
+        fails_on: int | None = None,
+        fails_from: int | None = None,
+        hangs_on: int | None = None,
+    ) -> None:
         self._seconds = seconds
         self._fails_on = fails_on
+        self._fails_from = fails_from
+        self._hangs_on = hangs_on
+        self.runs = 0
+        self.wake = threading.Event()
         self.threads: set[int] = set()
         self.closed = 0
 
     def run(self, images: Any) -> Any:
         self.threads.add(threading.get_ident())
-        if images[0, 0, 0, 0] == self._fails_on:
+        self.runs += 1
+        if images[0, 0, 0, 0] == self._fails_on or (self._fails_from is not None and self.runs >= self._fails_from):
             raise RuntimeError("device lost")
+        if images[0, 0, 0, 0] == self._hangs_on:
+            self.wake.wait()
         time.sleep(self._seconds)
         return [images]
 
@@ -49,11 +64,30 @@ class FakeSession:
         self.close()
 
 
+class FakeAnswers:
+    """Notes what was completed, and how many at a time."""
+
+    def __init__(self, completed: list[tuple[int, int]]) -> None:
+        self.completed = completed
+        self.held: list[tuple[int, int]] = []
+        self.sent: list[int] = []
+
+    def put(self, sample_id: int, sample_index: int, detections: Detections) -> None:
+        self.held.append((sample_id, sample_index))
+
+    def send(self) -> None:
+        self.sent.append(len(self.held))
+        self.completed += self.held
+        self.held.clear()
+
+
 class Bench:
     """What lanes need, and what came out."""
 
-    def __init__(self, sessions: list[FakeSession]) -> None:
+    def __init__(self, sessions: list[FakeSession], hold: bool = False) -> None:
         self.sessions = sessions
+        self.hold = hold
+        self.answers: list[FakeAnswers] = []
         self.slots = [DeviceSlot(k, "fake") for k in range(len(sessions))]
         self.pulse = Pulse(len(sessions))
         self.completed: list[tuple[int, int]] = []
@@ -61,17 +95,17 @@ class Bench:
         self.failed = threading.Event()
 
     def open_lane(self, slot: DeviceSlot) -> Lane:
-        def complete(sample_id: int, index: int, _: Detections) -> None:
-            self.completed.append((sample_id, index))
-
-        return Lane(slot, self.sessions[slot.index], lambda _: NOTHING, TENSORS, complete, self.pulse)
+        answers = FakeAnswers(self.completed)
+        self.answers.append(answers)
+        session = self.sessions[slot.index]
+        return Lane(slot, session, lambda _: NOTHING, TENSORS, answers, self.pulse, hold=self.hold)
 
     def fail(self, error: BaseException) -> None:
         self.failures.append(error)
         self.failed.set()
 
-    def queue(self) -> SessionQueue:
-        return SessionQueue(self.slots, self.open_lane, self.fail)
+    def queue(self, **options: Any) -> SessionQueue:
+        return SessionQueue(self.slots, self.open_lane, self.fail, **options)
 
     def inline(self) -> Inline:
         return Inline(self.slots[0], self.open_lane, self.fail)
@@ -111,12 +145,12 @@ def test_inline_stays_on_the_issuing_thread_and_a_queue_gives_each_session_its_o
 
 
 def test_a_slow_session_holds_nobody_up() -> None:
-    bench = Bench([FakeSession(0.002), FakeSession(0.02)])
+    bench = Bench([FakeSession(0.002), FakeSession(0.04)])
     queue = bench.queue()
-    queue.submit(range(44), range(44))
+    queue.submit(range(42), range(42))
     queue.close()
     fast, slow = (len(lane.records()) for lane in queue.lanes)
-    assert fast + slow == 44
+    assert fast + slow == 42
     assert fast > 5 * slow
 
 
@@ -175,3 +209,122 @@ def test_a_record_costs_little_and_pulse_counts_other_signs_of_life() -> None:
     cells: Callable[[], memoryview] = pulse.cells
     cells()[0] += 3
     assert (pulse.done, pulse.total) == (3, 4)
+
+
+def test_a_big_query_is_shared_by_the_workers_and_each_of_its_samples_processed_once() -> None:
+    bench = Bench([FakeSession(), FakeSession(), FakeSession()])
+    queue = bench.queue()
+    queue.submit(range(10_000), [k % 50 for k in range(10_000)])
+    queue.close()
+    assert sorted(bench.completed) == [(k, k % 50) for k in range(10_000)]
+    assert not bench.failures
+
+
+def test_answers_of_a_fast_session_wait_for_each_other_and_none_is_forgotten() -> None:
+    bench = Bench([FakeSession()], hold=True)
+    queue = bench.queue()
+    queue.submit(range(1000), [k % 50 for k in range(1000)])
+    queue.close()
+    sent = bench.answers[0].sent
+    assert sum(sent) == len(bench.completed) == 1000
+    assert 1 < max(sent) <= HELD_MOST
+    records = queue.lanes[0].records()
+    assert (records[:, -1] >= records[:, -2]).all()  # completed when they were sent
+    assert queue.lanes[0].held == 0
+
+
+def test_answers_of_a_slow_session_do_not_wait() -> None:
+    bench = Bench([FakeSession(0.001)], hold=True)
+    queue = bench.queue()
+    queue.submit(range(20), range(20))
+    queue.close()
+    assert bench.answers[0].sent == [1] * 20
+
+
+def test_a_single_answer_is_sent_when_there_is_nothing_more_to_do() -> None:
+    bench = Bench([FakeSession()], hold=True)
+    queue = bench.queue()
+    queue.submit([1], [1])
+    deadline = time.monotonic() + 5
+    while not bench.completed:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    queue.close()
+
+
+@pytest.mark.parametrize("samples", [40, 1000])
+def test_a_session_that_fails_is_retired_and_its_sample_processed_by_another(samples: int) -> None:
+    before = threading.active_count()
+    bench = Bench([FakeSession(0.0001), FakeSession(0.0001, fails_from=5), FakeSession(0.0001)])
+    queue = bench.queue(retire=True)
+    queue.submit(range(samples), [k % 50 for k in range(samples)])
+    while len(bench.completed) < samples:
+        assert not bench.failures
+        time.sleep(0.001)
+    [gone] = queue.retired
+    assert (gone.slot.index, gone.reason) == (1, "RuntimeError: device lost")
+    assert queue.on_each(lambda lane: lane.slot.index) == [0, 2]
+    queue.close()
+    assert sorted(bench.completed) == [(k, k % 50) for k in range(samples)]
+    assert [session.closed for session in bench.sessions] == [1, 0, 1]
+    assert threading.active_count() == before
+
+
+def test_a_session_that_hangs_is_retired_and_what_it_gives_later_is_dropped() -> None:
+    bench = Bench([FakeSession(0.001), FakeSession(hangs_on=7), FakeSession(0.001)])
+    queue = bench.queue(retire=True, hang_s=0.2)
+    queue.submit(range(50), range(50))
+    deadline = time.monotonic() + 10
+    while len(bench.completed) < 50:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    if queue.retired:  # unless another session took sample 7
+        assert queue.retired[0].sample_index == 7
+        assert queue.retired[0].reason == "no answer for 0.2 s"
+    bench.sessions[1].wake.set()
+    queue.close()
+    time.sleep(0.05)
+    assert sorted(bench.completed) == [(k, k) for k in range(50)]
+    assert not bench.failures
+
+
+def test_the_last_session_that_fails_is_a_failure() -> None:
+    bench = Bench([FakeSession(fails_from=3), FakeSession(fails_from=3)])
+    queue = bench.queue(retire=True)
+    queue.submit(range(50), range(50))
+    assert bench.failed.wait(5)
+    assert len(queue.retired) == 1
+    assert isinstance(bench.failures[0], LaneFailed)
+
+
+def test_the_last_session_that_hangs_is_a_failure() -> None:
+    bench = Bench([FakeSession(hangs_on=3)])
+    bench.queue(retire=True, hang_s=0.1).submit(range(10), range(10))
+    assert bench.failed.wait(5)
+    assert str(bench.failures[0]) == "no answer for 0.1 s"
+    bench.sessions[0].wake.set()
+
+
+def test_nan_in_a_float_output_fails_the_sample() -> None:
+    good, bad = np.zeros((1, 2, 2, 2), np.float32), np.zeros((1, 2, 2, 2), np.float32)
+    bad[0, 1, 1, 1] = np.nan
+    check_first([good, bad])
+    check_all([good, good])
+    with pytest.raises(ValueError, match="output 1 has NaN or infinity in it"):
+        check_all([good, bad])
+    with pytest.raises(ValueError, match="output 0 has NaN or infinity in it"):
+        check_first([np.full((1, 2), np.inf, np.float32)])
+    check_all([QuantizedTensor(np.zeros((1, 2), np.int8), 0.1, 0)])
+
+
+def test_a_queue_that_is_too_long_holds_up_whoever_fills_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "MOST_WAITING", 5)
+    bench = Bench([FakeSession(0.001)])
+    queue = bench.queue()
+    waiting = []
+    for k in range(40):
+        queue.submit([k], [k])
+        waiting.append(k + 1 - len(bench.completed))
+    queue.close()
+    assert max(waiting) <= 8
+    assert len(bench.completed) == 40

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,7 @@ def test_an_image_that_is_not_contiguous_is_read_right(model: Path) -> None:
         {"graph_optimisation": "none"},
         {"graph_optimisation": "extended", "arena": False},
         {"session_config": {"session.intra_op.allow_spinning": "0"}},
+        {"execution": "parallel", "inter_op_threads": 2},
     ],
 )
 def test_options_change_nothing_about_the_results(model: Path, options: dict[str, object]) -> None:
@@ -65,6 +68,9 @@ def test_options_change_nothing_about_the_results(model: Path, options: dict[str
         ({"arenas": True}, "backend.options: unknown key 'arenas'\n  next: did you mean 'arena'"),
         ({"arena": "maybe"}, "backend.options: arena: .*'maybe'"),
         ({"graph_optimisation": "most"}, "'all', 'extended', 'basic' or 'none', found 'most'"),
+        ({"execution": "both"}, "'sequential' or 'parallel', found 'both'"),
+        ({"affinity": "core 2"}, "affinity: String should match pattern .* found 'core 2'"),
+        ({"affinity": "1;2"}, "affinity names 2 threads; with threads: 1 it must name 0"),
     ],
 )
 def test_wrong_options_are_usage_errors(model: Path, options: dict[str, object], message: str) -> None:
@@ -115,6 +121,25 @@ def test_its_threads_inherit_the_mask_of_the_thread_that_opens_it(model: Path) -
     thread.start()
     thread.join()
     assert masks == [{cpu}, {cpu}]  # two of its own besides the caller
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_affinity_pins_each_thread_but_the_first(model: Path) -> None:
+    cpu = max(os.sched_getaffinity(0))
+    before = set(Path("/proc/self/task").iterdir())
+    with open_session(request(model, threads=2, affinity=str(cpu + 1))):  # counted from 1
+        (task,) = set(Path("/proc/self/task").iterdir()) - before
+        end = time.monotonic() + 10
+        while os.sched_getaffinity(int(task.name)) != {cpu}:  # the thread pins itself when it starts
+            assert time.monotonic() < end
+
+
+def test_a_profile_is_written_when_the_session_closes(model: Path, tmp_path: Path) -> None:
+    with session(model, profile=str(tmp_path / "trace")) as opened:
+        opened.run(np.full((1, 3, 1200, 1200), 9, np.uint8))
+    opened.close()
+    (written,) = tmp_path.glob("trace_*.json")
+    assert any("Slice" in str(event.get("args", {}).get("op_name")) for event in json.loads(written.read_text()))
 
 
 def test_a_missing_model_is_said_so(tmp_path: Path) -> None:

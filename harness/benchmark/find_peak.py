@@ -1,0 +1,140 @@
+"""``--mode find-peak``: the highest rate at which Server is valid, and the rate that Offline must expect.
+
+Each try is a short LoadGen test. Server halves the interval between the highest valid and the lowest invalid rate;
+Offline goes on until LoadGen's expectation is what it measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from math import inf
+from typing import Any
+
+from harness.benchmark.inputs import Inputs
+from harness.benchmark.run_directory import RunDirectory
+from harness.errors import UsageError
+from harness.loadgen.log import read_detail
+from harness.loadgen.process import run_test
+from harness.settings import Scenario
+from harness.terminal import Terminal
+
+WITH_PEAK: tuple[Scenario, ...] = ("server", "offline")
+TRY_S = 10.0
+TRY_QUERIES = 1000  # a 99th percentile within its bound needs 662 (early stopping), and some room for late ones
+CLOSE = 1.03  # the search ends when valid and invalid rates are within this ratio
+STRIDE = 1.5  # upwards, until a rate is invalid
+MOST_TRIES = 15
+
+
+@dataclass(frozen=True)
+class Try:
+    """One short test.
+
+    Attributes:
+        qps: Server: the target; Offline: what LoadGen was told to expect.
+        samples_per_second: what was measured.
+        p99_ms: Server: of the latency.
+        folder: of its logs, in the run directory.
+    """
+
+    qps: float
+    valid: bool
+    samples_per_second: float
+    p99_ms: float | None
+    folder: str
+
+
+Attempt = Callable[[float | None], Try]
+"""A rate, or None for what calibration suggests → the test's outcome."""
+
+
+def find_peaks(inputs: Inputs, run: RunDirectory, terminal: Terminal) -> dict[str, Any]:
+    """For each scenario that has a rate: the peak (None: no rate was valid) and the table of tries.
+
+    Raises:
+        UsageError: neither Server nor Offline is among the scenarios.
+        HarnessError: as `run_test` does.
+    """
+    scenarios = [scenario for scenario in WITH_PEAK if scenario in inputs.settings.scenarios]
+    if not scenarios:
+        raise UsageError("find-peak is for server and offline", where="scenarios", hint="--scenario server,offline")
+    peaks: dict[str, Any] = {}
+    for scenario in scenarios:
+        tries: list[Try] = []
+
+        def attempt(qps: float | None, scenario: Scenario = scenario, tries: list[Try] = tries) -> Try:
+            tries.append(_try(inputs, run, terminal, scenario, len(tries) + 1, qps))
+            return tries[-1]
+
+        given = inputs.settings.test(scenario)
+        search, start = (bisect, given.target_qps) if scenario == "server" else (settle, given.expected_qps)
+        best = search(attempt, start)
+        peaks[scenario] = {
+            "valid": best is not None,
+            "qps": best and (best.qps if scenario == "server" else best.samples_per_second),
+            "tries": [asdict(it) for it in tries],
+        }
+    return peaks
+
+
+def bisect(attempt: Attempt, start: float | None) -> Try | None:
+    """Server: the valid try with the highest rate; None when none was valid."""
+    best, high, qps = None, inf, start
+    for _ in range(MOST_TRIES):
+        tried = attempt(qps)
+        if tried.valid:
+            best = tried
+        else:
+            high = tried.qps
+        low = best.qps if best else 0.0
+        if high <= low * CLOSE:
+            break
+        qps = low * STRIDE if high == inf else (low + high) / 2
+    return best
+
+
+def settle(attempt: Attempt, start: float | None) -> Try | None:
+    """Offline: the last try when LoadGen expected what it measured, or the fastest valid one."""
+    best, expected = None, start
+    for _ in range(4):
+        tried = attempt(expected)
+        if tried.valid and (best is None or tried.samples_per_second > best.samples_per_second):
+            best = tried
+        if tried.valid and 1 / CLOSE <= tried.qps / tried.samples_per_second <= CLOSE:
+            break
+        expected = tried.samples_per_second
+    return best
+
+
+def _try(
+    inputs: Inputs, run: RunDirectory, terminal: Terminal, scenario: Scenario, number: int, qps: float | None
+) -> Try:
+    given = inputs.settings.test(scenario)
+    lengths = given.model_copy(
+        update={
+            "min_duration_s": given.min_duration_s if given.min_duration_s is not None else TRY_S,
+            "min_queries": given.min_queries or TRY_QUERIES,
+            "target_qps": qps,
+            "expected_qps": qps,
+        }
+    )
+    folder = run.try_folder(scenario, number)
+    plan = inputs.plan(folder, scenario, "performance", lengths)
+    title = f"{plan.title}, try {number}" + (f" at {qps:.3f}/s" if qps else "")
+    with terminal.task(title, "samples") as report:
+        finished = run_test(
+            plan,
+            lambda progress: report(progress.done, None, "" if progress.phase == "running" else progress.phase),
+            watchdog_s=inputs.settings.watchdog_s,
+            startup_s=inputs.settings.startup_s,
+        )
+    log = read_detail(folder / "mlperf_log_detail.txt")
+    measured = "result_completed_samples_per_sec" if scenario == "server" else "result_samples_per_second"
+    return Try(
+        qps=float(log.values["effective_target_qps"]),
+        valid=log.valid and not finished.retired,
+        samples_per_second=float(log.values[measured]),
+        p99_ms=log.milliseconds("result_99.00_percentile_latency_ns") if scenario == "server" else None,
+        folder=str(folder.relative_to(run.folder)),
+    )

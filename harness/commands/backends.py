@@ -1,0 +1,102 @@
+"""``ssd-harness backends``: the device runtimes there are, and whether one keeps the contract of a session."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.errors import ModelError
+from harness.model.registry import load_model
+from harness.sessions.contract import Subject, run_checks
+from harness.sessions.protocol import SessionRequest
+from harness.sessions.registry import Backend, BackendInfo, list_backends, load_backend
+from harness.settings import ModelSettings, parse_assignment
+from harness.terminal import Terminal
+
+SUMMARY = "List the device runtimes, or check that one does what a session must do."
+EXAMPLES = """\
+  ssd-harness backends
+  ssd-harness backends --json
+  ssd-harness backends check openvino
+  ssd-harness backends check furiosa --model model.enf --device 'warboy(2)'
+  ssd-harness backends check my_package.my_backend --model my.bin --set level=2
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`backends` alone lists; `check` is its one action."""
+    parser.add_argument("--json", action="store_true", help="the list as JSON")
+    actions = parser.add_subparsers(dest="action", metavar="check")
+    check = actions.add_parser("check", help="run the contract's checks", description="Exit status 1 when one fails.")
+    add = check.add_argument
+    add("name", metavar="NAME", help="a backend, or the dotted name of a module that is one")
+    add("--model", type=Path, help="a model file of the backend's own kind (default: the built-in ONNX model)")
+    add("--precision", choices=("int8", "float32"), default="int8", help="of the built-in model")
+    add("--device", help="the backend's name of one device (default: the one it uses for latency)")
+    add("--threads", type=int, default=1, help="host threads of each session")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the backend; may be repeated")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Lists, or checks."""
+    if args.action == "check":
+        return _check(args)
+    backends = list_backends()
+    if args.json:
+        Terminal().result(json.dumps([dataclasses.asdict(info) for info in backends], indent=2))
+    else:
+        console = Console()
+        if not console.is_terminal:
+            console.width = 120  # a file or a pipe has no width of its own
+        console.print(_table(backends))
+    return 0
+
+
+def _table(backends: list[BackendInfo]) -> Table:
+    table = Table()
+    for title in ("backend", "installed", "version", "devices here, or what is missing"):
+        table.add_column(title)
+    for info in backends:
+        installed = "simulated" if info.simulated else "yes" if info.installed else "no"
+        about = ", ".join(info.devices) or ("any number" if info.simulated else "none found")
+        if not info.installed:
+            about = f"{info.missing}\nnext: {info.remedy}"
+        table.add_row(info.name, installed, info.version or "–", about.replace("[", r"\["))
+    return table
+
+
+def _check(args: argparse.Namespace) -> int:
+    terminal = Terminal()
+    backend = load_backend(args.name)
+    options = dict(parse_assignment(text) for text in args.set)
+    model = load_model(ModelSettings().name)
+    file = args.model
+    if file is not None and not file.exists():
+        raise ModelError("no such model", where=str(file), hint="give --model an existing file")
+    if file is None and not backend.SIMULATED:
+        with terminal.task("Default model") as report:
+            file = model.default_file(args.precision, lambda doing: report(0, None, doing))
+    request = SessionRequest(
+        model=file,
+        input=model.input,
+        outputs=model.outputs,
+        example_outputs=model.example_outputs,
+        device=args.device or _first_device(backend),
+        threads=args.threads,
+        options=options,
+    )
+    terminal.say(f"{args.name} on {request.device}, model {file or 'none'}")
+    failed = 0
+    for outcome in run_checks(Subject(backend, request)):
+        terminal.result(str(outcome))
+        failed += outcome.status == "FAIL"
+    return 1 if failed else 0
+
+
+def _first_device(backend: Backend) -> str:
+    return backend.default_devices(throughput=False).split(",")[0].partition("*")[0]

@@ -1,0 +1,75 @@
+"""The harness's own limits: LoadGen, queue and native postprocessor around simulated devices, instant or of 12.5 ms.
+
+Every line is one LoadGen test in its own process. "of ideal" is against what the devices could do without a harness.
+"added" is what a sample takes of its device beyond the device's own time (of the whole harness where that is 0), on
+average, and in SingleStream at the 50th, 90th and 99th percentile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.benchmark.queue_limits import CASES, SLOWER, Limit, bench_queue
+from harness.errors import UsageError
+from harness.terminal import Terminal
+
+SUMMARY = "the harness's own limits, with simulated devices"
+EXAMPLES = """\
+  ssd-harness bench queue
+  ssd-harness bench queue --seconds 5 --devices 16,64 --json
+"""
+TITLES = {"single_stream": "SingleStream", "offline": "Offline"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (default: %(default)g)")
+    parser.add_argument("--devices", help="only the lines with so many devices, e.g. 16,64")
+    parser.add_argument("--json", action="store_true", help="print figures as JSON rather than a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    if not 0 < args.seconds <= 600:
+        raise UsageError("expected above 0 and at most 600", where="--seconds")
+    cases = CASES
+    if args.devices:
+        cases = tuple(case for case in CASES if str(case.devices) in args.devices.replace(" ", "").split(","))
+        if not cases:
+            known = ", ".join(str(n) for n in sorted({case.devices for case in CASES}))
+            raise UsageError("no line has that many devices", where="--devices", hint=f"some of: {known}")
+    with Terminal().task("Queue", "measurements") as report:
+        limits = bench_queue(args.seconds, report, cases)
+        report(len(limits), len(limits))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 120
+    if args.json:
+        console.out(json.dumps([asdict(limit) for limit in limits], indent=2), highlight=False)
+    else:
+        console.print(_table(limits))
+    return 0
+
+
+def _table(limits: list[Limit]) -> Table:
+    table = Table(title="The harness around simulated devices")
+    table.add_column("scenario")
+    for column in ("devices", "device ms", "decode", "samples/s", "of ideal", "added µs", "p50", "p90", "p99", "MiB"):
+        table.add_column(column, justify="right")
+    for limit in limits:
+        case, added = limit.case, limit.added_us
+        table.add_row(
+            TITLES[case.scenario],
+            f"{case.devices}, one {SLOWER}× slower" if case.one_slow else str(case.devices),
+            f"{case.latency_ms:g}",
+            "native" if case.decode else "none",
+            f"{limit.samples_per_second:,.0f}",
+            "–" if limit.share_of_ideal is None else f"{limit.share_of_ideal * 100:.2f} %",
+            f"{added['mean']:.1f}",
+            *(f"{added[p]:.1f}" if p in added else "–" for p in ("p50", "p90", "p99")),
+            f"{limit.peak_memory_mib:.0f}",
+        )
+    return table

@@ -1,0 +1,71 @@
+"""The example of docs/adding-a-backend.md is a package that works as the page says."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "adding-a-backend.md"
+
+
+def block(language: str) -> str:
+    """The page's one block of that language."""
+    (text,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PYTHONPATH with the example as pip would install it."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "acme_backend.py").write_text(block("python"), encoding="utf-8")
+    setup = configparser.ConfigParser()
+    setup.read_string(block("ini"))
+    name, version = setup["metadata"]["name"], setup["metadata"]["version"]
+    assert setup["options"]["py_modules"] == "acme_backend"
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    points = setup["options.entry_points"]["ssd_harness.backends"].strip()
+    (info / "entry_points.txt").write_text(f"[ssd_harness.backends]\n{points}\n")
+    (folder / "model.json").write_text('{"scale": 0.1, "zero_point": -3}')
+    return folder
+
+
+def harness(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(site), "SSD_HARNESS_CACHE": str(site / "cache")}
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *arguments], cwd=site, env=environment, capture_output=True, text=True
+    )
+
+
+def test_it_is_listed(site: Path) -> None:
+    done = harness(site, "backends", "--json")
+    assert done.returncode == 0, done.stderr
+    (acme,) = (info for info in json.loads(done.stdout) if info["name"] == "acme")
+    assert (acme["installed"], acme["version"], acme["devices"]) == (True, "1.0", ["acme:0", "acme:1"])
+
+
+def test_it_keeps_the_contract(site: Path) -> None:
+    done = harness(site, "backends", "check", "acme", "--model", "model.json", "--device", "acme:1", "--set", "level=2")
+    lines = done.stdout.splitlines()
+    assert len(lines) > 10
+    assert [line for line in lines if not line.startswith("[PASS]")] == []
+    assert done.returncode == 0
+
+
+def test_a_run_with_it_is_valid(site: Path) -> None:
+    arguments = ("--backend", "acme", "--model", "model.json", "--devices", "acme:0*2", "--mode", "performance")
+    lengths = ("--scenario", "offline", "--duration", "0.2", "--queries", "70", "--output", "out")
+    done = harness(site, "run", "smoke", *arguments, *lengths)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((site / "out" / "summary.json").read_text())
+    assert (summary["valid"], summary["backend"]["name"], summary["backend"]["version"]) == (True, "acme", "1.0")
+    assert summary["scenarios"]["offline"]["samples"] >= 70

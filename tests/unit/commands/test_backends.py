@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+from tests import fake_furiosa
+from tests.onnx_models import write_model
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_the_table_has_every_backend_with_its_devices_or_what_is_missing(capsys: Capture) -> None:
+    with fake_furiosa.without_driver():
+        assert cli.main(["backends"]) == 0
+    shown = capsys.readouterr().out
+    assert "libfuriosa_hal.so" in shown
+    assert "next: install FuriosaAI's driver" in shown
+    (line,) = (line for line in shown.splitlines() if "onnxruntime" in line)
+    assert "yes" in line
+    assert "cpu" in line
+
+
+def test_the_list_as_json(capsys: Capture) -> None:
+    with fake_furiosa.installed(fake_furiosa.Machine()):
+        assert cli.main(["backends", "--json"]) == 0
+    backends = {info["name"]: info for info in json.loads(capsys.readouterr().out)}
+    assert backends["furiosa"]["version"] == "0.10.2-release (rev: d51ae81)"
+    assert backends["onnxruntime"]["devices"][-1] == "cpu"
+    assert backends["simulated"]["simulated"] is True
+
+
+def test_a_check_prints_a_line_each_and_ends_well(tmp_path: Path, capsys: Capture) -> None:
+    model = write_model(tmp_path / "tiny.onnx")
+    assert cli.main(["backends", "check", "onnxruntime", "--model", str(model), "--set", "arena=false"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("[PASS]") == len(shown.out.splitlines()) > 10
+    assert f"onnxruntime on cpu, model {model}" in shown.err
+
+
+def test_a_failed_check_is_status_1(tmp_path: Path, capsys: Capture) -> None:
+    assert cli.main(["backends", "check", "tests.faulty_backend"]) == 1
+    assert "[FAIL] A session may be closed twice" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["opnvino"], 2, "did you mean 'openvino'?"),
+        (["simulated", "--set", "arena"], 2, "expected KEY=VALUE, found 'arena'"),
+        (["no.such_module"], 3, "its runtime cannot be imported: No module named 'no'"),
+        (["onnxruntime"], 3, "absent.onnx: no such model"),
+    ],
+)
+def test_what_cannot_be_checked_is_an_error(arguments: list[str], status: int, message: str, capsys: Capture) -> None:
+    assert cli.main(["backends", "check", *arguments, "--model", "absent.onnx"]) == status
+    assert message in capsys.readouterr().err
