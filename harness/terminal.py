@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 PLAIN_LINE_EVERY_S = 10.0
+PIPE_COLUMNS = 140
 
 
 class Report(Protocol):
@@ -20,6 +21,14 @@ class Report(Protocol):
     def __call__(
         self, done: int, total: int | None = None, doing: str = "", remaining_s: float | None = None
     ) -> None: ...
+
+
+def output() -> Console:
+    """The console for a command's results, on stdout; a file or a pipe has no width of its own and gets a wide one."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_COLUMNS
+    return console
 
 
 class Terminal:

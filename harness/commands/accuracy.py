@@ -27,6 +27,7 @@ from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
 from harness.errors import DataError, UsageError
 from harness.files import sha256_file, write_json
+from harness.terminal import Terminal, output
 
 SUMMARY = "Evaluate any MLPerf accuracy log of a COCO detector: mAP and the other COCO figures."
 EXAMPLES = """\
@@ -113,9 +114,9 @@ def run(args: argparse.Namespace) -> int:
         other = evaluate(truth, source.results, image_ids, evaluator=second)
         report["cross_check"] = {"evaluator": other.evaluator, "differences": differences(accuracy, other)}
     if args.json is not None and str(args.json) == "-":
-        Console(soft_wrap=True, highlight=False, markup=False).print(json.dumps(report, indent=2))
+        Terminal().result(json.dumps(report, indent=2))
     else:
-        _print(Console(), report, accuracy if args.per_class else None)
+        _print(output(), report, accuracy if args.per_class else None)
         if args.json is not None:
             write_json(args.json, report)
     differ = args.cross_check and bool(report["cross_check"]["differences"])

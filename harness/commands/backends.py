@@ -7,7 +7,6 @@ import dataclasses
 import json
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from harness.errors import ModelError
@@ -16,7 +15,7 @@ from harness.sessions.contract import Subject, run_checks
 from harness.sessions.protocol import SessionRequest
 from harness.sessions.registry import Backend, BackendInfo, list_backends, load_backend
 from harness.settings import ModelSettings, parse_assignment
-from harness.terminal import Terminal
+from harness.terminal import Terminal, output
 
 SUMMARY = "List the device runtimes, or check that one does what a session must do."
 EXAMPLES = """\
@@ -50,10 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         Terminal().result(json.dumps([dataclasses.asdict(info) for info in backends], indent=2))
     else:
-        console = Console()
-        if not console.is_terminal:
-            console.width = 120  # a file or a pipe has no width of its own
-        console.print(_table(backends))
+        output().print(_table(backends))
     return 0
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.model.ssd_resnet34.decoder_bench import DecoderBench, bench_decoders
+from harness.terminal import Terminal, output
 
 SUMMARY = "the postprocessors, in ms an image"
 EXAMPLES = """\
@@ -25,18 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    console = Console()
+    terminal = Terminal()
+    with terminal.task("Postprocessors", "rounds") as report:
+        result = bench_decoders(rounds=args.rounds, threads=args.threads, progress=report)
     if args.json:
-        result = bench_decoders(rounds=args.rounds, threads=args.threads)
-        console.out(json.dumps(dataclasses.asdict(result), indent=2), highlight=False)
-        return 0
-    with console.status("measuring") as status:
-        result = bench_decoders(
-            rounds=args.rounds,
-            threads=args.threads,
-            progress=lambda done, total: status.update(f"measuring: {done} of {total}"),
-        )
-    _print(console, result)
+        terminal.result(json.dumps(dataclasses.asdict(result), indent=2))
+    else:
+        _print(output(), result)
     return 0
 
 
@@ -65,9 +61,7 @@ def _print(console: Console, bench: DecoderBench) -> None:
         scene = t.scene
     console.print(table)
     if not any(t.times_faster for t in bench.timings):
-        console.print(
-            "furiosa-native-postprocess is not installed; pip install --no-deps furiosa-native-postprocess==0.10.0 to compare."
-        )
+        console.print("To compare: pip install --no-deps furiosa-native-postprocess==0.10.0 (Python 3.11 or older)")
     speed = bench.read_speed
     console.print(
         f"Reading the int8 class outputs ({speed.bytes / 1e6:.2f} MB) does {speed.read_gb_per_s:.0f} GB/s here. "

@@ -11,12 +11,11 @@ import argparse
 import json
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.table import Table
 
 from harness.benchmark.queue_limits import CASES, SLOWER, Limit, bench_queue
 from harness.errors import UsageError
-from harness.terminal import Terminal
+from harness.terminal import Terminal, output
 
 SUMMARY = "the harness's own limits, with simulated devices"
 EXAMPLES = """\
@@ -41,16 +40,14 @@ def run(args: argparse.Namespace) -> int:
         if not cases:
             known = ", ".join(str(n) for n in sorted({case.devices for case in CASES}))
             raise UsageError("no line has that many devices", where="--devices", hint=f"some of: {known}")
-    with Terminal().task("Queue", "measurements") as report:
+    terminal = Terminal()
+    with terminal.task("Queue", "measurements") as report:
         limits = bench_queue(args.seconds, report, cases)
         report(len(limits), len(limits))
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
     if args.json:
-        console.out(json.dumps([asdict(limit) for limit in limits], indent=2), highlight=False)
+        terminal.result(json.dumps([asdict(limit) for limit in limits], indent=2))
     else:
-        console.print(_table(limits))
+        output().print(_table(limits))
     return 0
 
 

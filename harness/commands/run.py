@@ -44,22 +44,18 @@ def run(args: argparse.Namespace) -> int:
     if args.resume and args.output is None:
         raise UsageError("--resume needs the run's --output")
 
-    from rich.console import Console
-
     from harness.benchmark.benchmark import run_benchmark
     from harness.benchmark.run_directory import default_folder
     from harness.report.table import print_summary
-    from harness.terminal import Terminal
+    from harness.terminal import Terminal, output
 
     folder = args.output or default_folder(settings.name)
     summary = run_benchmark(settings, folder, Terminal(), resume=args.resume)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120  # a file or a pipe has no width of its own
+    console = output()
     print_summary(summary, folder, console)
     below = _below_gate(settings, summary)
     if below:
-        console.print(below, highlight=False)
+        console.print(below)
     return 0 if summary["valid"] and not below else 1
 
 

@@ -30,6 +30,8 @@ from harness.settings import Section, validate
 
 SIMULATED = True
 DRAWN = 4096  # latencies of a device before they repeat
+LONG_SLEEP_LATE_S = 150e-6  # a processor that idled for milliseconds wakes a thread so late
+SHORT_SLEEP_LATE_S = 20e-6
 
 
 class Fault(Section):
@@ -110,7 +112,7 @@ class SimulatedSession:
         if self._fault is not None:
             latency_s *= self._go_wrong(self._fault)
         if latency_s:
-            time.sleep(latency_s)
+            _wait(latency_s)
         return self._outputs if self._recorded is None else self._recorded.find(images)
 
     def _go_wrong(self, fault: Fault) -> float:
@@ -166,6 +168,18 @@ def _latencies_s(options: Options, index: int) -> Iterator[float]:
         drawn_ms = rng.normal(options.latency_ms, options.latency_std_ms, DRAWN).clip(min=0)
         return cycle((drawn_ms / 1e3 + transfer_s).tolist())
     return repeat(options.latency_ms / 1e3 + transfer_s)
+
+
+def _wait(seconds: float) -> None:
+    """Never less than ``seconds``, and little more."""
+    now = time.monotonic
+    deadline = now() + seconds
+    for early_s in (LONG_SLEEP_LATE_S, SHORT_SLEEP_LATE_S):
+        left_s = deadline - now() - early_s
+        if left_s > 0:
+            time.sleep(left_s)
+    while now() < deadline:
+        pass
 
 
 def _sleep_precisely() -> None:
