@@ -26,6 +26,7 @@ from harness.files import sha256_file
 from harness.model.io_check import check_model
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
+from harness.published import get_published
 from harness.quantization import onnx_file
 from harness.quantization.calibration import Method, calibrate, runtime_version
 from harness.quantization.int8 import quantize
@@ -36,6 +37,7 @@ from harness.terminal import Terminal
 
 SUMMARY = "extract, calibrate, quantize or download a model"
 EXAMPLES = """\
+  ssd-harness prepare model --download resnet34-ssd1200 --output models
   ssd-harness prepare model --extract resnet34-ssd1200.onnx --output raw.onnx
   ssd-harness prepare model --calibrate raw.onnx --ranges ranges.yaml
   ssd-harness prepare model --calibrate raw.onnx --images train2017 --list coco_cal_images_list.txt --ranges ranges.yaml
@@ -46,6 +48,7 @@ SYNTHETIC_CALIBRATION = (16, 1)
 SYNTHETIC_EVALUATION = (20, 2017)
 
 _STEPS = {
+    "download": ("output",),
     "extract": ("output",),
     "calibrate": ("ranges", "method", "images", "list", "count"),
     "quantize": ("ranges", "output", "float_outputs", "evaluate", "images", "annotations", "count"),
@@ -56,10 +59,11 @@ _STEPS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prepare model`."""
     step = parser.add_mutually_exclusive_group(required=True)
+    step.add_argument("--download", metavar="NAME", help="get a published model: a name of configs/downloads.yaml")
     step.add_argument("--extract", type=Path, metavar="ONNX", help="cut this float32 model at its raw outputs")
     step.add_argument("--calibrate", type=Path, metavar="ONNX", help="find this float32 model's activation ranges")
     step.add_argument("--quantize", type=Path, metavar="ONNX", help="make an INT8 model of this float32 one")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="the model to write")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="the model to write; of --download: the folder")
     parser.add_argument("--ranges", type=Path, metavar="YAML", help="the ranges: --calibrate writes, --quantize reads")
     parser.add_argument(
         "--method", choices=("minmax", "entropy", "percentile"), help="of calibration (minmax; only it can be resumed)"
@@ -77,7 +81,11 @@ def run(args: argparse.Namespace) -> int:
     step = next(name for name in _STEPS if getattr(args, name) is not None)
     _check(args, step)
     terminal, model = Terminal(), load_model("ssd_resnet34")
-    if step == "extract":
+    if step == "download":
+        folder = args.output or cache_dir() / "downloads" / args.download
+        for path in get_published("models", args.download, folder, terminal):
+            terminal.result(str(path))
+    elif step == "extract":
         _extract(args, terminal, model)
     elif step == "calibrate":
         _calibrate(args, terminal, model)
@@ -93,7 +101,7 @@ def _check(args: argparse.Namespace, step: str) -> None:
         if getattr(args, option) and option not in _STEPS[step]:
             raise UsageError(f"--{option.replace('_', '-')} does not go with --{step}")
     for needed in ("ranges", "output"):
-        if needed in _STEPS[step] and getattr(args, needed) is None:
+        if needed in _STEPS[step] and step != "download" and getattr(args, needed) is None:
             raise UsageError(f"--{step} needs --{needed}", hint="ssd-harness prepare model --help")
     if args.list is not None and args.images is None:
         raise UsageError("--list names images in --images DIR", hint="give both, or neither for synthetic images")

@@ -81,7 +81,8 @@ class Calibrator:
         }
         with onnx_file.temporary_copies(), tempfile.TemporaryDirectory(prefix="ssd-harness-calibration-") as folder:
             augmented, copy = Path(folder) / "augmented.onnx", Path(folder) / "model.onnx"
-            copy.write_bytes(float32.SerializeToString())  # the calibrator writes beside the model, whose folder may be read-only
+            # the calibrator writes beside the model, whose folder may be read-only
+            copy.write_bytes(float32.SerializeToString())
             self._calibrator = create_calibrator(
                 copy, list(OPERATORS), augmented_model_path=str(augmented), calibrate_method=methods[method]
             )
