@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from harness.version import __version__
 
 if TYPE_CHECKING:
+    from harness.model.ssd_resnet34.description import Platform
     from harness.model.ssd_resnet34.results import LtrbBoundingBox, ObjectDetectionResult
     from harness.ssd_resnet34 import SSDResNet34
 
-__all__ = ["LtrbBoundingBox", "ObjectDetectionResult", "SSDResNet34", "__version__"]
+__all__ = ["LtrbBoundingBox", "ObjectDetectionResult", "Platform", "SSDResNet34", "__version__"]
 
 _HOMES = {
     "SSDResNet34": "harness.ssd_resnet34",
+    "Platform": "harness.model.ssd_resnet34.description",
     "ObjectDetectionResult": "harness.model.ssd_resnet34.results",
     "LtrbBoundingBox": "harness.model.ssd_resnet34.results",
 }

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from types import ModuleType
 
-from harness.commands import prepare_dataset, prepare_outputs
+from harness.commands import prepare_dataset, prepare_model, prepare_outputs
 
-SUMMARY = "make a dataset or recorded outputs ready beforehand"
-EXAMPLES = f"{prepare_dataset.EXAMPLES}\n{prepare_outputs.EXAMPLES}"
+SUMMARY = "make a model, a dataset or recorded outputs ready beforehand"
+EXAMPLES = f"{prepare_model.EXAMPLES}\n{prepare_dataset.EXAMPLES}\n{prepare_outputs.EXAMPLES}"
 
 # Each has SUMMARY, EXAMPLES, add_arguments and run, as a command has.
-NOUNS: dict[str, ModuleType] = {"dataset": prepare_dataset, "outputs": prepare_outputs}
+NOUNS: dict[str, ModuleType] = {"model": prepare_model, "dataset": prepare_dataset, "outputs": prepare_outputs}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

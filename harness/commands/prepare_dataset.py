@@ -9,16 +9,19 @@ import argparse
 import functools
 from pathlib import Path
 
+from harness.commands.numbers import one_or_more, zero_or_more
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import write_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.errors import UsageError
 from harness.model.registry import load_model
+from harness.published import get_published
 from harness.settings import cache_dir
 from harness.terminal import Terminal
 
-SUMMARY = "check a COCO dataset (or write a synthetic one) and preprocess its images into the cache"
+SUMMARY = "check a COCO dataset (or download it, or write a synthetic one) and preprocess its images into the cache"
 EXAMPLES = """\
+  ssd-harness prepare dataset --download coco-val2017 --output coco
   ssd-harness prepare dataset --images val2017 --annotations annotations/instances_val2017.json
   ssd-harness prepare dataset --images val2017 --annotations annotations/instances_val2017.json --count 500
   ssd-harness prepare dataset --synthetic 200 --seed 7 --output datasets/synthetic-200"""
@@ -28,17 +31,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prepare dataset`."""
     parser.add_argument("--images", type=Path, metavar="DIR", help="the folder of the images")
     parser.add_argument("--annotations", type=Path, metavar="JSON", help="their COCO instances annotations")
-    parser.add_argument("--count", type=_one_or_more, metavar="N", help="the first N images only")
-    parser.add_argument("--synthetic", type=_one_or_more, metavar="N", help="write a synthetic dataset of N images")
-    parser.add_argument("--seed", type=_zero_or_more, default=0, metavar="S", help="of the synthetic dataset (0)")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="where the synthetic dataset goes")
-    parser.add_argument("--workers", type=_one_or_more, metavar="N", help="processes (one per core)")
+    parser.add_argument("--count", type=one_or_more, metavar="N", help="the first N images only")
+    parser.add_argument("--download", metavar="NAME", help="get a dataset: a name of configs/downloads.yaml")
+    parser.add_argument("--synthetic", type=one_or_more, metavar="N", help="write a synthetic dataset of N images")
+    parser.add_argument("--seed", type=zero_or_more, default=0, metavar="S", help="of the synthetic dataset (0)")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where the synthetic or downloaded dataset goes")
+    parser.add_argument("--workers", type=one_or_more, metavar="N", help="processes (one per core)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="the cache folder, instead of the user's")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the dataset if it is to be synthetic, then indexes, checks and caches it."""
+    """Writes the dataset if it is to be synthetic, then indexes, checks and caches it; or downloads one."""
     terminal = Terminal()
+    if args.download is not None:
+        return _download(args, terminal)
     images, annotations = _dataset(args, terminal)
     index = CocoIndex.load(annotations, images, args.count)
     terminal.result(
@@ -59,13 +65,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _download(args: argparse.Namespace, terminal: Terminal) -> int:
+    if any(option is not None for option in (args.images, args.annotations, args.count, args.synthetic)):
+        raise UsageError("--download goes with --output DIR only", hint="then prepare what was downloaded")
+    folder = args.output or cache_dir() / "downloads" / args.download
+    for path in get_published("datasets", args.download, folder, terminal):
+        terminal.result(str(path))
+    return 0
+
+
 def _dataset(args: argparse.Namespace, terminal: Terminal) -> tuple[Path, Path]:
     """The images folder and the annotations file, written now if they are to be synthetic."""
     if args.synthetic is None:
         if args.images is None or args.annotations is None or args.output is not None:
             raise UsageError(
                 "which dataset?",
-                hint="either --images DIR --annotations JSON, or --synthetic N --output DIR",
+                hint="either --images DIR --annotations JSON, or --synthetic N --output DIR, or --download NAME",
             )
         return args.images, args.annotations
     if args.images is not None or args.annotations is not None or args.count is not None or args.output is None:
@@ -74,17 +89,3 @@ def _dataset(args: argparse.Namespace, terminal: Terminal) -> tuple[Path, Path]:
         )
     with terminal.task(f"Synthetic images of seed {args.seed}", "images") as report:
         return write_synthetic(args.output, images=args.synthetic, seed=args.seed, progress=report)
-
-
-def _one_or_more(text: str) -> int:
-    return _at_least(1, text)
-
-
-def _zero_or_more(text: str) -> int:
-    return _at_least(0, text)
-
-
-def _at_least(least: int, text: str) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
-    return int(text)

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from harness.quantization.int8 import Normalisation
 from harness.records import Detections, RawOutput, RawOutputs, TensorSpec
 
 Nms = Literal["corrected", "reference"]
@@ -47,6 +48,8 @@ class DetectionModel(Protocol):
     """The raw outputs in order, as float32; a quantized session gives the same shapes as int8 or uint8."""
     labels: tuple[str, ...]
     """Class names; index 0 is background."""
+    normalisation: Normalisation
+    """What a float32 model takes of a pixel; a quantized one has it inside."""
 
     def tensor(self, encoded: bytes, dtype: str) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:
         """One encoded image (JPEG or PNG bytes) as the (3, H, W) tensor of the dtype "uint8" or "float32".
@@ -79,4 +82,16 @@ class DetectionModel(Protocol):
 
     def default_file(self, precision: Literal["int8", "float32"], report: Callable[[str], None]) -> Path:
         """The default ONNX model, built into the user's cache on first use; ``report`` is told of slow steps."""
+        ...
+
+    def extract(self, published: Path, output: Path) -> list[str]:
+        """Cuts a published float32 model, whose graph goes on to detections, at its raw outputs.
+
+        Returns:
+            Sentences: which nodes became the outputs, and what else was changed.
+
+        Raises:
+            ModelError: the file cannot be used, or does not have what is looked for.
+            DataError: the output cannot be written.
+        """
         ...

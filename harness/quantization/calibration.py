@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from harness.quantization import onnx_file
+from harness.quantization import folding, onnx_file
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -36,7 +36,7 @@ def calibrate(
     Args:
         model: float32, one input.
         images: normalised tensors of the model's input shape, one at a time.
-        method: min-max keeps the extremes; the other two cut rare values off, and hold every activation in memory.
+        method: see `Calibrator`.
         progress: told (done, total) after each image.
         total: how many images there are, for ``progress``.
 
@@ -44,32 +44,62 @@ def calibrate(
         ModelError: the model cannot be read.
         ValueError: no image at all.
     """
-    from onnxruntime.quantization import CalibrationMethod
-    from onnxruntime.quantization.calibrate import create_calibrator
+    calibrator = Calibrator(model, method)
+    done = 0
+    for done, image in enumerate(images, 1):
+        calibrator.add(image)
+        if progress is not None:
+            progress(done, total)
+    if not done:
+        raise ValueError("no calibration image")
+    return calibrator.ranges()
 
-    float32 = onnx_file.load(model)
-    name = float32.graph.input[0].name
-    methods = {
-        "minmax": CalibrationMethod.MinMax,
-        "entropy": CalibrationMethod.Entropy,
-        "percentile": CalibrationMethod.Percentile,
-    }
-    with tempfile.TemporaryDirectory(prefix="ssd-harness-calibration-") as folder:
-        augmented, copy = Path(folder) / "augmented.onnx", Path(folder) / "model.onnx"
-        onnx_file.save(float32, copy)  # the calibrator writes beside the model, whose folder may be read-only
-        calibrator = create_calibrator(
-            copy, list(OPERATORS), augmented_model_path=str(augmented), calibrate_method=methods[method]
-        )
-        calibrator.infer_session = _frugal_session(augmented)
-        done = 0
-        for done, image in enumerate(images, 1):
-            calibrator.collect_data(_One({name: image}))
-            if progress is not None:
-                progress(done, total)
-        if not done:
-            raise ValueError("no calibration image")
-        ranges = calibrator.compute_data()
-    return {name: (float(np.min(r.range_value[0])), float(np.max(r.range_value[1]))) for name, r in ranges.items()}
+
+class Calibrator:
+    """ONNX Runtime's calibrator, given one image at a time.
+
+    Args:
+        model: float32, one input.
+        method: min-max keeps the extremes; entropy and percentile cut rare values off by a histogram of each
+            activation, and hold every activation of an image in memory.
+
+    Raises:
+        ModelError: the model cannot be read.
+        DataError: the folder for temporary files cannot be written.
+    """
+
+    def __init__(self, model: Path, method: Method = "minmax") -> None:
+        from onnxruntime.quantization import CalibrationMethod
+        from onnxruntime.quantization.calibrate import create_calibrator
+
+        float32 = folding.fold(onnx_file.load(model), str(model))
+        self._input = float32.graph.input[0].name
+        methods = {
+            "minmax": CalibrationMethod.MinMax,
+            "entropy": CalibrationMethod.Entropy,
+            "percentile": CalibrationMethod.Percentile,
+        }
+        with onnx_file.temporary_copies(), tempfile.TemporaryDirectory(prefix="ssd-harness-calibration-") as folder:
+            augmented, copy = Path(folder) / "augmented.onnx", Path(folder) / "model.onnx"
+            # the calibrator writes beside the model, whose folder may be read-only
+            copy.write_bytes(float32.SerializeToString())
+            self._calibrator = create_calibrator(
+                copy, list(OPERATORS), augmented_model_path=str(augmented), calibrate_method=methods[method]
+            )
+            self._calibrator.infer_session = _frugal_session(augmented)
+
+    def add(self, image: npt.NDArray[np.float32]) -> None:
+        """Runs the model on a normalised tensor of its input shape."""
+        self._calibrator.collect_data(_One({self._input: image}))
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Of the images since the last `clear`."""
+        found = self._calibrator.compute_data().items()
+        return {name: (float(np.min(r.range_value[0])), float(np.max(r.range_value[1]))) for name, r in found}
+
+    def clear(self) -> None:
+        """Forgets the images so far. Min-max only."""
+        self._calibrator.calibrate_tensors_range = None
 
 
 def runtime_version() -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from harness.errors import ModelError
 from harness.output_quantization import METADATA_KEY, Quantization, to_metadata
-from harness.quantization import onnx_file
+from harness.quantization import folding, onnx_file
 from harness.quantization.calibration import OPERATORS, Ranges
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def quantize(
     from onnxruntime.quantization.calibrate import TensorsData
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-    float32 = onnx_file.load(model)
+    float32 = folding.fold(onnx_file.load(model), str(model))
     float32_ranges = {
         name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in ranges.items()
     }
-    with _quiet_root_logger():
+    with _quiet_root_logger(), onnx_file.temporary_copies():
         quantizer = QDQQuantizer(
             float32,
             per_channel=True,
@@ -75,6 +75,7 @@ def quantize(
             raise ModelError(
                 f"the model does not quantize ({error})", where=str(model), hint="calibrate this very model again"
             ) from error
+    quantizer.model.topological_sort()  # ONNX asks for it, ONNX Runtime does not
     quantized = quantizer.model.model
     _take_pixels(quantized, normalisation)
     if quantized_outputs:

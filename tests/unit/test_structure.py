@@ -14,9 +14,9 @@ PACKAGE = Path(__file__).resolve().parents[2] / "harness"
 
 LAYERS = [
     {"version", "errors", "records"},
-    {"apart", "files", "accuracy_record", "output_quantization"},
+    {"apart", "download", "files", "accuracy_record", "output_quantization"},
     {"settings", "rounds", "terminal"},
-    {"native", "model", "dataset", "sessions", "quantization"},
+    {"native", "model", "dataset", "sessions", "quantization", "published"},
     {"pipeline", "ssd_resnet34"},
     {"loadgen"},
     {"accuracy"},
@@ -44,6 +44,7 @@ HOMES = {
     "furiosa": {"sessions"},
     "onnx": {"model", "quantization", "sessions"},
     "pycocotools": {"accuracy"},
+    "requests": {"download"},
 }
 """Library → the parts that may import it."""
 
@@ -90,7 +91,7 @@ def test_a_module_is_one_noun_and_not_long(path: Path) -> None:
 
 
 def test_the_command_line_starts_without_heavy_libraries() -> None:
-    heavy = {"onnxruntime", "onnx", "pandas", "cv2", "mlperf_loadgen", "pycocotools"}
+    heavy = {"onnxruntime", "onnx", "pandas", "cv2", "mlperf_loadgen", "pycocotools", "requests"}
     code = f"import sys, harness.cli; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

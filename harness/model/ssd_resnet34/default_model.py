@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from harness import output_quantization
 from harness.errors import DataError
+from harness.files import write_json
 from harness.model.ssd_resnet34 import heads, network, preprocess
 from harness.model.ssd_resnet34.heads import IMAGE_SIZE
 from harness.model.ssd_resnet34.preprocess import MEAN, STD
@@ -49,6 +51,20 @@ def default_file(precision: Precision, cache: Path, report: Callable[[str], None
             else:
                 _build_int8(file, cache, report)
     return file
+
+
+def default_ranges(cache: Path, report: Callable[[str], None]) -> dict[str, tuple[float, float]]:
+    """The activation ranges that the default INT8 model was quantized with.
+
+    Raises:
+        DataError: the cache cannot be written.
+    """
+    int8_file = default_file("int8", cache, report)
+    return {name: (low, high) for name, (low, high) in json.loads(_ranges_file(int8_file).read_bytes()).items()}
+
+
+def _ranges_file(int8_file: Path) -> Path:
+    return int8_file.with_suffix(".ranges.json")
 
 
 def _key(precision: Precision) -> str:
@@ -89,6 +105,7 @@ def _build_int8(file: Path, cache: Path, report: Callable[[str], None]) -> None:
         _build_float32(float32, report)
     report(f"calibrating the default INT8 model on {CALIBRATION_IMAGES} made-up images")
     ranges = calibration.calibrate(float32, calibration_tensors(SEED, CALIBRATION_IMAGES))
+    write_json(_ranges_file(file), ranges)
     report("quantizing the default INT8 model")
     normalisation = int8.Normalisation(MEAN.tolist(), STD.tolist())
     int8.quantize(float32, ranges, file, normalisation=normalisation, quantized_outputs=True)

@@ -7,6 +7,7 @@ affair of a model.
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -16,18 +17,22 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DatasetError
-from harness.model.protocol import Decoder, DetectionModel
-from harness.model.ssd_resnet34 import default_model, example_outputs, preprocess
+from harness.model.protocol import Decoder, DetectionModel, Nms
+from harness.model.ssd_resnet34 import default_model, example_outputs, extract, preprocess
+from harness.model.ssd_resnet34.description import Format, ModelTaskType, Platform
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
 from harness.model.ssd_resnet34.labels import CLASSES
 from harness.model.ssd_resnet34.native_decoder import NativeDecoder
 from harness.model.ssd_resnet34.numpy_decoder import NumpyDecoder
 from harness.model.ssd_resnet34.results import ObjectDetectionResult, as_results
+from harness.quantization.int8 import Normalisation
 from harness.records import QuantizedTensor, RawOutput, RawOutputs, TensorSpec
 from harness.settings import cache_dir
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+_LOGGER = logging.getLogger(__name__)
 
 Image: TypeAlias = "str | PathLike[str] | npt.NDArray[np.uint8]"
 """A path, or pixels: (H, W, 3) BGR, (H, W) or (H, W, 1) grey."""
@@ -40,6 +45,12 @@ class SSDResNet34:
 
     Args:
         use_native: postprocess in C++, or with NumPy.
+        postprocessor_type: the same choice in the words of furiosa-models 0.10, where it is given: `Platform.PYTHON` is
+            NumPy, `Platform.RUST` and `Platform.CPP` are the native one, which here is C++.
+        nms: which of the two published behaviours, see docs/postprocessor.md.
+
+    Raises:
+        ValueError: another platform.
     """
 
     CLASSES: ClassVar[tuple[str, ...]] = CLASSES
@@ -49,9 +60,23 @@ class SSDResNet34:
     input: TensorSpec = INPUT
     outputs: tuple[TensorSpec, ...] = OUTPUTS
     labels: tuple[str, ...] = CLASSES
+    task_type = ModelTaskType.OBJECT_DETECTION
+    format = Format.ONNX
+    framework = "PyTorch"
+    """Of the published weights."""
+    family = "ResNet"
+    normalisation = Normalisation(tuple(preprocess.MEAN.tolist()), tuple(preprocess.STD.tolist()))
 
-    def __init__(self, *, use_native: bool = True) -> None:
+    def __init__(
+        self, *, use_native: bool = True, postprocessor_type: str | Platform | None = None, nms: Nms = "corrected"
+    ) -> None:
+        if postprocessor_type is not None:
+            platform = Platform(postprocessor_type)
+            if platform is Platform.C:
+                raise ValueError("there is no postprocessor in C: PYTHON, CPP or (for furiosa-models' sake) RUST")
+            use_native = platform is not Platform.PYTHON
         self.use_native = use_native
+        self.nms = nms
 
     @classmethod
     def load(cls, use_native: bool = True) -> Self:
@@ -88,25 +113,65 @@ class SSDResNet34:
         return batch, contexts
 
     def postprocess(
-        self, outputs: RawOutputs, contexts: Sequence[Context], confidence_threshold: float = 0.05
+        self, outputs: RawOutputs, contexts: Context | Sequence[Context], confidence_threshold: float = 0.05
     ) -> list[list[ObjectDetectionResult]]:
         """What was found in each image, best first.
 
         Args:
             outputs: the twelve of the table, as a session gives them, for N images: (N, C, H, W), float32 or quantized.
-            contexts: N, from `preprocess`.
+            contexts: N, from `preprocess`; a single one may stand for itself.
             confidence_threshold: scores above it only.
 
         Raises:
             ValueError: outputs that are not the twelve for N images; the message names the first that differs.
         """
         decoder = self.decoder("native" if self.use_native else "numpy")
+        contexts = [contexts] if isinstance(contexts, Mapping) else contexts
         results = []
         for k, context in enumerate(contexts):
             one = [_of_image(output, k, len(contexts)) for output in outputs]
-            detections = decoder.decode(one, score_threshold=confidence_threshold)
+            detections = decoder.decode(one, score_threshold=confidence_threshold, nms=self.nms)
             results.append(as_results(detections, context["width"], context["height"], CLASSES))
         return results
+
+    @property
+    def preprocessor(self) -> Callable[..., tuple[npt.NDArray[Any], list[dict[str, int]]]]:
+        """`preprocess`, under the name that furiosa-models has for it as an object."""
+        return self.preprocess
+
+    @property
+    def postprocessor(self) -> Callable[..., list[list[ObjectDetectionResult]]]:
+        """`postprocess`, likewise."""
+        return self.postprocess
+
+    @property
+    def origin(self) -> bytes:
+        """The default float32 ONNX model, built into the user's cache the first time."""
+        return self.default_file("float32", _LOGGER.info).read_bytes()
+
+    @property
+    def tensor_name_to_range(self) -> dict[str, list[float]]:
+        """The calibration ranges that the default INT8 model was made with: tensor of `origin` → smallest, largest."""
+        ranges = default_model.default_ranges(cache_dir() / "models", _LOGGER.info)
+        return {name: [low, high] for name, (low, high) in ranges.items()}
+
+    def model_source(self, num_pe: Literal[1, 2] = 2) -> bytes:
+        """The default INT8 ONNX model: uint8 in, int8 out.
+
+        Args:
+            num_pe: of furiosa-models, whose compiled binaries differ by it; the ONNX model does not.
+
+        Raises:
+            ValueError: neither 1 nor 2.
+        """
+        if num_pe not in (1, 2):
+            raise ValueError(f"num_pe: expected 1 or 2; got {num_pe!r}")
+        return self.default_file("int8", _LOGGER.info).read_bytes()
+
+    def resolve_all(self) -> None:
+        """Builds everything that is built at first use."""
+        self.default_file("float32", _LOGGER.info)
+        self.default_file("int8", _LOGGER.info)
 
     def tensor(self, encoded: bytes, dtype: str) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:
         """See `DetectionModel.tensor`."""
@@ -128,6 +193,10 @@ class SSDResNet34:
     def default_file(self, precision: default_model.Precision, report: Callable[[str], None]) -> Path:
         """See `DetectionModel.default_file`."""
         return default_model.default_file(precision, cache_dir() / "models", report)
+
+    def extract(self, published: Path, output: Path) -> list[str]:
+        """See `DetectionModel.extract`."""
+        return extract.extract(published, output).sentences()
 
 
 MODEL: DetectionModel = SSDResNet34()

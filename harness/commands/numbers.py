@@ -1,0 +1,29 @@
+"""Whole numbers as arguments of commands."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def one_or_more(text: str) -> int:
+    """1, 2, …
+
+    Raises:
+        argparse.ArgumentTypeError: anything else.
+    """
+    return _at_least(1, text)
+
+
+def zero_or_more(text: str) -> int:
+    """0, 1, …
+
+    Raises:
+        argparse.ArgumentTypeError: anything else.
+    """
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+    return int(text)

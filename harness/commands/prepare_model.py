@@ -1,0 +1,219 @@
+"""`ssd-harness prepare model`: from a published ONNX to a calibrated INT8 model with raw outputs, a step at a time.
+
+--extract cuts a published float32 model at its raw outputs; --calibrate finds the ranges of its activations; --quantize
+makes the INT8 model; --download gets a published one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.benchmark.file_accuracy import file_accuracy
+from harness.commands.numbers import one_or_more
+from harness.dataset.coco_index import CocoIndex
+from harness.dataset.image_list import listed_images
+from harness.dataset.synthetic import write_synthetic
+from harness.dataset.tensors import read_image, tensor_of
+from harness.errors import ModelError, UsageError
+from harness.files import sha256_file
+from harness.model.io_check import check_model
+from harness.model.protocol import DetectionModel
+from harness.model.registry import load_model
+from harness.published import get_published
+from harness.quantization import onnx_file
+from harness.quantization.calibration import Method, calibrate, runtime_version
+from harness.quantization.int8 import quantize
+from harness.quantization.ranges_file import RangesFile, read_ranges, write_ranges
+from harness.quantization.resumed_calibration import Images, calibrate_minmax
+from harness.settings import cache_dir
+from harness.terminal import Terminal
+
+SUMMARY = "extract, calibrate, quantize or download a model"
+EXAMPLES = """\
+  ssd-harness prepare model --download resnet34-ssd1200 --output models
+  ssd-harness prepare model --extract resnet34-ssd1200.onnx --output raw.onnx
+  ssd-harness prepare model --calibrate raw.onnx --ranges ranges.yaml
+  ssd-harness prepare model --calibrate raw.onnx --images train2017 --list coco_cal_images_list.txt --ranges ranges.yaml
+  ssd-harness prepare model --quantize raw.onnx --ranges ranges.yaml --output int8.onnx --evaluate"""
+
+SYNTHETIC_CALIBRATION = (16, 1)
+"""Images and seed; another seed than any set that is evaluated."""
+SYNTHETIC_EVALUATION = (20, 2017)
+
+_STEPS = {
+    "download": ("output",),
+    "extract": ("output",),
+    "calibrate": ("ranges", "method", "images", "list", "count"),
+    "quantize": ("ranges", "output", "float_outputs", "evaluate", "images", "annotations", "count"),
+}
+"""Step → the options that go with it."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `prepare model`."""
+    step = parser.add_mutually_exclusive_group(required=True)
+    step.add_argument("--download", metavar="NAME", help="get a published model: a name of configs/downloads.yaml")
+    step.add_argument("--extract", type=Path, metavar="ONNX", help="cut this float32 model at its raw outputs")
+    step.add_argument("--calibrate", type=Path, metavar="ONNX", help="find this float32 model's activation ranges")
+    step.add_argument("--quantize", type=Path, metavar="ONNX", help="make an INT8 model of this float32 one")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="the model to write; of --download: the folder")
+    parser.add_argument("--ranges", type=Path, metavar="YAML", help="the ranges: --calibrate writes, --quantize reads")
+    parser.add_argument(
+        "--method", choices=("minmax", "entropy", "percentile"), help="of calibration (minmax; only it can be resumed)"
+    )
+    parser.add_argument("--images", type=Path, metavar="DIR", help="calibration or evaluation images (synthetic ones)")
+    parser.add_argument("--list", type=Path, metavar="FILE", help="names of the calibration images, one a line (all)")
+    parser.add_argument("--annotations", type=Path, metavar="JSON", help="of the images, for --evaluate")
+    parser.add_argument("--count", type=one_or_more, metavar="N", help="the first N images only")
+    parser.add_argument("--float-outputs", action="store_true", help="float32 outputs of the INT8 model, not int8")
+    parser.add_argument("--evaluate", action="store_true", help="compare the INT8 model's mAP with the float32 one's")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Does the step that was named."""
+    step = next(name for name in _STEPS if getattr(args, name) is not None)
+    _check(args, step)
+    terminal, model = Terminal(), load_model("ssd_resnet34")
+    if step == "download":
+        folder = args.output or cache_dir() / "downloads" / args.download
+        for path in get_published("models", args.download, folder, terminal):
+            terminal.result(str(path))
+    elif step == "extract":
+        _extract(args, terminal, model)
+    elif step == "calibrate":
+        _calibrate(args, terminal, model)
+    else:
+        _quantize(args, terminal, model)
+    return 0
+
+
+def _check(args: argparse.Namespace, step: str) -> None:
+    """Refuses options that are missing, or that belong to another step."""
+    every = dict.fromkeys(option for options in _STEPS.values() for option in options)
+    for option in every:
+        if getattr(args, option) and option not in _STEPS[step]:
+            raise UsageError(f"--{option.replace('_', '-')} does not go with --{step}")
+    for needed in ("ranges", "output"):
+        if needed in _STEPS[step] and step != "download" and getattr(args, needed) is None:
+            raise UsageError(f"--{step} needs --{needed}", hint="ssd-harness prepare model --help")
+    if args.list is not None and args.images is None:
+        raise UsageError("--list names images in --images DIR", hint="give both, or neither for synthetic images")
+    if step == "quantize":
+        if not args.evaluate and (args.images or args.annotations or args.count):
+            raise UsageError("--images, --annotations and --count go with --evaluate")
+        if (args.images is None) != (args.annotations is None):
+            raise UsageError("--evaluate needs --images with --annotations, or neither for synthetic images")
+
+
+def _extract(args: argparse.Namespace, terminal: Terminal, model: DetectionModel) -> None:
+    with terminal.task("Extracting"):
+        sentences = model.extract(args.extract, args.output)
+    for sentence in sentences:
+        terminal.result(sentence)
+    terminal.result(_written(args.output))
+
+
+def _calibrate(args: argparse.Namespace, terminal: Terminal, model: DetectionModel) -> None:
+    _check_float32(args.calibrate, model)  # before the images, which may take long
+    if args.images is None:
+        count, seed = args.count or SYNTHETIC_CALIBRATION[0], SYNTHETIC_CALIBRATION[1]
+        paths = listed_images(_synthetic(count, seed, terminal)[0])
+    else:
+        paths = listed_images(args.images, args.list, args.count)
+    method: Method = args.method or "minmax"
+    sha256 = sha256_file(args.calibrate)
+    images = _tensors(paths, model)
+    with terminal.task("Calibrating", "images") as report:
+        if method == "minmax":
+            cache = cache_dir() / "calibration"
+            ranges, made = calibrate_minmax(args.calibrate, sha256, images, cache, report)
+        else:
+            tensors = (tensor() for tensor in images.values())
+            ranges = calibrate(args.calibrate, tensors, method=method, progress=report, total=len(images))
+            made = len(images)
+    content = RangesFile(
+        method=method,
+        images=len(images),
+        images_sha256=hashlib.sha256("".join(sorted(images)).encode()).hexdigest(),
+        model_sha256=sha256,
+        onnxruntime=runtime_version(),
+        ranges=ranges,
+    )
+    write_ranges(args.ranges, content)
+    terminal.result(f"{len(ranges)} ranges by {method} over {len(images)} images ({made} new) in {args.ranges}")
+
+
+def _quantize(args: argparse.Namespace, terminal: Terminal, model: DetectionModel) -> None:
+    _check_float32(args.quantize, model)
+    content = read_ranges(args.ranges, sha256_file(args.quantize))
+    with terminal.task("Quantizing"):
+        quantize(
+            args.quantize,
+            content.ranges,
+            args.output,
+            normalisation=model.normalisation,
+            quantized_outputs=not args.float_outputs,
+        )
+    outputs = "float32" if args.float_outputs else "int8"
+    terminal.result(f"{_written(args.output)}: uint8 in, {outputs} out, {content.method} over {content.images} images")
+    if args.evaluate:
+        _evaluate(args, terminal, model)
+
+
+def _check_float32(file: Path, model: DetectionModel) -> None:
+    """Refuses a file that is not the float32 model with its raw outputs."""
+    inputs, outputs = onnx_file.specs(onnx_file.load(file))
+    hint = "a published model is cut with --extract first"
+    if len(inputs) != 1:
+        raise ModelError(f"it has {len(inputs)} inputs, not one", where=str(file), hint=hint)
+    check_model(inputs[0], outputs, model.input, model.outputs, where=str(file))
+    if {spec.dtype for spec in (*inputs, *outputs)} != {"float32"}:
+        raise ModelError("it is quantized already", where=str(file), hint="give the float32 model")
+
+
+def _evaluate(args: argparse.Namespace, terminal: Terminal, model: DetectionModel) -> None:
+    if args.images is None:
+        images, annotations = _synthetic(args.count or SYNTHETIC_EVALUATION[0], SYNTHETIC_EVALUATION[1], terminal)
+        dataset = CocoIndex.load(annotations, images)
+    else:
+        dataset = CocoIndex.load(args.annotations, args.images, args.count)
+    found = []
+    for name, file in (("float32", args.quantize), ("INT8", args.output)):
+        with terminal.task(f"Evaluating {name}", "images") as report:
+            found.append(file_accuracy(file, model, dataset, report).mAP)
+    float32, int8 = found
+    share = f"{int8 / float32:.1%} of it" if float32 > 0 else "nothing to compare: the float32 model finds nothing"
+    terminal.result(f"mAP over {len(dataset)} images: {float32:.4f} float32, {int8:.4f} INT8, {share}")
+
+
+def _synthetic(count: int, seed: int, terminal: Terminal) -> tuple[Path, Path]:
+    folder = cache_dir() / "synthetic" / f"{count}-images-seed-{seed}"
+    with terminal.task(f"Synthetic images of seed {seed}", "images") as report:
+        return write_synthetic(folder, images=count, seed=seed, progress=report)
+
+
+def _tensors(paths: list[Path], model: DetectionModel) -> Images:
+    """By the content of the image and the way it is preprocessed; the same picture twice counts once."""
+    key = model.preprocess_key.encode()
+    return {
+        hashlib.sha256(key + hashlib.sha256(read_image(path)).digest()).hexdigest(): functools.partial(
+            _tensor, path, model
+        )
+        for path in paths
+    }
+
+
+def _tensor(path: Path, model: DetectionModel) -> npt.NDArray[Any]:
+    tensor = tensor_of(path, read_image(path), functools.partial(model.tensor, dtype="float32"))
+    return np.asarray(tensor[np.newaxis])
+
+
+def _written(path: Path) -> str:
+    return f"{path}, {path.stat().st_size / 1e6:.1f} MB (sha256 {sha256_file(path)[:12]}…)"

@@ -1,0 +1,131 @@
+"""What can be downloaded: the models and datasets of ``configs/downloads.yaml``, and how they come onto the disk."""
+
+from __future__ import annotations
+
+import difflib
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from harness.download import download
+from harness.errors import DataError, UsageError
+from harness.files import sha256_file
+from harness.settings import Section, configs_dir, read_yaml, validate
+from harness.terminal import Terminal
+
+Kind = Literal["models", "datasets"]
+
+
+class PublishedFile(Section):
+    """One file."""
+
+    url: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    """None where none is published."""
+    unpack: str | None = None
+    """The folder that a zip file holds; none: it stays as it is."""
+
+    @property
+    def name(self) -> str:
+        """Its file name."""
+        return PurePosixPath(urlsplit(self.url).path).name
+
+
+class Published(Section):
+    """What goes by one name."""
+
+    what: str
+    files: Annotated[tuple[PublishedFile, ...], Field(min_length=1)]
+
+
+class Catalogue(Section):
+    """The file of them all."""
+
+    models: dict[str, Published]
+    datasets: dict[str, Published]
+
+
+def catalogue() -> Catalogue:
+    """What is shipped in ``configs/downloads.yaml``."""
+    path = configs_dir() / "downloads.yaml"
+    return validate(Catalogue, read_yaml(path), str(path))
+
+
+def get_published(kind: Kind, name: str, folder: Path, terminal: Terminal) -> list[Path]:
+    """Downloads, checks and unpacks what goes by that name; what is there already is taken.
+
+    Args:
+        folder: where everything of it goes.
+
+    Returns:
+        A file, or the folder it was unpacked to, for each.
+
+    Raises:
+        UsageError: there is no such name.
+        DataError: it cannot be downloaded, is damaged, or the disk cannot be written; says where to put it by hand.
+    """
+    known = getattr(catalogue(), kind)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+        raise UsageError(f"nothing to download is called {name!r}", where="--download", hint=hint)
+    return [_get(file, folder, terminal) for file in known[name].files]
+
+
+def _get(file: PublishedFile, folder: Path, terminal: Terminal) -> Path:
+    target = folder / file.name
+    unpacked = None if file.unpack is None else folder / file.unpack
+    if unpacked is not None and unpacked.is_dir():
+        terminal.say(f"{unpacked} is there already")
+        return unpacked
+    if target.is_file():
+        terminal.say(f"{target} is there already")
+    else:
+        terminal.say(f"from {file.url}")
+        with terminal.task(f"Downloading {file.name}", "MB") as report:
+            download(file.url, target, lambda done, total: report(done // 10**6, total and -(-total // 10**6)))
+    _check(file, target, terminal)
+    if unpacked is None:
+        return target
+    with terminal.task(f"Unpacking {file.name}"):
+        _unpack(target, unpacked)
+    target.unlink()
+    return unpacked
+
+
+def _check(file: PublishedFile, target: Path, terminal: Terminal) -> None:
+    sha256 = sha256_file(target)
+    if file.sha256 is None:
+        terminal.say(f"{target}: no checksum of it is published; its sha256 is {sha256}")
+    elif sha256 != file.sha256:
+        raise DataError(
+            f"its sha256 is {sha256}, not {file.sha256} as published",
+            where=str(target),
+            hint="remove it and download it again",
+        )
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpacks one folder of a zip file and moves it into place when it is whole."""
+    try:
+        with (
+            zipfile.ZipFile(archive) as packed,
+            tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as made_in,
+        ):
+            names = [name for name in packed.namelist() if PurePosixPath(name).parts[:1] == (folder.name,)]
+            if not names:
+                raise DataError(f"holds no folder {folder.name}", where=str(archive), hint="is it the right file?")
+            packed.extractall(made_in, names)
+            (Path(made_in) / folder.name).rename(folder)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise DataError(
+            f"is not a whole zip file ({error})", where=str(archive), hint="remove it and download it again"
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"cannot be unpacked ({error.strerror})", where=str(archive), hint="free some space there and start again"
+        ) from error
