@@ -137,7 +137,7 @@ def _not_submittable(
         reasons.append("the dataset is synthetic")
     if manifest["dataset"]["images"] != rules.dataset_images:
         reasons.append(f"{manifest['dataset']['images']} images; the round has {rules.dataset_images}")
-    if manifest["model"]["default"]:
+    if manifest["model"]["default"] and not manifest["backend"]["simulated"]:
         reasons.append("the model is the default one, not trained on COCO")
     if manifest["settings"]["model"]["decoder"] == "none":
         reasons.append("nothing is decoded (model.decoder is none)")
