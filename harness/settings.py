@@ -117,6 +117,8 @@ class RunSettings(Section):
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)] = ("single_stream", "offline")
     mode: Literal["performance", "accuracy", "both", "find-peak"] = "both"
     """find-peak: the highest rate at which Server is valid, and what Offline must expect; see docs/devices.md."""
+    repeat: PositiveInt = 1
+    """How often each performance test is made; the spread says what is noise. The first one is the result."""
     model: ModelSettings = ModelSettings()
     dataset: DatasetSettings = DatasetSettings()
     backend: BackendSettings = BackendSettings()

@@ -18,6 +18,8 @@ from harness.errors import HarnessError, Interrupted
 from harness.files import write_json
 from harness.loadgen.plan import Mode, Plan
 from harness.loadgen.process import Progress, run_test
+from harness.report.gallery import keep_gallery
+from harness.report.page import REPORT_NAME, write_report
 from harness.report.summary import Summary, summarise
 from harness.settings import RunSettings, Scenario
 from harness.terminal import Report, Terminal
@@ -42,41 +44,53 @@ def run_benchmark(settings: RunSettings, folder: Path, terminal: Terminal, *, re
         inputs = find_inputs(settings, terminal)
         run.manifest.update(inputs.describe(), tests=[])
         run.save()
-        for scenario, mode in tests_of(settings):
-            run.manifest["tests"].append(_run_test(inputs, run, scenario, mode, terminal))
+        for scenario, mode, number in tests_of(settings):
+            run.manifest["tests"].append(_run_test(inputs, run, scenario, mode, number, terminal))
             run.save()
             if mode == "accuracy":
                 _evaluate(inputs, run.test_folder(scenario, mode), terminal)
         if settings.mode == "find-peak":
             run.manifest["peak"] = find_peaks(inputs, run, terminal)
         run.finish("complete")
-        return summarise(folder)
+        summary = summarise(folder)
     except KeyboardInterrupt:
         run.finish("failed", "interrupted")
         raise Interrupted("interrupted", where=str(folder), hint=f"continue with --resume --output {folder}") from None
     except BaseException as error:
         run.finish("failed", str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}")
         raise
+    with terminal.task("Report") as report:
+        report(0, None, REPORT_NAME)
+        write_report(folder)
+    return summary
 
 
-def tests_of(settings: RunSettings) -> list[tuple[Scenario, Mode]]:
-    """The tests in their order. Accuracy is measured once: in Offline, or else in the first scenario."""
-    tests: list[tuple[Scenario, Mode]] = []
+def tests_of(settings: RunSettings) -> list[tuple[Scenario, Mode, int]]:
+    """The tests in their order, the last number counting repetitions from 1.
+
+    Repetitions take turns, so that a machine that slows down meets all scenarios alike. Accuracy is measured once: in
+    Offline, or else in the first scenario.
+    """
+    tests: list[tuple[Scenario, Mode, int]] = []
     if settings.mode in ("performance", "both"):
-        tests += [(scenario, "performance") for scenario in settings.scenarios]
+        for number in range(1, settings.repeat + 1):
+            tests += [(scenario, "performance", number) for scenario in settings.scenarios]
     if settings.mode in ("accuracy", "both"):
-        tests.append(("offline" if "offline" in settings.scenarios else settings.scenarios[0], "accuracy"))
+        tests.append(("offline" if "offline" in settings.scenarios else settings.scenarios[0], "accuracy", 1))
     return tests
 
 
-def _run_test(inputs: Inputs, run: RunDirectory, scenario: Scenario, mode: Mode, terminal: Terminal) -> dict[str, Any]:
-    plan = inputs.plan(run.test_folder(scenario, mode), scenario, mode)
+def _run_test(
+    inputs: Inputs, run: RunDirectory, scenario: Scenario, mode: Mode, number: int, terminal: Terminal
+) -> dict[str, Any]:
+    plan = inputs.plan(run.test_folder(scenario, mode, number), scenario, mode)
+    title = plan.title if number == 1 else f"{plan.title} {number}"
     fingerprint = _fingerprint(inputs, plan)
-    done = run.open_test(scenario, mode, fingerprint)[1]
+    done = run.open_test(scenario, mode, fingerprint, number)[1]
     if done is not None:
-        terminal.say(f"{plan.title}: already done, kept")
+        terminal.say(f"{title}: already done, kept")
         return done
-    with terminal.task(plan.title, "samples") as report:
+    with terminal.task(title, "samples") as report:
         finished = run_test(
             plan,
             lambda progress: _report(report, progress),
@@ -86,6 +100,7 @@ def _run_test(inputs: Inputs, run: RunDirectory, scenario: Scenario, mode: Mode,
     record = {
         "scenario": scenario,
         "mode": mode,
+        "number": number,
         "fingerprint": fingerprint,
         "rules": plan.rules.model_dump(),
         "performance_sample_count": plan.performance_sample_count,
@@ -129,3 +144,5 @@ def _evaluate(inputs: Inputs, folder: Path, terminal: Terminal) -> None:
     with terminal.task("mAP") as report:
         report(0, None, f"{len(inputs.dataset)} images with pycocotools")
         evaluate_run(folder, inputs.dataset)
+        report(0, None, "images for the report")
+        keep_gallery(folder, inputs.dataset)

@@ -70,9 +70,9 @@ class RunDirectory:
         self.manifest.update(status=status, reason=reason, ended=_now())
         self.save()
 
-    def test_folder(self, scenario: str, mode: str) -> Path:
-        """Where one test's files go."""
-        parts = ("performance", "run_1") if mode == "performance" else ("accuracy",)
+    def test_folder(self, scenario: str, mode: str, number: int = 1) -> Path:
+        """Where one test's files go; ``number`` counts the repetitions of a performance test."""
+        parts = ("performance", f"run_{number}") if mode == "performance" else ("accuracy",)
         return self.folder.joinpath(scenario, *parts)
 
     def try_folder(self, scenario: str, number: int) -> Path:
@@ -83,9 +83,11 @@ class RunDirectory:
         folder.mkdir(parents=True)
         return folder
 
-    def open_test(self, scenario: str, mode: str, fingerprint: str) -> tuple[Path, dict[str, Any] | None]:
+    def open_test(
+        self, scenario: str, mode: str, fingerprint: str, number: int = 1
+    ) -> tuple[Path, dict[str, Any] | None]:
         """The test's folder, and its record if it was finished with the same fingerprint; else it is empty."""
-        folder = self.test_folder(scenario, mode)
+        folder = self.test_folder(scenario, mode, number)
         done = folder / "test.json"
         if done.is_file():
             try:

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--count", type=int, help="use the first N images only")
     add("--duration", type=float, help="least seconds of each performance test")
     add("--queries", type=int, help="least queries of each performance test (Offline: samples)")
+    add("--repeat", type=int, metavar="N", help="make each performance test N times, to see what is noise")
     add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any configuration key; may be repeated")
     add("--resume", action="store_true", help="keep the finished tests of an interrupted run in --output")
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def _overrides(args: argparse.Namespace) -> dict[str, Any]:
     options = {
         "mode": args.mode,
+        "repeat": args.repeat,
         "scenarios": args.scenario.split(",") if args.scenario else None,
         "backend.name": args.backend,
         "backend.devices": args.devices,
