@@ -24,7 +24,7 @@ def made_samples(
     offline: bool = False,
     per_query: int = 1,
 ) -> npt.NDArray[np.int64]:
-    """(count, 8) int64 in the columns of samples.csv.gz: a queue of sessions whose inferences are normally distributed."""
+    """(count, 8) int64 in the columns of samples.csv.gz: sessions whose inferences are normally distributed."""
     rng = np.random.default_rng(seed)
     inference = (rng.normal(latency_ms, noise * latency_ms, count).clip(min=latency_ms / 10) * 1e6).astype(np.int64)
     free = np.zeros(sessions, np.int64)
@@ -51,7 +51,7 @@ def made_run(
     valid: bool = True,
     **manifest: Any,
 ) -> Path:
-    """A finished performance run of these samples, on a simulated device; ``manifest`` replaces parts of its manifest."""
+    """A finished performance run of these samples on a simulated device; ``manifest`` replaces parts of its own."""
     tests = []
     for scenario, first in scenarios.items():
         for number, rows in enumerate([first, *(repeats or {}).get(scenario, [])], 1):
