@@ -68,6 +68,6 @@ def test_a_chart_has_the_runs_that_have_the_figure(folder: Path) -> None:
     assert "circle-open" not in page.split("</main>")[0]
     assert '"square-open"' in page  # the INVALID one
     assert "<script>x" not in chart_html(found, "single_stream.latency_ms.p90")
-    with pytest.raises(UsageError, match="no run has the figure 'offline.samples'") as caught:
+    with pytest.raises(UsageError, match=r"no run has the figure 'offline\.samples'") as caught:
         chart_html(found[:1], "offline.samples")
     assert "single_stream.latency_ms.p90" in str(caught.value)
