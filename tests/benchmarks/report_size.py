@@ -3,7 +3,8 @@
     .venv/bin/python -m tests.benchmarks.report_size
 
 The run is made up, in the form of a real one: SingleStream and Offline of 24 576 samples each, the latter on eight
-sessions, and an accuracy test over 5000 images with 100 detections each, whose log, ground truth and gallery are read as in a run.
+sessions, and an accuracy test over 5000 images with 100 detections each, whose log, ground truth and gallery are read
+as in a run.
 """
 
 from __future__ import annotations
