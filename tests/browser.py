@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import shutil
@@ -49,16 +50,15 @@ class Page:
         self._number = 0
         self._buffer = b""
         self._profile = tempfile.TemporaryDirectory(prefix="ssd-harness-chromium-", ignore_cleanup_errors=True)
-        ours_read, theirs_write = os.pipe()
-        theirs_read, ours_write = os.pipe()
-        # the pipe is file 3 to read and file 4 to write, wherever ours happen to be
+        ours_read, from_chromium = os.pipe()
+        to_chromium, ours_write = os.pipe()
+        # Chromium reads file 3 and writes file 4: ours may have any number, but not one of these two
+        theirs = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_chromium, from_chromium)]
         command = [f"{chromium()}", *FLAGS, f"--user-data-dir={self._profile.name}", "about:blank"]
-        wired = ["sh", "-c", f'exec "$@" 3<&{theirs_read} 4>&{theirs_write}', "sh", *command]
-        self._process = subprocess.Popen(
-            wired, pass_fds=(theirs_read, theirs_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        os.close(theirs_read)
-        os.close(theirs_write)
+        wired = ["bash", "-c", f'exec "$@" 3<&{theirs[0]} 4>&{theirs[1]}', "bash", *command]
+        self._process = subprocess.Popen(wired, pass_fds=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for end in (to_chromium, from_chromium, *theirs):
+            os.close(end)
         self._from, self._to = ours_read, ours_write
         self._session: str | None = None
         try:

@@ -42,9 +42,9 @@ def verdict(summary: Summary) -> Verdict:
     """The words for ``valid`` and ``submittable``."""
     caveats = []
     if summary["backend"]["simulated"]:
-        caveats.append("SIMULATED device")
+        caveats.append("SIMULATED device: its times are of no real system.")
     if summary["dataset"]["synthetic"]:
-        caveats.append("synthetic images")
+        caveats.append("Synthetic images: the accuracy is not COCO's.")
     because = [
         f"{TITLES[scenario]}: {reason}"
         for scenario, figures in summary["scenarios"].items()
@@ -92,4 +92,4 @@ def _of_scenario(scenario: str, figures: dict[str, Any]) -> Headline:
     note = f"{name} of {figures['queries']} queries"
     if name not in latency:
         return Headline(title, "–", "ms", f"see {name} in LoadGen's summary")
-    return Headline(title, f"{latency[name]:.3f}", "ms", note)
+    return Headline(title, f"{latency[name]:.3f}" if latency[name] < 1000 else f"{latency[name]:.1f}", "ms", note)

@@ -60,7 +60,7 @@ def _histogram(test: Test, marked: dict[str, float]) -> Plot:
         "hovertemplate": "%{x:.4f} ms: %{y} queries<extra></extra>",
     }
     decimals = _decimals(max(marked.values(), default=1.0))
-    layout = axes("latency, ms", "queries", bargap=0, **vertical_lines(marked, decimals))
+    layout = axes("latency, ms", "queries", bargap=0, **vertical_lines(marked, decimals, float(made.edges.mean())))
     beyond = f" Further right: {made.beyond}, up to {latencies.max():.3f} ms." if made.beyond else ""
     return Plot(
         key=f"{test.scenario}-histogram",

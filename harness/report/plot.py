@@ -76,8 +76,12 @@ def axes(x: str, y: str, **more: Any) -> dict[str, Any]:
     return layout | more
 
 
-def vertical_lines(values: dict[str, float], decimals: int) -> dict[str, Any]:
-    """Dashed lines with their names; the labels stand one below the other, so that near ones do not overlap."""
+def vertical_lines(values: dict[str, float], decimals: int, middle: float) -> dict[str, Any]:
+    """Dashed lines with their names; the labels stand one below the other, so that near ones do not overlap.
+
+    Args:
+        middle: of the drawing; labels of lines beyond it stand to their left.
+    """
     shapes, labels = [], []
     for step, (name, value) in enumerate(values.items()):
         colour = PERCENTILE_COLOURS.get(name, GREY)
@@ -90,9 +94,9 @@ def vertical_lines(values: dict[str, float], decimals: int) -> dict[str, Any]:
                 "yref": "paper",
                 "text": f"{name} {value:.{decimals}f}",
                 "showarrow": False,
-                "xanchor": "right" if step == len(values) - 1 else "left",
+                "xanchor": "right" if value > middle else "left",
                 "yanchor": "top",
-                "xshift": -4 if step == len(values) - 1 else 4,
+                "xshift": -4 if value > middle else 4,
                 "font": {"color": colour},
             }
         )

@@ -3,7 +3,7 @@
     .venv/bin/python -m tests.benchmarks.report_size
 
 The run is made up, in the form of a real one: SingleStream and Offline of 24 576 samples each, the latter on eight
-sessions, and an accuracy test over 5000 images with 100 detections each, whose log, ground truth and gallery are read
+sessions, and an accuracy test over 5000 images with 20 detections each, whose log, ground truth and gallery are read
 as in a run.
 """
 
@@ -27,7 +27,7 @@ from harness.report.page import write_report
 from tests.made_logs import log_text, rows
 from tests.made_runs import made_run, made_samples
 
-SAMPLES, IMAGES, DETECTIONS, CATEGORIES = 24576, 5000, 100, 80
+SAMPLES, IMAGES, DETECTIONS, CATEGORIES = 24576, 5000, 20, 80
 
 
 def make_dataset(folder: Path) -> CocoIndex:
@@ -56,7 +56,7 @@ def make_dataset(folder: Path) -> CocoIndex:
 
 
 def make_accuracy(run: Path, dataset: CocoIndex) -> None:
-    """An accuracy test whose detections are the objects, moved a little, and as many wrong ones as make up 100."""
+    """An accuracy test whose detections are the objects, moved a little, and as many wrong ones as make up 20."""
     rng = np.random.default_rng(1)
     where = run / "offline" / "accuracy"
     where.mkdir(parents=True)

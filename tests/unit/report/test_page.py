@@ -193,7 +193,7 @@ def test_a_run_of_before_has_a_report_too(tmp_path: Path) -> None:
 def test_the_verdict_is_in_words(tmp_path: Path) -> None:
     valid = report_html(load_run(made_run(tmp_path / "a", {"single_stream": made_samples(100)})))
     assert "✓ VALID" in valid
-    assert "SIMULATED device, synthetic images" in valid
+    assert "SIMULATED device: its times are of no real system." in valid
     assert "Not submittable to MLPerf v2.0" in valid
     invalid = report_html(load_run(made_run(tmp_path / "b", {"offline": made_samples(100, offline=True)}, valid=False)))
     assert "✗ INVALID" in invalid
