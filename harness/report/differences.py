@@ -13,7 +13,8 @@ GROUPS = {
     "versions": ("versions",),
 }
 """What a person looks for → the parts of the manifest."""
-LEFT_OUT = {"settings.name"}
+LEFT_OUT = ("settings.name", "backend.options")
+"""A name changes nothing, and a backend's options are among the settings."""
 
 
 def differences(baseline: dict[str, Any], manifest: dict[str, Any]) -> list[tuple[str, str, Any, Any]]:
@@ -24,6 +25,6 @@ def differences(baseline: dict[str, Any], manifest: dict[str, Any]) -> list[tupl
         if group == "configuration":
             one["round"], other["round"] = baseline.get("round"), manifest.get("round")
         for key in dict.fromkeys([*one, *other]):
-            if key not in LEFT_OUT and one.get(key) != other.get(key):
+            if not key.startswith(LEFT_OUT) and one.get(key) != other.get(key):
                 found.append((group, key.removeprefix("settings."), one.get(key), other.get(key)))
     return found

@@ -84,8 +84,8 @@ def noise_of_rate(completed_s: Floats, sessions: int) -> Noise | None:
     """
     if len(completed_s) <= BLOCKS * max(8, 4 * sessions):
         return None
-    # the first ones end together: every session began at the same moment
-    steady = completed_s[min(sessions, len(completed_s) - 1) - 1 :]
+    # sessions that began together end together: where a stretch ends must not depend on who came first
+    steady = np.convolve(completed_s, np.full(sessions, 1 / sessions), "valid")
     bounds = np.linspace(0, len(steady) - 1, BLOCKS + 1).astype(np.int64)
     paces = np.diff(steady[bounds]) / np.diff(bounds)
     if not paces.min() > 0:

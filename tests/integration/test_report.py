@@ -39,10 +39,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(coco, {"images": images, "annotations": annotations, "categories": [{"id": 7, "name": NASTY}]})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSD_HARNESS_CACHE", str(folder / "cache"))
-        scenarios = ("--scenario", "single_stream,multi_stream,server,offline", "--repeat", "2", "--devices", "dev*2")
-        more = ("tests.server.target_qps=200", "tests.server.min_queries=100", "tests.multi_stream.min_queries=100")
-        sets = [part for text in more for part in ("--set", text)]
-        cli.main(arguments(coco, *scenarios, *sets, "--output", str(folder / "run")))
+        scenarios = ("--scenario", "single_stream,offline", "--repeat", "2", "--devices", "dev*2")
+        assert cli.main(arguments(coco, *scenarios, "--output", str(folder / "run"))) == 0
     return folder / "run"
 
 
@@ -67,7 +65,7 @@ def test_a_run_leaves_its_report_and_what_the_report_needs(made: Path) -> None:
 def test_stages_and_repetitions_agree_with_loadgen(made: Path) -> None:
     run = load_run(made)
     numbers = {name: [test.number for test in tests] for name, tests in run.performance.items()}
-    assert numbers == {name: [1, 2] for name in ("single_stream", "multi_stream", "server", "offline")}
+    assert numbers == {"single_stream": [1, 2], "offline": [1, 2]}
     for test in run.performance["single_stream"]:
         own = test.samples["latency_ms"].mean()
         assert own == pytest.approx(test.figures["latency_ms"]["mean"], rel=0.05)  # LoadGen's clock is around ours
@@ -82,7 +80,7 @@ def test_a_moved_run_gives_the_same_report_without_its_images(made: Path, tmp_pa
         status = cli.main(["report", str(tmp_path / made.name)])
     finally:
         shutil.move(made.parent / "away", made.parent / "coco")
-    assert status == (0 if load_run(made).summary["valid"] else 1)
+    assert status == 0
     assert "SIMULATED" in capsys.readouterr().out
     assert (tmp_path / made.name / "report.html").read_bytes() == (made / "report.html").read_bytes()
 
@@ -113,13 +111,11 @@ def test_a_browser_shows_everything_and_asks_for_nothing(made: Path, width: int,
         assert page.messages == []
         assert [url.partition(":")[0] for url in page.requests] == ["file"]
         drawn = page.evaluate("[...document.querySelectorAll('.plot')].map(it => it.querySelectorAll('svg').length)")
-        assert len(drawn) >= 20
+        assert len(drawn) == 12
         assert all(drawn)
         sections = page.evaluate("[...document.querySelectorAll('main > section')].map(it => it.id)")
-        assert sections == [
-            *("targets", "single_stream", "multi_stream", "server", "offline"),
-            *("accuracy", "gallery", "configuration", "system"),
-        ]
+        wanted = "targets single_stream offline accuracy gallery configuration system"
+        assert sections == wanted.split()
         assert page.evaluate("document.documentElement.scrollWidth") == width
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert background == ("rgb(18, 22, 28)" if dark else "rgb(255, 255, 255)")
@@ -128,6 +124,21 @@ def test_a_browser_shows_everything_and_asks_for_nothing(made: Path, width: int,
         assert NASTY in page.evaluate("document.querySelector('#gallery').innerText")
         shown = page.evaluate("document.querySelector('#single_stream').innerText")
         assert "p90" in shown
+
+
+@needs_chromium
+@pytest.mark.parametrize("command", [("report", "RUN", "--compare", "RUN", "--format", "html"), ("results", "FOLDER")])
+def test_a_comparison_and_a_chart_are_pages_too(made: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+    out = tmp_path / "page.html"
+    more = ("--chart", "accuracy.mAP") if command[0] == "results" else ()
+    given = [{"RUN": str(made), "FOLDER": str(made.parent)}.get(part, part) for part in command]
+    assert cli.main([*given, *more, "--output", str(out)]) == 0
+    with page_of(out) as page:
+        page.settle()
+        assert page.messages == []
+        assert all(
+            page.evaluate("[...document.querySelectorAll('.plot')].map(it => it.querySelectorAll('svg').length)")
+        )
 
 
 @needs_chromium

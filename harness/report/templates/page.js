@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const figures = JSON.parse(document.getElementById("plot-data").textContent);
   const touch = window.matchMedia("(pointer: coarse)").matches;
   const font = { family: getComputedStyle(document.body).fontFamily, size: 13 };
   const config = {

@@ -90,7 +90,7 @@ def whole(folder: Path, **changes: Any) -> Path:
 
 
 def figures_of(page: str) -> dict[str, Any]:
-    found = re.search(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
+    found = re.search(r'<script type="application/json" id="plot-data">(.*?)</script>', page, re.DOTALL)
     assert found is not None
     figures: dict[str, Any] = json.loads(found[1])
     return figures
