@@ -182,7 +182,7 @@ def _open(
     if plan.scenario == "single_stream":
         return Inline(plan.slots[0], open_lane, on_failure)
     retire = plan.backend.on_device_failure == "continue"
-    return SessionQueue(plan.slots, open_lane, on_failure, retire=retire, hang_s=plan.watchdog_s)
+    return SessionQueue(plan.slots, open_lane, on_failure, retire=retire, hang_s=plan.watchdog_s, pulse=pulse)
 
 
 def _decode(plan: Plan, model: DetectionModel) -> Decode:
