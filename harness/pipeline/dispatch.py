@@ -92,6 +92,7 @@ class SessionQueue:
             to another one, as long as there is one; else the first failure goes to ``on_failure``, and hangs are for
             the process that watches.
         pulse: told of the samples that LoadGen issues.
+        on_retired: told of a session that was taken out, by whichever thread found out.
 
     Raises:
         BaseException: the first error of opening a session, after the other workers have ended.
@@ -106,6 +107,7 @@ class SessionQueue:
         retire: bool = False,
         hang_s: float = 120,
         pulse: Pulse | None = None,
+        on_retired: Callable[[Retired], None] = lambda retired: None,
     ) -> None:
         self.lanes: list[Lane] = []
         self.retired: list[Retired] = []
@@ -114,6 +116,7 @@ class SessionQueue:
         pulse = pulse or Pulse(0)
         self._cells, self._submitted = pulse.cells(), pulse.submitted_cell
         self._retire = retire
+        self._on_retired = on_retired
         self._hang_s = hang_s
         self._retiring = threading.Lock()
         self._closing = threading.Event()
@@ -183,6 +186,7 @@ class SessionQueue:
                 return any(retired.slot is lane.slot for retired in self.retired)
             self.retired.append(Retired(lane.slot, sample[1], reason))
             self._queue.put(sample)
+            self._on_retired(self.retired[-1])
             return True
 
     def _watch(self) -> None:
