@@ -20,6 +20,7 @@ from harness.live.display import shown
 from harness.loadgen.plan import Mode, Plan
 from harness.loadgen.process import run_test
 from harness.report.summary import Summary, summarise
+from harness.report.trace import write_trace
 from harness.settings import RunSettings, Scenario
 from harness.terminal import Terminal
 
@@ -79,6 +80,9 @@ def _run_test(inputs: Inputs, run: RunDirectory, scenario: Scenario, mode: Mode,
         return done
     with shown(plan, terminal, subtitle=inputs.subtitle) as show:
         finished = run_test(plan, show, watchdog_s=inputs.settings.watchdog_s, startup_s=inputs.settings.startup_s)
+    if plan.trace:
+        with terminal.task(f"{plan.title}, trace"):
+            write_trace(plan.folder, [slot.name for slot in plan.slots], plan.title)
     record = {
         "scenario": scenario,
         "mode": mode,
@@ -102,6 +106,7 @@ def _fingerprint(inputs: Inputs, plan: Plan) -> str:
         "dataset": (inputs.dataset.sha256, len(inputs.dataset)),
         "backend": settings.backend.model_dump(),
         "slots": [asdict(slot) for slot in plan.slots],
+        "trace": plan.trace,
         "versions": versions(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Protocol
 
 from rich.live import Live
@@ -18,6 +18,7 @@ from harness.loadgen.process import Progress
 from harness.terminal import JSON_LINE_EVERY_S, PLAIN_LINE_EVERY_S, Terminal, count_text, duration_text, emit, rate_text
 
 REDRAW_EVERY_S = 0.25
+REDRAW_AT_LEAST_EVERY_S = 1.0
 SHARE_OF_A_CORE = 0.01
 """What drawing may take at most: on a machine whose cores are the device, a picture takes time from the test."""
 
@@ -88,13 +89,14 @@ class _Picture:
         self._live.start()
 
     def show(self, progress: Progress) -> None:
-        began, self._done = monotonic(), progress.done
-        if began < self._next_draw:
+        now, began, self._done = monotonic(), thread_time(), progress.done
+        if now < self._next_draw:
             return
         figures = self._meter.read(progress)
         self._warnings = figures.warnings
         self._live.update(LiveView(figures, self._subtitle), refresh=True)
-        self._next_draw = began + max(REDRAW_EVERY_S, (monotonic() - began) / SHARE_OF_A_CORE)
+        took_s = thread_time() - began
+        self._next_draw = now + min(max(REDRAW_EVERY_S, took_s / SHARE_OF_A_CORE), REDRAW_AT_LEAST_EVERY_S)
 
     def end(self, how: str) -> None:
         self._live.stop()

@@ -125,7 +125,8 @@ class Meter:
         self._warnings += progress.warnings[self._told :]
         self._told = len(progress.warnings)
         devices = self._devices(now, old.counters, counters)
-        remaining_s = _remaining_s(progress) if running else None
+        per_second = done / span_ns * 1e9 if done and span_ns > 0 else None
+        remaining_s = _remaining_s(progress, per_second) if running else None
         elapsed_s = progress.elapsed_s
         return Figures(
             title=self._title,
@@ -135,7 +136,7 @@ class Meter:
             samples=progress.samples if progress.samples is None or done <= progress.samples else None,
             remaining_s=remaining_s,
             share=None if remaining_s is None else elapsed_s / max(elapsed_s + remaining_s, 1e-9),
-            samples_per_second=done / span_ns * 1e9 if done and span_ns > 0 else None,
+            samples_per_second=per_second,
             recent_per_second=self._recent(now, old, done),
             history=tuple(self._history),
             latency_from=self._latency_from,
@@ -204,13 +205,12 @@ class Meter:
             self._warnings.append(f"{text}; it usually takes {usual_s * 1e3:.3g} ms")
 
 
-def _remaining_s(progress: Progress) -> float | None:
+def _remaining_s(progress: Progress, per_second: float | None) -> float | None:
     """By the samples that are missing and the least duration, whichever takes longer."""
-    if not progress.done:
+    if not per_second:
         return None
     missing = max((progress.samples or 0) - progress.done, 0)
-    by_samples_s = missing * progress.elapsed_s / progress.done
-    return max(by_samples_s, progress.min_duration_s - progress.elapsed_s, 0.0)
+    return max(missing / per_second, progress.min_duration_s - progress.elapsed_s, 0.0)
 
 
 def busy_range(devices: Sequence[Device]) -> tuple[float, float, float] | None:
