@@ -25,6 +25,8 @@ from harness.accuracy.evaluate import (
 )
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
+from harness.accuracy.run import accuracy_test
+from harness.commands import accuracy_doctor
 from harness.errors import DataError, UsageError
 from harness.files import sha256_file, write_json
 from harness.terminal import Terminal, output
@@ -34,6 +36,8 @@ EXAMPLES = """\
   ssd-harness accuracy mlperf_log_accuracy.json --annotations instances_val2017.json
   ssd-harness accuracy log.json.gz --annotations instances_val2017.json --per-class --cross-check
   ssd-harness accuracy detections.json --annotations instances_val2017.json --json -
+  ssd-harness accuracy log.json --annotations instances_val2017.json --doctor
+  ssd-harness accuracy results/demo --doctor
 """
 
 _MEANINGS = {
@@ -66,10 +70,16 @@ class _Source:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     parser.add_argument(
-        "log", type=Path, metavar="LOG", help="mlperf_log_accuracy.json or a COCO results file, plain or gzipped"
+        "log",
+        type=Path,
+        metavar="LOG|RUN",
+        help="mlperf_log_accuracy.json or a COCO results file, plain or gzipped; or the folder of a run of ours",
     )
     parser.add_argument(
-        "--annotations", type=Path, required=True, metavar="JSON", help="the COCO instances file that the run had"
+        "--annotations", type=Path, metavar="JSON", help="the COCO instances file that the run had; a RUN knows its own"
+    )
+    parser.add_argument(
+        "--doctor", action="store_true", help="find out why the mAP is wrong; exit status 1 if something is"
     )
     parser.add_argument("--count", type=int, metavar="N", help="the run saw only the first N images of the annotations")
     parser.add_argument(
@@ -102,7 +112,10 @@ def run(args: argparse.Namespace) -> int:
     """Evaluates and prints; 1 if the evaluators differ or images that are required are missing."""
     if args.cross_check and not has_hotcoco():
         raise DataError("--cross-check needs hotcoco", hint="pip install hotcoco")
+    source_of(args)
     truth = read_ground_truth(args.annotations).first(args.count)
+    if args.doctor:
+        return accuracy_doctor.run(args, truth)
     source = _read(args, truth)
     choice: ImageChoice = args.images_evaluated or ("logged" if source.kind == "accuracy log" else "all")
     image_ids = chosen_images(truth, source.results, choice)
@@ -121,6 +134,22 @@ def run(args: argparse.Namespace) -> int:
             write_json(args.json, report)
     differ = args.cross_check and bool(report["cross_check"]["differences"])
     return 1 if differ or (args.require_complete and report["partial"]) else 0
+
+
+def source_of(args: argparse.Namespace) -> None:
+    """Puts the files of a run, if one is given, in the places of LOG, --annotations and --count.
+
+    Raises:
+        LogError: the folder is no run with an accuracy test.
+        UsageError: no annotations.
+    """
+    if args.log.is_dir():
+        log, annotations, count = accuracy_test(args.log)
+        args.log = log
+        args.annotations = args.annotations or annotations
+        args.count = args.count or count
+    if args.annotations is None:
+        raise UsageError("--annotations is needed with a log", hint="ssd-harness accuracy --help")
 
 
 def _read(args: argparse.Namespace, truth: GroundTruth) -> _Source:
