@@ -25,7 +25,7 @@ from harness.accuracy.evaluate import Accuracy, Evaluator, evaluate
 
 _TRIAL = {"images": 1200, "best": 60}
 _PAIR_TRIAL = {"images": 160, "best": 25}
-_FINALISTS = 12
+_FINALISTS: dict[Evaluator, int] = {"hotcoco": 12, "pycocotools": 3}  # which takes seconds for each
 CERTAINTY = 4.0
 """Standard errors by which a reading must be better to be believed: far above the best of thousands by chance."""
 LEAST_GAIN = 0.002
@@ -109,7 +109,7 @@ class _Search:
         self.say("looking at each image by itself")
         best, lost = self._by_image(best)
         self.say("evaluating the best readings")
-        attempts = self._attempts([default, best, *candidates[:_FINALISTS]])
+        attempts = self._attempts([default, best, *candidates[: _FINALISTS[self.evaluator]]])
         as_is, repaired = self.accuracy(default), self.accuracy(best)
         return Diagnosis(
             findings=(*self._mistakes(best), *lost, *self._signs(best, lost)),
