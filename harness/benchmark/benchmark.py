@@ -16,11 +16,13 @@ from harness.benchmark.run_directory import RunDirectory
 from harness.benchmark.system import system, versions
 from harness.errors import HarnessError, Interrupted
 from harness.files import write_json
+from harness.live.display import shown
 from harness.loadgen.plan import Mode, Plan
-from harness.loadgen.process import Progress, run_test
+from harness.loadgen.process import run_test
 from harness.report.summary import Summary, summarise
+from harness.report.trace import write_trace
 from harness.settings import RunSettings, Scenario
-from harness.terminal import Report, Terminal
+from harness.terminal import Terminal
 
 
 def run_benchmark(settings: RunSettings, folder: Path, terminal: Terminal, *, resume: bool = False) -> Summary:
@@ -76,13 +78,11 @@ def _run_test(inputs: Inputs, run: RunDirectory, scenario: Scenario, mode: Mode,
     if done is not None:
         terminal.say(f"{plan.title}: already done, kept")
         return done
-    with terminal.task(plan.title, "samples") as report:
-        finished = run_test(
-            plan,
-            lambda progress: _report(report, progress),
-            watchdog_s=inputs.settings.watchdog_s,
-            startup_s=inputs.settings.startup_s,
-        )
+    with shown(plan, terminal, subtitle=inputs.subtitle) as show:
+        finished = run_test(plan, show, watchdog_s=inputs.settings.watchdog_s, startup_s=inputs.settings.startup_s)
+    if plan.trace:
+        with terminal.task(f"{plan.title}, trace"):
+            write_trace(plan.folder, [slot.name for slot in plan.slots], plan.title)
     record = {
         "scenario": scenario,
         "mode": mode,
@@ -96,20 +96,6 @@ def _run_test(inputs: Inputs, run: RunDirectory, scenario: Scenario, mode: Mode,
     return record
 
 
-def _report(report: Report, progress: Progress) -> None:
-    if progress.phase != "running":
-        report(0, None, progress.phase)
-        return
-    remaining_s = None
-    if progress.done:
-        seconds_a_sample = progress.elapsed_s / progress.done
-        remaining_s = max((progress.samples or 0) - progress.done, 0) * seconds_a_sample
-        remaining_s = max(remaining_s, progress.min_duration_s - progress.elapsed_s)
-    # a test that goes on for its least duration passes the number it needs
-    total = progress.samples if progress.samples is None or progress.done <= progress.samples else None
-    report(progress.done, total, "", remaining_s)
-
-
 def _fingerprint(inputs: Inputs, plan: Plan) -> str:
     """Hash of everything that the test's result depends on."""
     settings = inputs.settings
@@ -120,6 +106,7 @@ def _fingerprint(inputs: Inputs, plan: Plan) -> str:
         "dataset": (inputs.dataset.sha256, len(inputs.dataset)),
         "backend": settings.backend.model_dump(),
         "slots": [asdict(slot) for slot in plan.slots],
+        "trace": plan.trace,
         "versions": versions(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

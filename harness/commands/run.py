@@ -36,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--queries", type=int, help="least queries of each performance test (Offline: samples)")
     add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any configuration key; may be repeated")
+    add("--trace", action="store_true", default=None, help="also write a trace for Perfetto; not submittable then")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--no-live", dest="style", action="store_const", const="lines", help="lines, on a terminal too")
+    shown.add_argument("--quiet", dest="style", action="store_const", const="quiet", help="only results and errors")
+    shown.add_argument(
+        "--json-progress", dest="style", action="store_const", const="json", help="progress as JSON lines on stderr"
+    )
     add("--resume", action="store_true", help="keep the finished tests of an interrupted run in --output")
 
 
@@ -50,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from harness.terminal import Terminal, output
 
     folder = args.output or default_folder(settings.name)
-    summary = run_benchmark(settings, folder, Terminal(), resume=args.resume)
+    summary = run_benchmark(settings, folder, Terminal(args.style), resume=args.resume)
     console = output()
     print_summary(summary, folder, console)
     below = _below_gate(settings, summary)
@@ -70,6 +77,7 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
         "dataset.images": args.images,
         "dataset.annotations": args.annotations,
         "dataset.count": args.count,
+        "trace": args.trace,
     }
     overrides = {key: value for key, value in options.items() if value is not None}
     if args.backend:

@@ -45,6 +45,7 @@ class Plan:
         performance_sample_count: how many samples are in memory at once.
         model_file: what the sessions load; None where the backend needs none.
         watchdog_s: a session that is at one sample for longer than this hangs.
+        trace: LoadGen writes its own trace too, which costs the test some of its speed.
     """
 
     folder: Path
@@ -62,6 +63,7 @@ class Plan:
     source: SampleSource
     sample_names: tuple[str, ...]
     watchdog_s: float = 120.0
+    trace: bool = False
 
     @property
     def title(self) -> str:

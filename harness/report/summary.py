@@ -66,6 +66,8 @@ def summarise(folder: Path) -> Summary:
         "dataset": manifest["dataset"],
         "scenarios": scenarios,
     }
+    if manifest["settings"].get("trace"):
+        summary["traced"] = True
     if retired:
         summary["retired"] = retired
     if peak:
@@ -139,6 +141,8 @@ def _not_submittable(
         reasons.append(f"{manifest['dataset']['images']} images; the round has {rules.dataset_images}")
     if manifest["model"]["default"] and not manifest["backend"]["simulated"]:
         reasons.append("the model is the default one, not trained on COCO")
+    if manifest["settings"].get("trace"):
+        reasons.append("the performance tests were traced")
     if manifest["settings"]["model"]["decoder"] == "none":
         reasons.append("nothing is decoded (model.decoder is none)")
     if "peak" in manifest:

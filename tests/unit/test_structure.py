@@ -19,7 +19,7 @@ LAYERS = [
     {"native", "model", "dataset", "sessions", "quantization", "published"},
     {"pipeline", "ssd_resnet34"},
     {"loadgen"},
-    {"accuracy"},
+    {"accuracy", "live"},
     {"report"},
     {"benchmark"},
     {"commands"},

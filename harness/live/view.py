@@ -1,0 +1,247 @@
+"""The figures of a running test as a picture for a terminal of any size, in the terminal's own colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from harness.live.figures import Device, Figures, busy_range
+from harness.terminal import duration_text, rate_text
+
+MOST_COLUMNS = 110
+LABEL = 12
+BUSY_COLUMNS = 10
+SLOWEST = 3
+"""Devices shown one by one where there is no room for all."""
+STAGE_COLOURS = {"queue": "blue", "inference": "green", "postprocess": "magenta", "complete": "cyan"}
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """What bars are drawn with."""
+
+    steps: str
+    stages: str
+    rest: str
+    warning: str
+    dot: str
+
+
+UNICODE = Glyphs(steps="▁▂▃▄▅▆▇█", stages="░█▓▒", rest="─", warning="⚠", dot="·")
+ASCII = Glyphs(steps="_.:-=+*#", stages=".#%=", rest="-", warning="!", dot="|")
+
+
+class LiveView:
+    """A test now. Fits the width and the height of where it is drawn."""
+
+    def __init__(self, figures: Figures, subtitle: str = "") -> None:
+        self._figures = figures
+        self._subtitle = subtitle
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        figures = self._figures
+        width = min(options.max_width, MOST_COLUMNS)
+        glyphs = ASCII if options.ascii_only else UNICODE
+        inner = width - 4
+        parts: list[RenderableType] = [_progress(figures, inner), *_figures(figures, inner, glyphs)]
+        warnings = _warnings(figures, glyphs)
+        used = sum(len(console.render_lines(part, options.update(width=inner))) for part in (*parts, *warnings))
+        room = options.size.height - used - 4  # the panel's lines, a blank one, and the cursor's
+        if figures.devices and figures.done:
+            parts += _devices(figures.devices, room, inner, glyphs)
+        yield Panel(
+            Group(*parts, *warnings),
+            title=Text(f" {figures.title} ", "bold"),
+            title_align="left",
+            subtitle=Text(f" {self._subtitle} ", "dim") if self._subtitle else None,
+            subtitle_align="right",
+            border_style="dim",
+            width=width,
+        )
+
+
+def _progress(figures: Figures, width: int) -> RenderableType:
+    """The bar, the share, the times."""
+    if figures.phase != "running" or not figures.done:
+        what = "waiting for the first answer" if figures.phase == "running" else figures.phase
+        return Text.assemble((f"{what} ", "cyan"), (duration_text(figures.elapsed_s), "dim"), no_wrap=True)
+    share = figures.share or 0.0
+    times = duration_text(figures.elapsed_s)
+    if figures.remaining_s is not None:
+        times += f", {duration_text(figures.remaining_s)} left"
+    row = Table.grid(padding=(0, 2), expand=True)
+    row.add_column(ratio=1)
+    row.add_column(justify="right", no_wrap=True)
+    row.add_column(justify="right", no_wrap=True)
+    bar = ProgressBar(total=1.0, completed=share, complete_style="cyan", finished_style="cyan", style="dim")
+    row.add_row(bar, Text(f"{share * 100:.0f} %", "bold"), Text(times, "dim"))
+    return row
+
+
+def _figures(figures: Figures, width: int, glyphs: Glyphs) -> list[RenderableType]:
+    if not figures.done:
+        return []
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", width=LABEL, no_wrap=True)
+    grid.add_column(no_wrap=True, overflow="ellipsis", max_width=width - LABEL - 2)
+    grid.add_row("", "")
+    grid.add_row("samples", Text(count_text_grouped(figures.done, figures.samples), "bold"))
+    grid.add_row("samples/s", _rate(figures, width - LABEL - 2, glyphs))
+    if figures.latency_ms:
+        label = "device time" if figures.latency_from == "start" else "latency"
+        grid.add_row(label, _pairs({name: f"{ms_text(value)} ms" for name, value in figures.latency_ms.items()}))
+    if figures.stages_ms:
+        shown = {name: ms for name, ms in figures.stages_ms.items() if name != "queue" or not _all_at_once(figures)}
+        grid.add_row("stages, ms", _stages(shown, glyphs))
+        grid.add_row("", _stage_bar(shown, min(width - LABEL - 2, 56), glyphs))
+    at_work = sum(device.at_sample is not None for device in figures.devices)
+    grid.add_row(
+        "queue",
+        Text.assemble(
+            (f"{figures.waiting:,}", "bold"), " waiting, ", (f"{at_work} of {len(figures.devices)}", "bold"), " at work"
+        ),
+    )
+    if figures.accuracy is not None:
+        value, images = figures.accuracy
+        grid.add_row("mAP so far", Text.assemble((f"{value * 100:.2f} %", "bold"), (f" on {images:,} images", "dim")))
+    return [grid]
+
+
+def _all_at_once(figures: Figures) -> bool:
+    """In Offline the time in the queue says how long the test has been going, and nothing of the devices."""
+    return figures.latency_from == "start"
+
+
+def _rate(figures: Figures, width: int, glyphs: Glyphs) -> Text:
+    whole, recent = figures.samples_per_second, figures.recent_per_second
+    text = Text(rate_text(whole).removesuffix("/s") if whole else "–", "bold")
+    if recent is not None:
+        text.append(f"  now {rate_text(recent).removesuffix('/s')}  ", "dim")
+    room = width - len(text)
+    history = figures.history[-room:] if room > 0 else ()
+    most = max(history, default=0.0)
+    if most > 0:
+        text.append("".join(glyphs.steps[round(rate / most * (len(glyphs.steps) - 1))] for rate in history), "cyan")
+    return text
+
+
+def _pairs(pairs: dict[str, str]) -> Text:
+    return Text("   ").join(Text.assemble((f"{name} ", "dim"), (value, "bold")) for name, value in pairs.items())
+
+
+def _stages(stages_ms: dict[str, float], glyphs: Glyphs) -> Text:
+    marks = dict(zip(STAGE_COLOURS, glyphs.stages, strict=True))
+    return Text("  ").join(
+        Text.assemble((marks[name], STAGE_COLOURS[name]), f" {name} ", (ms_text(ms), "bold"))
+        for name, ms in stages_ms.items()
+    )
+
+
+def _stage_bar(stages_ms: dict[str, float], width: int, glyphs: Glyphs) -> Text:
+    """Its parts are in proportion; a stage that takes anything gets one column at least."""
+    total = sum(stages_ms.values())
+    if total <= 0:
+        return Text()
+    marks = dict(zip(STAGE_COLOURS, glyphs.stages, strict=True))
+    columns = {name: max(round(ms / total * width), int(ms > 0)) for name, ms in stages_ms.items()}
+    longest = max(columns, key=lambda name: columns[name])
+    columns[longest] -= sum(columns.values()) - width
+    return Text.assemble(*((marks[name] * count, STAGE_COLOURS[name]) for name, count in columns.items()))
+
+
+def _devices(devices: Sequence[Device], room: int, width: int, glyphs: Glyphs) -> list[RenderableType]:
+    if room < 3:
+        return []
+    if len(devices) + 2 <= room:
+        return [Text(), _device_table(devices, glyphs)]
+    strip = _strip(devices, width, glyphs)
+    parts: list[RenderableType] = [Text(), _spread(devices, glyphs)]
+    room -= 2
+    if len(strip) <= room:
+        parts += strip
+        room -= len(strip)
+    if room >= 3:
+        slowest = sorted(devices, key=lambda device: (-device.at_it_s, -(device.inference_ms or 0)))
+        parts += [Text(), _device_table(slowest[: min(SLOWEST, room - 2)], glyphs, "slowest")]
+    return parts
+
+
+def _device_table(devices: Sequence[Device], glyphs: Glyphs, title: str = "device") -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column(title, no_wrap=True, overflow="ellipsis", max_width=22)
+    for name in ("samples", "samples/s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("busy", no_wrap=True)
+    table.add_column("inference", justify="right", no_wrap=True)
+    table.add_column("at sample", justify="right", no_wrap=True)
+    for device in devices:
+        table.add_row(
+            device.name,
+            f"{device.samples:,}",
+            "–" if device.per_second is None else rate_text(device.per_second).removesuffix("/s"),
+            _busy(device.busy, glyphs),
+            "–" if device.inference_ms is None else f"{ms_text(device.inference_ms)} ms",
+            _at_sample(device),
+        )
+    return table
+
+
+def _busy(share: float | None, glyphs: Glyphs) -> Text:
+    if share is None:
+        return Text("–")
+    filled = round(share * BUSY_COLUMNS)
+    full = glyphs.steps[-1]
+    return Text.assemble(
+        (full * filled, "green"), (glyphs.rest * (BUSY_COLUMNS - filled), "dim"), f" {share * 100:3.0f} %"
+    )
+
+
+def _at_sample(device: Device) -> Text:
+    if device.at_sample is None:
+        return Text("idle", "dim")
+    return Text(f"{device.at_sample}" + (f" for {duration_text(device.at_it_s)}" if device.at_it_s >= 2 else ""))
+
+
+def _spread(devices: Sequence[Device], glyphs: Glyphs) -> Text:
+    text = Text.assemble((f"{len(devices)} devices", "bold"))
+    shares = busy_range(devices)
+    if shares:
+        least, median, most = (f"{share * 100:.0f}" for share in shares)
+        text.append_text(
+            Text.assemble("   busy ", (f"{median} %", "bold"), (f" median, {least} least, {most} most", "dim"))
+        )
+    return text
+
+
+def _strip(devices: Sequence[Device], width: int, glyphs: Glyphs) -> list[Text]:
+    """One column a device: how busy it is."""
+    steps = glyphs.steps
+    marks = "".join(" " if d.busy is None else steps[round(d.busy * (len(steps) - 1))] for d in devices)
+    return [Text(marks[k : k + width], "green", no_wrap=True) for k in range(0, len(marks), width)]
+
+
+def _warnings(figures: Figures, glyphs: Glyphs) -> list[Text]:
+    latest = figures.warnings[-3:]
+    lines = [
+        Text.assemble((f"{glyphs.warning} ", "bold red"), text, overflow="ellipsis", no_wrap=True) for text in latest
+    ]
+    more = len(figures.warnings) - len(latest)
+    if more:
+        lines.append(Text(f"  and {more} earlier", "dim"))
+    return [Text(), *lines] if lines else []
+
+
+def ms_text(value: float) -> str:
+    """``12.6``, ``0.061``, ``6,234``: three significant digits of milliseconds."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def count_text_grouped(done: int, total: int | None) -> str:
+    """``2,612 of 5,045``."""
+    return f"{done:,}" if total is None else f"{done:,} of {total:,}"
