@@ -77,7 +77,7 @@ def read_accuracy_log(path: Path, *, image_count: int | None = None) -> Accuracy
             that the dataset does not have, or repeats an image with other detections.
     """
     digest = hashlib.sha256()
-    collected = _Collected(path, MAX_SAMPLE_INDEX if image_count is None else image_count)
+    collected = Records(path, MAX_SAMPLE_INDEX if image_count is None else image_count)
     with open_log(path) as file:
 
         def read() -> bytes:
@@ -88,7 +88,7 @@ def read_accuracy_log(path: Path, *, image_count: int | None = None) -> Accuracy
 
         for number, text in _record_texts(read, path):
             collected.add(number, text)
-    return collected.finish(digest.hexdigest())
+    return collected.as_log(digest.hexdigest())
 
 
 def open_log(path: Path) -> io.BufferedIOBase:
@@ -154,7 +154,7 @@ def _end_of(pattern: re.Pattern[bytes], buffer: bytes, at: int) -> int:
     return at if match is None else match.end()
 
 
-class _Collected:
+class Records:
     """The records read so far: the detections' bytes in one growing buffer, and what they belong to."""
 
     def __init__(self, path: Path, image_count: int) -> None:
@@ -166,6 +166,11 @@ class _Collected:
         self.repeated = 0
 
     def add(self, number: int, text: bytes) -> None:
+        """Takes the text of one record.
+
+        Raises:
+            LogError: it is damaged.
+        """
         try:
             record = json.loads(text, object_pairs_hook=_unique_keys)
         except (ValueError, RecursionError) as error:
@@ -219,7 +224,12 @@ class _Collected:
             )
         return binascii.unhexlify(data)
 
-    def finish(self, sha256: str) -> AccuracyLog:
+    def as_log(self, sha256: str) -> AccuracyLog:
+        """Checks and gives what has been added.
+
+        Raises:
+            LogError: a record's values cannot be; names it.
+        """
         images = np.fromiter(self.spans, dtype=np.int64, count=len(self.spans))
         ends = np.array([end for _, end, _ in self.spans.values()], dtype=np.int64) // BYTES_PER_DETECTION
         table = np.frombuffer(self.payload, dtype="<f4").reshape(-1, FIELDS)

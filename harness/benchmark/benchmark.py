@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.accuracy.ground_truth import read_ground_truth
 from harness.accuracy.run import evaluate_run
 from harness.benchmark.find_peak import find_peaks
 from harness.benchmark.inputs import Inputs, find_inputs
 from harness.benchmark.run_directory import RunDirectory
+from harness.benchmark.running_map import RunningMap
 from harness.benchmark.system import system, versions
 from harness.errors import HarnessError, Interrupted
 from harness.files import write_json
@@ -78,7 +81,10 @@ def _run_test(inputs: Inputs, run: RunDirectory, scenario: Scenario, mode: Mode,
     if done is not None:
         terminal.say(f"{plan.title}: already done, kept")
         return done
-    with shown(plan, terminal, subtitle=inputs.subtitle) as show:
+    with (
+        _running_map(inputs, plan) as running,
+        shown(plan, terminal, subtitle=inputs.subtitle, accuracy=running) as show,
+    ):
         finished = run_test(plan, show, watchdog_s=inputs.settings.watchdog_s, startup_s=inputs.settings.startup_s)
     if plan.trace:
         with terminal.task(f"{plan.title}, trace"):
@@ -94,6 +100,13 @@ def _run_test(inputs: Inputs, run: RunDirectory, scenario: Scenario, mode: Mode,
     }
     write_json(plan.folder / "test.json", record)
     return record
+
+
+def _running_map(inputs: Inputs, plan: Plan) -> AbstractContextManager[RunningMap | None]:
+    if plan.mode != "accuracy" or plan.model.decoder == "none":
+        return nullcontext()
+    truth = read_ground_truth(inputs.dataset.annotations).first(len(inputs.dataset))
+    return RunningMap(plan.folder / "mlperf_log_accuracy.json", truth)
 
 
 def _fingerprint(inputs: Inputs, plan: Plan) -> str:
