@@ -12,7 +12,11 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["harness", "harness.*"]), "harness.configs"],
     package_dir={"harness.configs": "configs"},
-    package_data={"harness.configs": ["*.yaml", "*/*.yaml", "*/*.json"], "harness": ["py.typed", "native/*.pyi"]},
+    package_data={
+        "harness.configs": ["*.yaml", "*/*.yaml", "*/*.json"],
+        "harness": ["py.typed", "native/*.pyi"],
+        "harness.model.ssd_resnet34": ["trained/*"],
+    },
     ext_modules=[
         Pybind11Extension(
             "harness.native._decode",
