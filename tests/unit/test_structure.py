@@ -21,6 +21,7 @@ LAYERS = [
     {"loadgen"},
     {"accuracy"},
     {"report"},
+    {"submission"},
     {"benchmark"},
     {"commands"},
     {"cli"},
