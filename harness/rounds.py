@@ -46,7 +46,7 @@ class ScenarioRules(Section):
     result: Result
     early_stopping: bool = False
     """A log must say that its early stopping condition was met; there were none before v2.0."""
-    inferred_from: dict[Scenario, Result] = {}
+    inferred_from: dict[Scenario, Result] = Field(default_factory=dict)
     """Scenarios whose performance logs may stand for this one's, and the figure in them. A latency of a query of
     several samples is so many times theirs."""
 
@@ -90,7 +90,7 @@ class ComplianceTest(Section):
     """``performance``, the run's own performance test, or another compliance test; none: its logs are only kept."""
     slower_is_fine: bool = False
     tolerance: Fraction | None = None
-    short_latencies: dict[Scenario, ShortLatency] = {}
+    short_latencies: dict[Scenario, ShortLatency] = Field(default_factory=dict)
     verified_by: str | None = None
     """The test whose comparison is this one's verify_performance.txt; that test has none of its own."""
 
@@ -106,7 +106,7 @@ class BenchmarkRules(Section):
     performance_sample_count: int
     accuracy: AccuracyRules
     required: ScenariosOf
-    optional: ScenariosOf = {}
+    optional: ScenariosOf = Field(default_factory=dict)
     scenarios: dict[Scenario, ScenarioRules]
     compliance: dict[str, ComplianceTest]
 
