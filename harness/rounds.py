@@ -133,9 +133,7 @@ class BenchmarkRules(Section):
     def compliance_of(self, scenario: Scenario) -> dict[str, ComplianceTest]:
         """The compliance tests of a scenario, in the order in which they can be verified."""
         return {
-            name: test
-            for name, test in self.compliance.items()
-            if test.scenarios is None or scenario in test.scenarios
+            name: test for name, test in self.compliance.items() if test.scenarios is None or scenario in test.scenarios
         }
 
 
