@@ -145,7 +145,9 @@ class TreeFolder(Section):
 
     path: str
     files: tuple[str, ...] | None
-    """All that must and may be there; none: anything, but something."""
+    """All that must be there; none: anything, but something."""
+    optional: tuple[str, ...] = ()
+    """What may be there besides."""
     files_when_accuracy_differs: tuple[str, ...] = ()
     """Besides, when the answers of a compliance test were not those of the accuracy run."""
 
@@ -161,6 +163,8 @@ class Tree(Section):
     compliance: TreeFolder
     compliance_performance: TreeFolder
     compliance_accuracy: TreeFolder
+    other: tuple[str, ...] = ()
+    """What may lie elsewhere in the tree: paths from its top; ``*`` is within a name, ``**`` is any number of names."""
 
 
 class AccuracyLogRules(Section):
@@ -189,6 +193,8 @@ class Round(Section):
     sources: dict[str, str]
     seeds: Seeds
     benchmarks: dict[str, BenchmarkRules] = Field(min_length=1)
+    other_benchmarks: tuple[str, ...] = ()
+    """Names that a tree may have besides, whose rules are not here."""
     submission: SubmissionRules
 
     def benchmark(self, name: str) -> BenchmarkRules:

@@ -1,0 +1,64 @@
+"""LoadGen's summary log, read: the text that a person sees, in which every figure of the detail log is again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import LogError
+
+_LINE = re.compile(r"^ *([^:*]+?) *:(?: +(.*?))? *$")
+_COUNT = re.compile(r"^(?:(No)|(\d+)) (warning|error)s? encountered(?: during test\.|\. See detailed log\.)$", re.IGNORECASE)
+_PLAIN = re.compile(r"^(?:=+|-+|MLPerf Results Summary|Additional Stats|Test Parameters Used|Early Stopping Result:|Recommendations:|)$")
+_REMARK = re.compile(r"^ \* |^   See the detailed log")  # early stopping, recommendations: texts of the detail log
+
+
+@dataclass(frozen=True)
+class SummaryLog:
+    """``mlperf_log_summary.txt``.
+
+    Attributes:
+        values: the name of each line → its text; of a name that comes twice the later one.
+        repeated: names that come twice with different texts.
+        warnings, errors: how many the log says that there were; None where it does not say.
+    other: lines that are none of LoadGen's.
+    """
+
+    values: dict[str, str]
+    repeated: tuple[str, ...]
+    warnings: int | None
+    errors: int | None
+    other: tuple[str, ...]
+
+
+def read_summary(path: Path) -> SummaryLog:
+    """Reads a summary log.
+
+    Raises:
+        LogError: it cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LogError(f"cannot be read: {error}", where=str(path)) from error
+    values: dict[str, str] = {}
+    repeated: list[str] = []
+    other: list[str] = []
+    counts: dict[str, int] = {}
+    for line in lines:
+        counted = _COUNT.match(line)
+        if counted:
+            counts[counted[3].lower()] = int(counted[2] or 0)
+            continue
+        if _PLAIN.match(line.strip()) or _REMARK.match(line):
+            continue
+        match = _LINE.match(line)
+        if match is None:
+            other.append(line)
+        else:
+            name, text = match[1], match[2] or ""
+            if values.get(name, text) != text:
+                repeated.append(name)
+            values[name] = text
+    return SummaryLog(values, tuple(repeated), counts.get("warning"), counts.get("error"), tuple(other))
