@@ -44,6 +44,8 @@ class ScenarioRules(Section):
     expected_latency_ms: Positive | None = None
     """What the round's own mlperf.conf expects of a query; a system's user.conf says better."""
     result: Result
+    compared: Result | None = None
+    """What compliance tests compare, where that is not the result."""
     early_stopping: bool = False
     """A log must say that its early stopping condition was met; there were none before v2.0."""
     inferred_from: dict[Scenario, Result] = Field(default_factory=dict)

@@ -9,8 +9,12 @@ from pathlib import Path
 from harness.errors import LogError
 
 _LINE = re.compile(r"^ *([^:*]+?) *:(?: +(.*?))? *$")
-_COUNT = re.compile(r"^(?:(No)|(\d+)) (warning|error)s? encountered(?: during test\.|\. See detailed log\.)$", re.IGNORECASE)
-_PLAIN = re.compile(r"^(?:=+|-+|MLPerf Results Summary|Additional Stats|Test Parameters Used|Early Stopping Result:|Recommendations:|)$")
+_COUNT = re.compile(
+    r"^(?:(No)|(\d+)) (warning|error)s? encountered(?: during test\.|\. See detailed log\.)$", re.IGNORECASE
+)
+_PLAIN = re.compile(
+    r"^(?:=+|-+|MLPerf Results Summary|Additional Stats|Test Parameters Used|Early Stopping Result:|Recommendations:|)$"
+)
 _REMARK = re.compile(r"^ \* |^   See the detailed log")  # early stopping, recommendations: texts of the detail log
 
 

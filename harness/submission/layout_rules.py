@@ -43,14 +43,19 @@ def required_files(tree: SubmissionTree) -> Iterator[Problem]:
     """Every file that the round requires for a scenario is there, and not empty."""
     there = set(tree.files)
     for place in tree.places:
-        for folder, name in _required(tree, place):
-            if "{" in name or "*" in name:
-                if not any(fits(f"{folder}/{name}", path) for path in there):
-                    yield Problem(f"{folder}/{fill(name, implementation='IMPLEMENTATION')}", "nothing", "the file", _ADD)
-            elif f"{folder}/{name}" not in there:
-                yield Problem(f"{folder}/{name}", "nothing", "the file", _ADD)
-            elif not (tree.root / folder / name).stat().st_size:
-                yield Problem(f"{folder}/{name}", "an empty file", "a file with something in it", _ADD)
+        for folder, names in _required(tree, place).items():
+            if not tree.below(folder):
+                yield Problem(folder, "nothing", f"the folder with {', '.join(names) or 'its files'}", _ADD)
+                continue
+            for name in names:
+                path = f"{folder}/{name}"
+                if "{" in name or "*" in name:
+                    if not any(fits(path, file) for file in there):
+                        yield Problem(fill(path, implementation="IMPLEMENTATION"), "nothing", "the file", _ADD)
+                elif path not in there:
+                    yield Problem(path, "nothing", "the file", _ADD)
+                elif not (tree.root / path).stat().st_size:
+                    yield Problem(path, "an empty file", "a file with something in it", _ADD)
 
 
 def required_scenarios(tree: SubmissionTree) -> Iterator[Problem]:
@@ -95,25 +100,27 @@ RULES: dict[str, Rule[SubmissionTree]] = {
 _ADD = "add it; `ssd-harness submission build` writes a complete tree"
 
 
-def _required(tree: SubmissionTree, place: Place) -> Iterator[tuple[str, str]]:
-    """(folder, file) of all that a scenario needs, code aside."""
+def _required(tree: SubmissionTree, place: Place) -> dict[str, list[str]]:
+    """Folder → files of all that a scenario needs, code aside. Compliance is closed's."""
     names_of = {"system": place.system, "benchmark": place.benchmark, "scenario": place.scenario}
+    found: dict[str, list[str]] = {}
     for kind in ("systems", "measurements", "accuracy", "performance"):
-        for name in folder_rules(tree.round, kind).files or ():
-            yield tree.folder(kind, place), fill(name, **names_of)
+        names = folder_rules(tree.round, kind).files or ()
+        found[tree.folder(kind, place)] = [fill(name, **names_of) for name in names]
     if place.division != "closed":
-        return
-    rules = tree.rules(place)
-    for test, test_rules in rules.compliance_of(SCENARIO_FOLDERS[place.scenario]).items():
+        return found
+    for test, rules in tree.rules(place).compliance_of(SCENARIO_FOLDERS[place.scenario]).items():
         folder = tree.folder("compliance", place, test=test)
-        if has_verify_performance(tree, place, test):
-            yield folder, VERIFY_PERFORMANCE
-        for name in folder_rules(tree.round, "compliance_performance").files or ():
-            yield tree.folder("compliance_performance", place, test=test), name
-        if test_rules.accuracy:
-            yield folder, VERIFY_ACCURACY
-            for name in folder_rules(tree.round, "compliance_accuracy").files or ():
-                yield tree.folder("compliance_accuracy", place, test=test), name
+        found[folder] = [VERIFY_PERFORMANCE] * has_verify_performance(tree, place, test)
+        found[folder] += [VERIFY_ACCURACY] * rules.accuracy
+        if not tree.below(folder):
+            continue  # one finding for the whole test
+        logs = folder_rules(tree.round, "compliance_performance").files or ()
+        found[tree.folder("compliance_performance", place, test=test)] = list(logs)
+        if rules.accuracy:
+            answers = folder_rules(tree.round, "compliance_accuracy").files or ()
+            found[tree.folder("compliance_accuracy", place, test=test)] = list(answers)
+    return found
 
 
 def has_verify_performance(tree: SubmissionTree, place: Place, test: str) -> bool:
@@ -125,7 +132,7 @@ def has_verify_performance(tree: SubmissionTree, place: Place, test: str) -> boo
 
 def _is_known(tree: SubmissionTree, path: str) -> bool:
     if any(fits(pattern, path) for pattern in tree.round.submission.tree.other):
-        return path.split("/")[0] in tree.round.submission.divisions or "{division}" not in path
+        return path.split("/", maxsplit=1)[0] in tree.round.submission.divisions or "{division}" not in path
     division, _, rest = path.partition("/")
     submitter, _, rest = rest.partition("/")
     if division not in tree.round.submission.divisions or not submitter or not rest:
