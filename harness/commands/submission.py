@@ -1,4 +1,4 @@
-"""`ssd-harness submission ACTION`: an MLPerf submission tree, built, cut, checked. Each action is a module of its own."""
+"""`ssd-harness submission ACTION`: an MLPerf submission tree, built, cut, checked. Each action has a module."""
 
 from __future__ import annotations
 

@@ -12,9 +12,13 @@ _LINE = re.compile(r"^ *([^:*]+?) *:(?: +(.*?))? *$")
 _COUNT = re.compile(
     r"^(?:(No)|(\d+)) (warning|error)s? encountered(?: during test\.|\. See detailed log\.)$", re.IGNORECASE
 )
-_PLAIN = re.compile(
-    r"^(?:=+|-+|MLPerf Results Summary|Additional Stats|Test Parameters Used|Early Stopping Result:|Recommendations:|)$"
-)
+_TITLES = {
+    "MLPerf Results Summary",
+    "Additional Stats",
+    "Test Parameters Used",
+    "Early Stopping Result:",
+    "Recommendations:",
+}
 _REMARK = re.compile(r"^ \* |^   See the detailed log")  # early stopping, recommendations: texts of the detail log
 
 
@@ -55,7 +59,7 @@ def read_summary(path: Path) -> SummaryLog:
         if counted:
             counts[counted[3].lower()] = int(counted[2] or 0)
             continue
-        if _PLAIN.match(line.strip()) or _REMARK.match(line):
+        if not line.strip(" =-") or line.strip() in _TITLES or _REMARK.match(line):
             continue
         match = _LINE.match(line)
         if match is None:

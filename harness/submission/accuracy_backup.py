@@ -1,4 +1,4 @@
-"""The accuracy logs of a whole tree: cut for the submission, kept whole outside it, where a reviewer may ask for them."""
+"""The accuracy logs of a whole tree: cut for the submission, kept whole outside it, for a reviewer who asks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the compliance tests of a closed result must show: performance held against that of the run, answers that agree."""
+"""What the compliance tests of a closed result must show: performance like that of the run, answers that agree."""
 
 from __future__ import annotations
 
@@ -67,11 +67,8 @@ def performance(it: Compliance) -> Iterator[Problem]:
         return
     low, high = bounds(it, was, result)
     if not low < now < high:
-        lower = f"above {low:.10g}" if low > 0 else ""
-        upper = f"below {high:.10g}" if high < float("inf") else ""
-        required = (
-            " and ".join(text for text in (lower, upper) if text) + f", of {was:.10g} in {it.rules.compared_with}"
-        )
+        sides = ([f"above {low:.10g}"] if low > 0 else []) + ([f"below {high:.10g}"] if high < float("inf") else [])
+        required = f"{' and '.join(sides)}, as {it.rules.compared_with} has {was:.10g}"
         remedy = "run it again on a quiet machine; if it stays so, the result is not sound"
         yield Problem(it.test.detail_path, f"{result.key} {now:.10g}", required, remedy)
 
@@ -164,10 +161,10 @@ def rules_for(it: Compliance) -> dict[str, Rule[Compliance]]:
 
 
 def _passes(path: str, text: str) -> Iterator[Problem]:
-    if not _PASSES.search(text) or _FAILS.search(text):
-        yield Problem(
-            path, "no line TEST PASS" if not _PASSES.search(text) else "a failure", "TEST PASS alone", _VERIFY
-        )
+    if not _PASSES.search(text):
+        yield Problem(path, "no line TEST PASS", "it", _VERIFY)
+    elif _FAILS.search(text):
+        yield Problem(path, "a failure beside TEST PASS", "TEST PASS alone", _VERIFY)
 
 
 def _latencies(values: Mapping[str, object]) -> list[object]:

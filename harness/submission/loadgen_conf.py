@@ -59,7 +59,7 @@ def read_conf(path: Path) -> LoadGenConf:
 def mlperf_conf(round_: Round) -> str:
     """The round's mlperf.conf, as far as its data go: seeds, and every benchmark's lengths and percentiles."""
     lines = [
-        f"# MLPerf Inference {round_.round}, from the round's data in ssd-harness; their source: {round_.sources['conf']}",
+        f"# MLPerf Inference {round_.round}, from the round's data in ssd-harness; source: {round_.sources['conf']}",
         *(f"*.*.{name}_rng_seed = {value}" for name, value in round_.seeds.model_dump().items()),
     ]
     for benchmark, rules in round_.benchmarks.items():

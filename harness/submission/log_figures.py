@@ -49,7 +49,7 @@ _PARAMETERS = (
 
 
 def latency_key(test: LoadGenTest, which: str) -> str:
-    """The detail log's key of the latency of a query: ``which`` is "min", "mean", "max" or a percentile like "99.00"."""
+    """The detail log's key of a query's latency: ``which`` is "min", "mean", "max" or a percentile like "99.00"."""
     per_query = test.scenario == "multi_stream"
     if which in ("min", "mean", "max"):
         return f"result_{which}_{'query_' if per_query else ''}latency_ns"

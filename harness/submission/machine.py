@@ -1,4 +1,4 @@
-"""What this machine says of itself, as a first ``systems/SYSTEM.json``: a person corrects it, and adds what is missing."""
+"""What this machine says of itself, as a first ``systems/SYSTEM.json``: a person corrects and completes it."""
 
 from __future__ import annotations
 

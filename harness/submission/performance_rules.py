@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.report.verdict import explain
@@ -13,6 +13,15 @@ from harness.submission.log_figures import latency_percentile_key
 from harness.submission.subjects import LoadGenTest, shown
 
 _RUN_AGAIN = "run the test again; a log is not to be edited"
+_SPECIAL = (
+    "accuracy_log_rng_seed",
+    "accuracy_log_probability",
+    "accuracy_log_sampling_target",
+    "print_timestamps",
+    "performance_issue_unique",
+    "performance_issue_same",
+    "performance_issue_same_index",
+)
 _POWER_TIME = "%m-%d-%Y %H:%M:%S.%f"
 
 
@@ -149,9 +158,7 @@ def latency_bound(test: LoadGenTest) -> Iterator[Problem]:
 
 def special_settings(test: LoadGenTest) -> Iterator[Problem]:
     """Those that make a test another one: none in a result, and the audit's in a compliance test."""
-    keys = ("accuracy_log_rng_seed", "accuracy_log_probability", "accuracy_log_sampling_target", "print_timestamps")
-    keys += ("performance_issue_unique", "performance_issue_same", "performance_issue_same_index")
-    for key in keys:
+    for key in _SPECIAL:
         for prefix in ("requested", "effective"):
             found = test.detail.values.get(f"{prefix}_{key}")
             wanted = test.audit.get(key, 0)
@@ -208,7 +215,7 @@ def _both(test: LoadGenTest, key: str, value: object, required: str) -> Iterator
             yield Problem(test.detail_path, f"{prefix}_{key} {shown(found)}", required, f"run with {key} {value}")
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

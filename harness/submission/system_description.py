@@ -1,4 +1,4 @@
-"""``systems/SYSTEM.json``, the description of what was measured: which fields a round asks for, and what may be in them."""
+"""``systems/SYSTEM.json``, the description of what was measured: the fields of a round, and what may be in them."""
 
 from __future__ import annotations
 
