@@ -7,9 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from harness.errors import UsageError
-from harness.settings import Fraction, Positive, Scenario, Section, configs_dir, read_yaml, validate
-
-Division = Literal["closed", "open"]
+from harness.settings import Division, Fraction, Positive, Scenario, Section, configs_dir, read_yaml, validate
 
 
 class Seeds(Section):
