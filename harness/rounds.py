@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -216,12 +217,15 @@ def round_names() -> list[str]:
 
 
 def load_round(name: str) -> Round:
-    """Reads ``configs/rounds/<name>.yaml``.
+    """Reads ``configs/rounds/<name>.yaml``, or the file itself where the name is that of a YAML file.
 
     Raises:
         UsageError: there is no such round, or its file is not right.
     """
-    if name not in round_names():
-        raise UsageError(f"no such round: {name}", where="round", hint=f"one of: {', '.join(round_names())}")
-    path = configs_dir() / "rounds" / f"{name}.yaml"
+    path = Path(name)
+    if path.suffix != ".yaml":
+        if name not in round_names():
+            hint = f"one of: {', '.join(round_names())}, or a YAML file"
+            raise UsageError(f"no such round: {name}", where="round", hint=hint)
+        path = configs_dir() / "rounds" / f"{name}.yaml"
     return validate(Round, read_yaml(path), str(path))

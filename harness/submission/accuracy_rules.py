@@ -11,6 +11,7 @@ from harness.accuracy.log import read_accuracy_log
 from harness.errors import LogError
 from harness.files import sha256_file
 from harness.loadgen.plan import LOADGEN_SCENARIOS
+from harness.report.verdict import images_run
 from harness.rounds import AccuracyRules
 from harness.submission.accuracy_log import is_cut_of, read_log_in_tree, stated_hashes
 from harness.submission.findings import Problem, Rule
@@ -75,9 +76,10 @@ def images(it: AccuracyTest) -> Iterator[Problem]:
     """Every image of the dataset was run, by the detail log and by accuracy.txt."""
     test, needed = it.test, it.test.benchmark.dataset_images
     values = test.detail.values
-    sets = test.detail.repeated.get("loaded_qsl_set") or [values.get("loaded_qsl_set")]
-    loaded = {index for one in sets if isinstance(one, list) for index in one}
-    found = {"qsl_reported_total_count": values.get("qsl_reported_total_count"), "images loaded": len(loaded)}
+    found = {
+        "qsl_reported_total_count": values.get("qsl_reported_total_count"),
+        "images loaded": images_run(test.detail),
+    }
     if "effective_accuracy_sample_count" in values:
         found["effective_accuracy_sample_count"] = values["effective_accuracy_sample_count"]
     for key, value in found.items():

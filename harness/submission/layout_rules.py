@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.rounds import Division
+from harness.settings import Division
 from harness.submission.findings import Problem, Rule
 from harness.submission.path_pattern import fill, fits, match_path
 from harness.submission.tree import KINDS, SCENARIO_FOLDERS, Place, SubmissionTree, folder_rules

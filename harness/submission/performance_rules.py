@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, TypeGuard
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.report.verdict import explain
+from harness.report.verdict import RAN_OUT, duration_s, explain
 from harness.submission.findings import Problem, Rule
 from harness.submission.log_figures import latency_percentile_key
 from harness.submission.subjects import LoadGenTest, shown
@@ -22,7 +21,6 @@ _SPECIAL = (
     "performance_issue_same",
     "performance_issue_same_index",
 )
-_POWER_TIME = "%m-%d-%Y %H:%M:%S.%f"
 
 
 def scenario_and_mode(test: LoadGenTest) -> Iterator[Problem]:
@@ -51,7 +49,7 @@ def verdict(test: LoadGenTest) -> Iterator[Problem]:
 def no_errors(test: LoadGenTest) -> Iterator[Problem]:
     """No entry that LoadGen marks as an error."""
     for text in test.detail.errors:
-        if test.of_memory_only and "Ran out of generated queries" in text:
+        if test.of_memory_only and RAN_OUT in text:
             continue  # that is how such a test ends
         yield Problem(test.detail_path, f"the error entry {text!r}", "none", "mend its cause and run the test again")
 
@@ -72,19 +70,9 @@ def duration(test: LoadGenTest) -> Iterator[Problem]:
         if not _at_least(found, needed_ms):
             remedy = f"run with min_duration {needed_ms:g} or more"
             yield Problem(test.detail_path, f"{key} {shown(found)}", required, remedy)
-    took_ms = duration_ms(test)
-    if not test.of_memory_only and took_ms is not None and took_ms < needed_ms:
-        yield Problem(test.detail_path, f"power_end {took_ms:.0f} ms after power_begin", required, _RUN_AGAIN)
-
-
-def duration_ms(test: LoadGenTest) -> float | None:
-    """How long the queries took by the wall clock in the log; None where it does not say."""
-    values = test.detail.values
-    try:
-        begin, end = (datetime.strptime(values[key], _POWER_TIME) for key in ("power_begin", "power_end"))
-    except (KeyError, TypeError, ValueError):
-        return None
-    return (end - begin).total_seconds() * 1000
+    took_s = duration_s(test.detail.values)
+    if not test.of_memory_only and took_s is not None and took_s * 1000 < needed_ms:
+        yield Problem(test.detail_path, f"power_end {took_s * 1000:.0f} ms after power_begin", required, _RUN_AGAIN)
 
 
 def counts(test: LoadGenTest) -> Iterator[Problem]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.rounds import Division, Round, load_round
-from harness.settings import Scenario
+from harness.rounds import Round, load_round
+from harness.settings import Division, Scenario
 from harness.submission.system_description import read_json_object, system_errors
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

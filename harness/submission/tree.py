@@ -11,8 +11,8 @@ from typing import Literal
 
 from harness.errors import DataError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.rounds import BenchmarkRules, Division, Round, TreeFolder
-from harness.settings import Scenario
+from harness.rounds import BenchmarkRules, Round, TreeFolder
+from harness.settings import Division, Scenario
 from harness.submission.path_pattern import fill, match_path
 
 Kind = Literal[
