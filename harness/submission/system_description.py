@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ from pydantic import Field, StrictInt, StringConstraints, ValidationError, creat
 
 from harness.errors import UsageError
 from harness.rounds import SubmissionRules
-from harness.settings import Section
+from harness.settings import Section, SubmissionSettings
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+"""Of a system or a submitter, which is a folder's name too."""
 _Text = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e\t\r\n]*$")]
 """The official checker opens the file in the machine's own encoding, so only ASCII is read the same everywhere."""
 _NonEmpty = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]*[\x21-\x7e][\x20-\x7e]*$")]
@@ -59,23 +62,34 @@ def system_errors(data: Mapping[str, Any], rules: SubmissionRules) -> list[Field
     return []
 
 
-def read_system(path: Path, rules: SubmissionRules, **fields: str) -> dict[str, Any]:
-    """A description, checked.
-
-    Args:
-        path: the JSON file.
-        rules: the round's.
-        fields: laid over the file, e.g. ``division`` and ``submitter``.
+def read_system(settings: SubmissionSettings, rules: SubmissionRules) -> dict[str, Any]:
+    """The description that a run is told of, with division and submitter filled in where they are "".
 
     Raises:
-        UsageError: it cannot be read, or a field is missing, unknown or not as it must be; names all of them.
+        UsageError: it cannot be read, is another submitter's or division's, or a field is missing, unknown or not as it
+            must be; names all of them.
     """
-    data = {**read_json_object(path), **fields}
+    path, where = settings.system, str(settings.system)
+    if not re.fullmatch(NAME, path.stem):
+        raise UsageError("its name, the system's, has other than letters, digits, dots and hyphens", where=where)
+    data = read_json_object(path)
+    for field, wanted in (("division", settings.division), ("submitter", settings.submitter)):
+        if data.get(field, "") not in ("", wanted):
+            hint = f'write {wanted}, or "" to have it filled in'
+            raise UsageError(f"{field} is {data[field]!r}, the run's is {wanted!r}", where=where, hint=hint)
+    data = {**data, "division": settings.division, "submitter": settings.submitter}
+    require_sound(data, rules, where)
+    return data
+
+
+def require_sound(data: Mapping[str, Any], rules: SubmissionRules, where: str) -> None:
+    """Raises:
+    UsageError: a field is missing, unknown or not as it must be; names all of them.
+    """
     errors = system_errors(data, rules)
     if errors:
         what = "; ".join(f"{it.field}: found {it.found}, required {it.required}" for it in errors)
-        raise UsageError(what, where=str(path), hint="`ssd-harness doctor system` writes one with every field")
-    return data
+        raise UsageError(what, where=where, hint="`ssd-harness doctor system` writes one with every field")
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

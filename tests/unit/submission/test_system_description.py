@@ -10,6 +10,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.rounds import load_round
+from harness.settings import SubmissionSettings
 from harness.submission.machine import describe_machine
 from harness.submission.system_description import read_json_object, read_system, system_errors
 
@@ -60,16 +61,32 @@ def test_numbers_may_be_texts_and_the_status_in_capitals_as_published_ones_have_
     assert system_errors(example(number_of_nodes="4", accelerators_per_node="8", status="Available"), RULES) == []
 
 
+def settings(path: Path, submitter: str = "Org") -> SubmissionSettings:
+    return SubmissionSettings(division="closed", submitter=submitter, system=path)
+
+
+def written(path: Path, **changes: Any) -> Path:
+    path.write_text(json.dumps(example(**changes)))
+    return path
+
+
 def test_a_file_is_read_with_all_its_mistakes_in_one_message(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    system = example(status="soon", number_of_nodes=-1)
-    path.write_text(json.dumps(system))
+    path = written(tmp_path / "x.json", status="soon", number_of_nodes=-1)
     with pytest.raises(UsageError, match=r"(?s)x\.json: status: found .*; number_of_nodes: found -1") as caught:
-        read_system(path, RULES)
+        read_system(settings(path), RULES)
     assert caught.value.hint is not None
     assert "doctor system" in caught.value.hint
-    path.write_text(json.dumps(example(submitter="")))
-    assert read_system(path, RULES, submitter="Mine")["submitter"] == "Mine"
+
+
+def test_the_owner_is_filled_in_and_never_changed(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.json", submitter="", division="")
+    system = read_system(settings(path), RULES)
+    assert (system["submitter"], system["division"]) == ("Org", "closed")
+    written(path, submitter="Other")
+    with pytest.raises(UsageError, match="submitter is 'Other', the run's is 'Org'"):
+        read_system(settings(path), RULES)
+    with pytest.raises(UsageError, match="its name, the system's"):
+        read_system(settings(written(tmp_path / "a b.json")), RULES)
 
 
 @pytest.mark.parametrize(
