@@ -351,7 +351,7 @@ DEFECTS: list[Defect] = [
         "mlperf.conf: found qsl_rng_seed 3",
     ),
     Defect("no code", lambda o: shutil.rmtree(o / "code"), "code: found nothing"),
-    Defect("an empty code folder", lambda o: empty_code(o), "code: found nothing"),
+    Defect("an empty code folder", empty_code, "code: found nothing"),
     # compliance
     Defect(
         "a compliance test missing",
@@ -411,7 +411,7 @@ DEFECTS: list[Defect] = [
     ),
     Defect(
         "the run's own logs as a compliance test's",
-        lambda o: ([shutil.copyfile(run_1(o, "Offline") / n, logs_of(o, "Offline", "TEST05") / n) for n in LOGS]),
+        lambda o: copy_logs(run_1(o, "Offline"), logs_of(o, "Offline", "TEST05")),
         "a run of its own: found the logs of performance",
     ),
     Defect(

@@ -33,7 +33,7 @@ _NAMES = {
     "QPS w/o loadgen overhead": "result_qps_without_loadgen_overhead",
 }
 """The summary log's lines → the detail log's keys."""
-_SECTIONS = {"Per-query latency", "Early Stopping Result"}
+_SECTIONS = {"Per-query latency"}
 _PARAMETERS = (
     "samples_per_query",
     "min_duration (ms)",
@@ -84,6 +84,10 @@ def summary_agrees(test: LoadGenTest) -> Iterator[Problem]:
         yield Problem(test.summary_path, f"the line {line.strip()!r}", "LoadGen's lines only", _NOT_EDITED)
     for name in summary.repeated:
         yield Problem(test.summary_path, f"two lines {name!r} that differ", "one", _NOT_EDITED)
+    said = test.summary.remarks.get("Early Stopping Result", "")
+    meant = " ".join(str(test.detail.values.get("early_stopping_result", "")).split())
+    if said != meant:
+        yield Problem(test.summary_path, f"early stopping {said!r}", f"{meant!r} as in the detail log", _NOT_EDITED)
     yield from message_counts(test)
 
 

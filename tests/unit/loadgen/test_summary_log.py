@@ -19,6 +19,8 @@ Result is : VALID
   Min duration satisfied : Yes
 Early Stopping Result:
  * Processed at least 64 queries (952).
+ * and
+ more.
 
 ================================================
 Test Parameters Used
@@ -60,6 +62,7 @@ def test_each_line_is_a_name_and_a_text(tmp_path: Path) -> None:
         "performance_issue_same": "0",
     }
     assert (log.warnings, log.errors, log.other, log.repeated) == (0, 0, (), ())
+    assert log.remarks == {"Early Stopping Result": "* Processed at least 64 queries (952). * and more."}
 
 
 def test_messages_are_counted_as_both_versions_write_them(tmp_path: Path) -> None:
