@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -145,7 +146,9 @@ class TreeFolder(Section):
 
     path: str
     files: tuple[str, ...] | None
-    """All that must and may be there; none: anything, but something."""
+    """All that must be there; none: anything, but something."""
+    optional: tuple[str, ...] = ()
+    """What may be there besides."""
     files_when_accuracy_differs: tuple[str, ...] = ()
     """Besides, when the answers of a compliance test were not those of the accuracy run."""
 
@@ -161,6 +164,8 @@ class Tree(Section):
     compliance: TreeFolder
     compliance_performance: TreeFolder
     compliance_accuracy: TreeFolder
+    other: tuple[str, ...] = ()
+    """What may lie elsewhere in the tree: paths from its top; ``*`` is within a name, ``**`` is any number of names."""
 
 
 class AccuracyLogRules(Section):
@@ -189,6 +194,8 @@ class Round(Section):
     sources: dict[str, str]
     seeds: Seeds
     benchmarks: dict[str, BenchmarkRules] = Field(min_length=1)
+    other_benchmarks: tuple[str, ...] = ()
+    """Names that a tree may have besides, whose rules are not here."""
     submission: SubmissionRules
 
     def benchmark(self, name: str) -> BenchmarkRules:
@@ -210,12 +217,15 @@ def round_names() -> list[str]:
 
 
 def load_round(name: str) -> Round:
-    """Reads ``configs/rounds/<name>.yaml``.
+    """Reads ``configs/rounds/<name>.yaml``, or the file itself where the name is that of a YAML file.
 
     Raises:
         UsageError: there is no such round, or its file is not right.
     """
-    if name not in round_names():
-        raise UsageError(f"no such round: {name}", where="round", hint=f"one of: {', '.join(round_names())}")
-    path = configs_dir() / "rounds" / f"{name}.yaml"
+    path = Path(name)
+    if path.suffix != ".yaml":
+        if name not in round_names():
+            hint = f"one of: {', '.join(round_names())}, or a YAML file"
+            raise UsageError(f"no such round: {name}", where="round", hint=hint)
+        path = configs_dir() / "rounds" / f"{name}.yaml"
     return validate(Round, read_yaml(path), str(path))

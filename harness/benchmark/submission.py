@@ -10,7 +10,7 @@ from harness.model.registry import load_model
 from harness.report.submittable import easier, missing_scenarios, unlike_the_round
 from harness.rounds import load_round
 from harness.settings import RunSettings, SubmissionSettings
-from harness.submission.system_file import read_system
+from harness.submission.system_description import read_system
 
 
 def with_required_scenarios(settings: RunSettings) -> RunSettings:

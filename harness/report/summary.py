@@ -13,7 +13,7 @@ from harness.files import write_json, write_text
 from harness.loadgen.log import DetailLog, read_detail
 from harness.report.stages import read_samples, sessions, stages_ms
 from harness.report.submittable import not_submittable
-from harness.report.verdict import explain
+from harness.report.verdict import explain, explain_accuracy
 from harness.rounds import load_round
 
 Summary = dict[str, Any]
@@ -39,7 +39,7 @@ def summarise(folder: Path) -> Summary:
     rules = load_round(manifest["round"]).benchmark(manifest["model"]["benchmark"])
     scenarios: dict[str, dict[str, Any]] = {}
     accuracies: dict[str, dict[str, Any]] = {}
-    accuracy_errors: list[str] = []
+    accuracy_invalid: list[str] = []
     for test in manifest["tests"]:
         if test["mode"] == "performance":
             path = folder / test["scenario"] / "performance" / "run_1"
@@ -47,7 +47,8 @@ def summarise(folder: Path) -> Summary:
         else:
             path = folder / test["scenario"] / "accuracy"
             accuracies[test["scenario"]] = _read_json(path / "accuracy.json")
-            accuracy_errors += read_detail(path / "mlperf_log_detail.txt").errors
+            detail = read_detail(path / "mlperf_log_detail.txt")
+            accuracy_invalid += explain_accuracy(detail, manifest["dataset"]["images"])
     peak = manifest.get("peak", {})
     retired = [
         {"scenario": test["scenario"], "mode": test["mode"], **it}
@@ -59,7 +60,7 @@ def summarise(folder: Path) -> Summary:
         "schema": 1,
         "status": manifest["status"],
         "round": manifest["round"],
-        "valid": all(s["valid"] for s in (*scenarios.values(), *peak.values())) and not accuracy_errors,
+        "valid": all(s["valid"] for s in (*scenarios.values(), *peak.values())) and not accuracy_invalid,
         "submittable": not reasons,
         "not_submittable_because": reasons,
         "backend": manifest["backend"],
@@ -82,8 +83,8 @@ def summarise(folder: Path) -> Summary:
         summary["accuracy"] = min(accuracies.values(), key=lambda accuracy: float(accuracy["mAP"]))
         if len(accuracies) > 1:
             summary["accuracies"] = accuracies
-        if accuracy_errors:
-            summary["accuracy_errors"] = accuracy_errors
+        if accuracy_invalid:
+            summary["accuracy_invalid_because"] = accuracy_invalid
     write_json(folder / "summary.json", summary)
     write_text(folder / "summary.csv", _csv(summary))
     return summary
