@@ -18,6 +18,7 @@ from harness.errors import UsageError
 Scenario = Literal["single_stream", "multi_stream", "server", "offline"]
 SCENARIOS: tuple[Scenario, ...] = ("single_stream", "multi_stream", "server", "offline")
 
+Division = Literal["closed", "open"]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -109,14 +110,26 @@ class ScenarioSettings(Section):
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
+class SubmissionSettings(Section):
+    """Whose submission a run is for."""
+
+    division: Division
+    submitter: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """The organisation: the name of a folder of the submission."""
+    system: Path
+    """The system's description, JSON; its file name without .json is the system's name in the submission."""
+
+
 class RunSettings(Section):
     """What `ssd-harness run` does. Every key is documented in configs/runs/demo.yaml."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
     round: str = "v2.0"
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)] = ("single_stream", "offline")
-    mode: Literal["performance", "accuracy", "both", "find-peak"] = "both"
-    """find-peak: the highest rate at which Server is valid, and what Offline must expect; see docs/devices.md."""
+    mode: Literal["performance", "accuracy", "both", "find-peak", "submission"] = "both"
+    """find-peak: the highest rate at which Server is valid, and what Offline must expect; see docs/devices.md.
+    submission: performance and accuracy of every scenario; see docs/submission.md."""
+    submission: SubmissionSettings | None = None
     model: ModelSettings = ModelSettings()
     dataset: DatasetSettings = DatasetSettings()
     backend: BackendSettings = BackendSettings()
@@ -134,7 +147,7 @@ class RunSettings(Section):
 
     @model_validator(mode="after")
     def _decoder_for_accuracy(self) -> RunSettings:
-        if self.model.decoder == "none" and self.mode in ("accuracy", "both"):
+        if self.model.decoder == "none" and self.mode in ("accuracy", "both", "submission"):
             raise ValueError("model.decoder none finds nothing: mode must be performance or find-peak")
         return self
 
@@ -142,6 +155,14 @@ class RunSettings(Section):
     def _something_to_trace(self) -> RunSettings:
         if self.trace and self.mode not in ("performance", "both"):
             raise ValueError(f"trace is of performance tests, and mode is {self.mode}")
+        return self
+
+    @model_validator(mode="after")
+    def _submission_with_its_mode(self) -> RunSettings:
+        if self.mode == "submission" and self.submission is None:
+            raise ValueError("mode submission needs a division, a submitter and a system's description")
+        if self.mode != "submission" and self.submission is not None:
+            raise ValueError("division, submitter and system go with mode submission only")
         return self
 
     def test(self, scenario: Scenario) -> ScenarioSettings:

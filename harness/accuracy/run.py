@@ -14,6 +14,9 @@ from harness.dataset.coco_index import CocoIndex
 from harness.errors import LogError
 from harness.files import write_json
 
+ACCURACY_NAME = "accuracy.json"
+"""The last file that an evaluation writes."""
+
 
 def evaluate_run(folder: Path, dataset: CocoIndex) -> Accuracy:
     """Evaluates ``mlperf_log_accuracy.json`` in ``folder`` and writes ``accuracy.txt`` and ``accuracy.json`` beside it.
@@ -40,7 +43,7 @@ def evaluate_run(folder: Path, dataset: CocoIndex) -> Accuracy:
         )
     accuracy = evaluate(truth, results, truth.image_ids)
     write_accuracy_txt(folder / "accuracy.txt", accuracy, log.sha256)
-    write_json(folder / "accuracy.json", accuracy.as_json())
+    write_json(folder / ACCURACY_NAME, accuracy.as_json())
     return accuracy
 
 

@@ -19,14 +19,19 @@ EXAMPLES = """\
   ssd-harness run --scenario offline --duration 60 --devices 'cpu*2' --output results/mine
   ssd-harness run scenarios --mode find-peak --scenario server
   ssd-harness run --set backend.warmup=10 --set model.nms=reference
+  ssd-harness run coco --mode submission --division closed --system mine.json --submitter ORG \
+      --images val2017 --annotations instances_val2017.json --model my.onnx
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("config", nargs="?", type=Path, default=Path("demo"), help="a YAML file, or the name of a shipped one (demo)")
+    add("config", nargs="?", type=Path, help="a YAML file, or the name of a shipped one (demo; coco for a submission)")
     add("--scenario", help=f"comma-separated, of: {', '.join(SCENARIOS)}")
-    add("--mode", choices=("performance", "accuracy", "both", "find-peak"), help="what to measure")
+    add("--mode", choices=("performance", "accuracy", "both", "find-peak", "submission"), help="what to measure")
+    add("--division", choices=("closed", "open"), help="of a submission")
+    add("--submitter", metavar="ORG", help="of a submission: the organisation, as its folder is called")
+    add("--system", type=Path, metavar="JSON", help="of a submission: the system's description")
     add("--backend", help="the device runtime, e.g. onnxruntime or simulated")
     add("--devices", help="sessions, e.g. 'cpu*2'")
     add("--on-device-failure", choices=("stop", "continue"), help="stop the run (default), or go on without it")
@@ -36,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--count", type=int, help="use the first N images only")
     add("--duration", type=float, help="least seconds of each performance test")
     add("--queries", type=int, help="least queries of each performance test (Offline: samples)")
-    add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>)")
+    add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>, or of a submission)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any configuration key; may be repeated")
     add("--trace", action="store_true", default=None, help="also write a trace for Perfetto; not submittable then")
     shown = parser.add_mutually_exclusive_group()
@@ -45,20 +50,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument(
         "--json-progress", dest="style", action="store_const", const="json", help="progress as JSON lines on stderr"
     )
-    add("--resume", action="store_true", help="keep the finished tests of an interrupted run in --output")
+    add("--resume", action="store_true", help="keep the finished tests of an interrupted run; a submission always does")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.config is None:
+        args.config = Path("coco" if args.mode == "submission" else "demo")
     settings = load_run(args.config, _without_expectation(_overrides(args)))
-    if args.resume and args.output is None:
+    if args.resume and args.output is None and settings.submission is None:
         raise UsageError("--resume needs the run's --output")
 
     from harness.benchmark.benchmark import run_benchmark
     from harness.benchmark.run_directory import default_folder
+    from harness.benchmark.submission import submission_folder, with_required_scenarios
     from harness.report.table import print_summary
     from harness.terminal import Terminal, output
 
-    folder = args.output or default_folder(settings.name)
+    if args.scenario is None:
+        settings = with_required_scenarios(settings)
+    folder = args.output
+    if folder is None:
+        whose = settings.submission
+        folder = default_folder(settings.name) if whose is None else submission_folder(whose, settings.round)
     summary = run_benchmark(settings, folder, Terminal(args.style), resume=args.resume)
     console = output()
     print_summary(summary, folder, console)
@@ -71,6 +84,9 @@ def run(args: argparse.Namespace) -> int:
 def _overrides(args: argparse.Namespace) -> dict[str, Any]:
     options = {
         "mode": args.mode,
+        "submission.division": args.division,
+        "submission.submitter": args.submitter,
+        "submission.system": args.system,
         "scenarios": args.scenario.split(",") if args.scenario else None,
         "backend.name": args.backend,
         "backend.devices": args.devices,

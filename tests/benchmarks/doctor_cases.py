@@ -14,7 +14,7 @@ from harness.accuracy.doctor.evidence import evidence_of_log
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.accuracy.log import read_accuracy_log
 from tests.conftest import DATA
-from tests.planted_defects import DEFECTS, Defect, both
+from tests.planted_mistakes import DEFECTS, Defect, both
 
 FUJITSU = "v0.7_Fujitsu_T4x4_Offline_TEST01"
 SSD_SMALL = "v0.5_NVIDIA_T4x20_ssd-small_Offline"

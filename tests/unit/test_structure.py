@@ -21,6 +21,7 @@ LAYERS = [
     {"loadgen"},
     {"accuracy", "live"},
     {"report"},
+    {"submission"},
     {"benchmark"},
     {"commands"},
     {"cli"},

@@ -44,7 +44,7 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 
 def test_an_earlier_run_is_replaced_and_what_is_not_its_own_stays(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path, {}, resume=False)
-    run.open_test("offline", "performance", "f")
+    run.open_test(run.test_folder("offline", "performance"), "f")
     write_json(tmp_path / "summary.json", {})
     (tmp_path / "notes.txt").write_text("mine")
     RunDirectory.create(tmp_path, {}, resume=False)
@@ -53,20 +53,22 @@ def test_an_earlier_run_is_replaced_and_what_is_not_its_own_stays(tmp_path: Path
 
 def test_resuming_keeps_a_test_with_the_same_fingerprint_only(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path, {}, resume=False)
-    folder, done = run.open_test("offline", "accuracy", "f")
+    folder = run.test_folder("offline", "accuracy")
+    done = run.open_test(folder, "f")
     assert (folder, done) == (tmp_path / "offline" / "accuracy", None)
     write_json(folder / "test.json", {"fingerprint": "f", "mode": "accuracy"})
     again = RunDirectory.create(tmp_path, {}, resume=True)
-    assert again.open_test("offline", "accuracy", "f")[1] == {"fingerprint": "f", "mode": "accuracy"}
-    assert again.open_test("offline", "accuracy", "other")[1] is None
+    assert again.open_test(folder, "f") == {"fingerprint": "f", "mode": "accuracy"}
+    assert again.open_test(folder, "other") is None
     assert list(folder.iterdir()) == []
 
 
 def test_a_damaged_record_of_a_test_is_not_trusted(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path, {}, resume=False)
-    folder, _ = run.open_test("offline", "performance", "f")
+    folder = run.test_folder("offline", "performance")
+    run.open_test(folder, "f")
     (folder / "test.json").write_text('{"fingerprint": "f"')
-    assert run.open_test("offline", "performance", "f")[1] is None
+    assert run.open_test(folder, "f") is None
 
 
 def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
