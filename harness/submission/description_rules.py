@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from harness.errors import LogError, UsageError
+from harness.errors import UsageError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.submission.findings import Problem, Rule
 from harness.submission.loadgen_conf import LoadGenConf, read_conf
@@ -200,10 +200,8 @@ RULES: dict[str, Rule[Measurement]] = {
 
 
 def _conf(it: Measurement, path: str) -> LoadGenConf | None:
-    try:
-        return read_conf(it.tree.root / path)
-    except LogError:
-        return None  # missing files have their own finding
+    """None where the file is missing, which the layout's rules say."""
+    return read_conf(it.tree.root / path) if path in it.tree.files else None
 
 
 def _ignored(path: str, conf: LoadGenConf) -> Iterator[Problem]:
