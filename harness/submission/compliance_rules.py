@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import ComplianceTest, Result, ScenarioRules
 from harness.submission.findings import Problem, Rule
 from harness.submission.layout_rules import VERIFY_ACCURACY, VERIFY_PERFORMANCE, has_verify_performance
@@ -46,12 +47,10 @@ class Compliance:
         """From the tree's root."""
         return self.test.tree.folder("compliance", self.test.place, test=self.name)
 
-    def text(self, name: str) -> str | None:
-        """A file of its folder; None where it cannot be read."""
-        try:
-            return (self.test.tree.root / self.folder / name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            return None
+    def text(self, name: str) -> str:
+        """A file of its folder; empty where it is missing, which the layout's rules say."""
+        path = self.test.tree.root / self.folder / name
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def performance(it: Compliance) -> Iterator[Problem]:
@@ -71,6 +70,14 @@ def performance(it: Compliance) -> Iterator[Problem]:
         required = f"{' and '.join(sides)}, as {it.rules.compared_with} has {was:.10g}"
         remedy = "run it again on a quiet machine; if it stays so, the result is not sound"
         yield Problem(it.test.detail_path, f"{result.key} {now:.10g}", required, remedy)
+
+
+def same_scenario(it: Compliance) -> Iterator[Problem]:
+    """The scenario that the run's own performance test has."""
+    run = it.tests.get("performance")
+    if run is not None and run.scenario != it.test.scenario:
+        found, wanted = (LOADGEN_SCENARIOS[test.scenario] for test in (it.test, run))
+        yield Problem(it.test.detail_path, f"effective_scenario {found}", wanted, f"run {it.name} in {wanted}")
 
 
 def bounds(it: Compliance, reference: float, result: Result) -> tuple[float, float]:
@@ -94,8 +101,6 @@ def verified_performance(it: Compliance) -> Iterator[Problem]:
     """verify_performance.txt says that it passed, with the figures of the logs."""
     path = f"{it.folder}/{VERIFY_PERFORMANCE}"
     text = it.text(VERIFY_PERFORMANCE)
-    if text is None:
-        return
     yield from _passes(path, text)
     of = it.rules.verified_by or it.name
     rules = it.test.benchmark.compliance[of]
@@ -103,7 +108,9 @@ def verified_performance(it: Compliance) -> Iterator[Problem]:
     key = compared_result(it.test.rules).key
     figures = [test.detail.values.get(key) for test in tests]
     scores = [(name, float(score)) for name, score in _SCORE.findall(text) if _is_float(score)]
-    if len(tests) == 2 and len(scores) != 2:
+    if len(tests) < 2:
+        return  # what is missing has its own finding
+    if len(scores) != 2:
         yield Problem(path, f"{len(scores)} scores", "two: of the reference and of the test", _VERIFY)
     for (name, score), figure in zip(scores, figures, strict=False):
         if not isinstance(figure, (int, float)) or abs(score - figure) > 1e-5 * abs(figure):
@@ -114,8 +121,6 @@ def verified_accuracy(it: Compliance) -> Iterator[Problem]:
     """verify_accuracy.txt says that the answers agree; where they do not, the round's other files are there."""
     path = f"{it.folder}/{VERIFY_ACCURACY}"
     text = it.text(VERIFY_ACCURACY)
-    if text is None:
-        return
     counted = {name: int(count) for name, count in _COUNTED.findall(text)}
     images = counted.get("num_acc_log_entries", it.test.benchmark.dataset_images)
     if images != it.test.benchmark.dataset_images:
@@ -150,7 +155,7 @@ def own_run(it: Compliance) -> Iterator[Problem]:
 
 def rules_for(it: Compliance) -> dict[str, Rule[Compliance]]:
     """Those that apply to a test."""
-    rules: dict[str, Rule[Compliance]] = {"a run of its own": own_run}
+    rules: dict[str, Rule[Compliance]] = {"a run of its own": own_run, "the run's scenario": same_scenario}
     if it.rules.compared_with is not None:
         rules["performance of the compliance test"] = performance
     if has_verify_performance(it.test.tree, it.test.place, it.name):

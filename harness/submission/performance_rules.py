@@ -71,7 +71,9 @@ def duration(test: LoadGenTest) -> Iterator[Problem]:
             remedy = f"run with min_duration {needed_ms:g} or more"
             yield Problem(test.detail_path, f"{key} {shown(found)}", required, remedy)
     took_s = duration_s(test.detail.values)
-    if not test.of_memory_only and took_s is not None and took_s * 1000 < needed_ms:
+    if took_s is None:
+        yield Problem(test.detail_path, "no power_begin and power_end", "the times of the test", _RUN_AGAIN)
+    elif not test.of_memory_only and took_s * 1000 < needed_ms:
         yield Problem(test.detail_path, f"power_end {took_s * 1000:.0f} ms after power_begin", required, _RUN_AGAIN)
 
 
@@ -85,7 +87,7 @@ def counts(test: LoadGenTest) -> Iterator[Problem]:
         return
     else:
         keys = ["requested_min_query_count", "effective_min_query_count"]
-        if not test.of_memory_only and "result_query_count" in values:
+        if not test.of_memory_only and (test.rules.early_stopping or "result_query_count" in values):
             keys.append("result_query_count")
     what = "samples" if offline else "queries"
     for key in keys:
