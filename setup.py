@@ -18,7 +18,7 @@ setup(
     package_dir={"harness.configs": "configs"},
     package_data={
         "harness.configs": ["*.yaml", "*/*.yaml", "*/*.json"],
-        "harness": ["py.typed", "native/*.pyi"],
+        "harness": ["py.typed", "native/*.pyi", "report/templates/*"],
         "harness.model.ssd_resnet34": ["trained/*"],
     },
     ext_modules=[

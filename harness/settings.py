@@ -130,6 +130,8 @@ class RunSettings(Section):
     """find-peak: the highest rate at which Server is valid, and what Offline must expect; see docs/devices.md.
     submission: performance and accuracy of every scenario; see docs/submission.md."""
     submission: SubmissionSettings | None = None
+    repeat: PositiveInt = 1
+    """How often each performance test is made; the spread says what is noise. The first one is the result."""
     model: ModelSettings = ModelSettings()
     dataset: DatasetSettings = DatasetSettings()
     backend: BackendSettings = BackendSettings()

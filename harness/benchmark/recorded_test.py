@@ -21,8 +21,13 @@ from harness.report.trace import write_trace
 from harness.terminal import Terminal
 
 
-def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Terminal) -> dict[str, Any]:
+def run_recorded(
+    inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Terminal, *, number: int = 1
+) -> dict[str, Any]:
     """Runs the test, unless it is there; gives its record, which is in ``test.json`` when everything else is.
+
+    Args:
+        number: counts the repetitions of a performance test.
 
     Raises:
         HarnessError: as `run_test` does.
@@ -43,6 +48,7 @@ def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Termin
     record = {
         "scenario": plan.scenario,
         "mode": plan.mode,
+        "number": number,
         "fingerprint": fingerprint,
         "rules": plan.rules.model_dump(),
         "performance_sample_count": plan.performance_sample_count,

@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--count", type=int, help="use the first N images only")
     add("--duration", type=float, help="least seconds of each performance test")
     add("--queries", type=int, help="least queries of each performance test (Offline: samples)")
+    add("--repeat", type=int, metavar="N", help="make each performance test N times, to see what is noise")
     add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>, or of a submission)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any configuration key; may be repeated")
     add("--trace", action="store_true", default=None, help="also write a trace for Perfetto; not submittable then")
@@ -87,6 +88,7 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
         "submission.division": args.division,
         "submission.submitter": args.submitter,
         "submission.system": args.system,
+        "repeat": args.repeat,
         "scenarios": args.scenario.split(",") if args.scenario else None,
         "backend.name": args.backend,
         "backend.devices": args.devices,

@@ -28,7 +28,7 @@ def not_submittable(
     for test in manifest["tests"]:
         name = test["scenario"]
         reasons += [f"{name} {test['mode']}: {it['session']} was retired" for it in test.get("retired", [])]
-        if test["mode"] != "performance":
+        if test["mode"] != "performance" or test.get("number", 1) > 1:
             continue
         if not scenarios[name]["valid"]:
             reasons.append(f"{name}: INVALID")
