@@ -1,7 +1,7 @@
 """The live view's pictures in docs/, from real runs: `.venv/bin/python scripts/live_screenshot.py`.
 
-Each run is ``ssd-harness run`` in a terminal in memory. When the picture is far enough it is kept as SVG, which headless
-Chromium (where there is one) turns into PNG.
+Each run is ``ssd-harness run`` in a terminal in memory. When the test is far enough the picture is kept as SVG, which
+headless Chromium (where there is one) turns into PNG.
 """
 
 from __future__ import annotations
