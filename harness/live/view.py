@@ -52,11 +52,13 @@ class LiveView:
         width = min(options.max_width, MOST_COLUMNS)
         glyphs = ASCII if options.ascii_only else UNICODE
         inner = width - 4
-        parts: list[RenderableType] = [_progress(figures, inner), *_figures(figures, inner, glyphs)]
+        parts: list[RenderableType] = [_progress(figures)]
         warnings = _warnings(figures, inner, glyphs)
-        used = sum(len(console.render_lines(part, options.update(width=inner))) for part in (*parts, *warnings))
-        room = options.size.height - used - 4  # the panel's lines, a blank one, and the cursor's
-        if figures.devices and figures.done:
+        if figures.done:
+            table = _figures(figures, inner, glyphs)
+            parts.append(table)
+            # beside those: the bar, the panel's two lines, the one before the devices, and the cursor's
+            room = options.size.height - table.row_count - len(warnings) - 5
             parts += _devices(figures.devices, room, inner, glyphs)
         yield Panel(
             Group(*parts, *warnings),
@@ -69,7 +71,7 @@ class LiveView:
         )
 
 
-def _progress(figures: Figures, width: int) -> RenderableType:
+def _progress(figures: Figures) -> RenderableType:
     """The bar, the share, the times."""
     if figures.phase != "running" or not figures.done:
         what = "waiting for the first answer" if figures.phase == "running" else figures.phase
@@ -87,9 +89,8 @@ def _progress(figures: Figures, width: int) -> RenderableType:
     return row
 
 
-def _figures(figures: Figures, width: int, glyphs: Glyphs) -> list[RenderableType]:
-    if not figures.done:
-        return []
+def _figures(figures: Figures, width: int, glyphs: Glyphs) -> Table:
+    """Rows of one line each."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", width=LABEL, no_wrap=True)
     grid.add_column(no_wrap=True, overflow="crop", max_width=width - LABEL - 2)
@@ -113,7 +114,7 @@ def _figures(figures: Figures, width: int, glyphs: Glyphs) -> list[RenderableTyp
     if figures.accuracy is not None:
         value, images = figures.accuracy
         grid.add_row("mAP so far", Text.assemble((f"{value * 100:.2f} %", "bold"), (f" on {images:,} images", "dim")))
-    return [grid]
+    return grid
 
 
 def _rate(figures: Figures, width: int, glyphs: Glyphs) -> Text:

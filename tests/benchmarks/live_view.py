@@ -2,9 +2,9 @@
 
     .venv/bin/python tests/benchmarks/live_view.py [--rounds 5] [--seconds 4] [--devices 8,64]
 
-With: the picture is drawn for a terminal of 100 columns and thrown away. Without: nothing is shown. Simulated devices of
-12.5 ms with the native postprocessor, and one of no latency, whose every microsecond is the harness's own. The figures
-are medians, the last column the median of the rounds' ratios; processor time is the child's, a sample.
+With: the picture is drawn for a terminal of 100 columns and thrown away. Without: nothing is shown. Simulated devices
+of 12.5 ms with the native postprocessor, and one of no latency, whose every microsecond is the harness's own. The
+figures are medians, the last column the median of the rounds' ratios; processor time is the child's, a sample.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import resource
 import tempfile
+from io import StringIO
 from pathlib import Path
 from statistics import median
 
@@ -26,7 +27,7 @@ from harness.terminal import Terminal
 
 def terminal(drawn: bool) -> Terminal:
     it = Terminal("live" if drawn else "quiet")
-    it.console = Console(file=Path("/dev/null").open("w"), force_terminal=True, width=100, height=40)
+    it.console = Console(file=StringIO(), force_terminal=True, width=100, height=40)
     return it
 
 
