@@ -47,7 +47,7 @@ class Terminal:
     """
 
     def __init__(self, style: Style | None = None) -> None:
-        self.console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        self.console = Console(file=sys.stderr, highlight=False, emoji=False, soft_wrap=True)
         """Of stderr."""
         can_draw = self.console.is_terminal and not self.console.is_dumb_terminal
         self.style: Style = style or ("live" if can_draw else "lines")

@@ -83,18 +83,15 @@ class _Picture:
         self._console, self._title, self._subtitle, self._meter = terminal.console, title, subtitle, meter
         self._began = monotonic()
         self._next_draw = 0.0
-        self._done = 0
-        self._warnings: tuple[str, ...] = ()
+        self._last: Progress | None = None
         self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._live.start()
 
     def show(self, progress: Progress) -> None:
-        now, began, self._done = monotonic(), thread_time(), progress.done
+        now, began, self._last = monotonic(), thread_time(), progress
         if now < self._next_draw:
             return
-        figures = self._meter.read(progress)
-        self._warnings = figures.warnings
-        self._live.update(LiveView(figures, self._subtitle), refresh=True)
+        self._live.update(LiveView(self._meter.read(progress), self._subtitle), refresh=True)
         took_s = thread_time() - began
         self._next_draw = now + min(max(REDRAW_EVERY_S, took_s / SHARE_OF_A_CORE), REDRAW_AT_LEAST_EVERY_S)
 
@@ -102,9 +99,11 @@ class _Picture:
         self._live.stop()
         marks = ("+", "x") if self._console.options.ascii_only else ("✓", "✗")
         mark, colour = (marks[0], "green") if how == "done" else (marks[1], "red")
-        what = f"{how} in {duration_text(monotonic() - self._began)}, {self._done:,} samples"
+        last = self._meter.read(self._last) if self._last else None
+        samples = f", {last.done:,} samples" if last and last.done else ""
+        what = f"{how} in {duration_text(monotonic() - self._began)}{samples}"
         self._console.print(Text.assemble((mark, colour), " ", (self._title, "bold"), f": {what}"))
-        for warning in self._warnings:
+        for warning in last.warnings if last else ():
             self._console.print(Text.assemble("  ", ("warning", "bold red"), f": {warning}"))
 
 

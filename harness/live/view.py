@@ -183,7 +183,7 @@ def _device_table(devices: Sequence[Device], width: int, glyphs: Glyphs, title: 
     room = max(width - (OTHER_COLUMNS if wide else FEWER_COLUMNS), 4)
     for device in devices:
         cells: list[RenderableType] = [
-            _tail(device.name, room, glyphs),
+            Text(_tail(device.name, room, glyphs)),
             f"{device.samples:,}",
             glyphs.none if device.per_second is None else number_text(device.per_second),
             Text(glyphs.none) if device.busy is None else _bar(device.busy, BUSY_COLUMNS, "green", glyphs),

@@ -50,7 +50,9 @@ def device(k: int, **changes: object) -> Device:
 
 def drawn(it: Figures, width: int = 80, height: int = 24, encoding: str = "utf-8", color: str | None = None) -> str:
     file = StringIO()
-    console = Console(file=file, width=width, height=height, force_terminal=color is not None, color_system=color)  # type: ignore[arg-type]
+    console = Console(
+        file=file, emoji=False, width=width, height=height, force_terminal=color is not None, color_system=color
+    )  # type: ignore[arg-type]
     options = console.options.update(width=width)
     options.encoding = encoding
     for line in console.render_lines(LiveView(it, "ssd-resnet34 on simulated, SIMULATED"), options, pad=False):
@@ -124,6 +126,12 @@ def test_a_test_that_shows_nothing_yet_of_a_device_has_dashes() -> None:
     idle = device(0, per_second=None, busy=None, inference_ms=None, at_sample=None, samples=0)
     row = next(line for line in drawn(figures([idle])).splitlines() if "npu0#0" in line)
     assert row.split()[2:-1] == ["0", "–", "–", "–", "idle"]
+
+
+def test_names_are_shown_as_they_are() -> None:
+    text = drawn(figures([device(0, name="npu[0]:x:")], title="[bold]", warnings=("[red]gone",)))
+    for name in ("npu[0]:x:", "[bold]", "[red]gone"):
+        assert name in text
 
 
 def test_more_warnings_than_fit_are_counted() -> None:
