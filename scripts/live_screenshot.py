@@ -1,7 +1,7 @@
 """The live view's pictures in docs/, from real runs: `.venv/bin/python scripts/live_screenshot.py`.
 
-Each run is ``ssd-harness run`` in a terminal in memory. When the picture is far enough it is kept as SVG, which
-headless Chromium (where there is one) turns into PNG.
+Each run is ``ssd-harness run`` in a terminal in memory. When the test is far enough the picture is kept as PNG, or as
+SVG where there is no headless Chromium to make one.
 """
 
 from __future__ import annotations
@@ -46,21 +46,24 @@ class Shot:
     at_percent: int = 60
 
 
-FAST = "--mode performance --set tests.server.target_qps=600 --set tests.server.min_duration_s=12"
+DEVICES = "--mode performance --set backend.options.latency_ms=20 --set backend.options.latency_std_ms=2 --duration 12"
+DEATH = "--on-device-failure continue --set backend.options.fault.kind=death --set backend.options.fault.device=5"
 SHOTS = (
-    Shot("live-view-dark", f"scenarios --scenario server --devices simulated*8 {FAST}", MONOKAI),
     Shot(
-        "live-view-light",
-        f"scenarios --scenario offline --devices simulated*8 {FAST} --duration 12",
-        DEFAULT_TERMINAL_THEME,
+        "live-view-dark",
+        f"scenarios --scenario server --set tests.server.target_qps=200 {DEVICES} {DEATH}"
+        " --set backend.options.fault.at=120",
+        MONOKAI,
+        lines=27,
     ),
+    Shot("live-view-light", f"scenarios --scenario offline {DEVICES}", DEFAULT_TERMINAL_THEME),
     Shot(
         "live-view-256-devices",
         "scenarios --scenario offline --devices simulated*256 --mode performance --duration 12"
         " --set backend.options.latency_ms=200 --set backend.options.latency_std_ms=40",
         MONOKAI,
-        100,
-        30,
+        columns=100,
+        lines=30,
     ),
 )
 
@@ -111,7 +114,7 @@ def line_of(screen: Screen, row: int, columns: int) -> Text:
 
 
 def png(path: Path) -> None:
-    """Renders an SVG beside it."""
+    """A PNG in the place of an SVG."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         print(f"{path.name}: no Chromium here, so there is no PNG of it")
@@ -134,6 +137,7 @@ def png(path: Path) -> None:
             capture_output=True,
             timeout=120,
         )
+    path.unlink()
 
 
 def main() -> None:
@@ -149,7 +153,7 @@ def main() -> None:
             path = args.output / f"{shot.name}.svg"
             path.write_text(take(shot, Path(results)))
             png(path)
-            print(path)
+            print(args.output / shot.name)
 
 
 if __name__ == "__main__":

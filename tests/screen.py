@@ -60,18 +60,24 @@ class Screen:
         """Reads on until the text fulfils the condition (True), or the program ends or the time is over (False)."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            if not select.select([self._ours], [], [], 0.1)[0]:
-                if self.process.poll() is not None:
-                    break
+            if self._read(0.1):
                 continue
-            try:
-                data = os.read(self._ours, 65536)
-            except OSError:  # the other side is closed
-                break
-            self._stream.feed(data)
-            if seen(self.text):
+            if seen(self.text):  # between two pictures
                 return True
+            if self.process.poll() is not None and not self._read(0):
+                break
         return seen(self.text)
+
+    def _read(self, wait_s: float) -> bool:
+        """Takes what there is; False when nothing came."""
+        if not select.select([self._ours], [], [], wait_s)[0]:
+            return False
+        try:
+            data = os.read(self._ours, 65536)
+        except OSError:  # the other side is closed
+            return False
+        self._stream.feed(data)
+        return bool(data)
 
     def interrupt(self) -> None:
         """Ctrl-C."""

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.settings import SCENARIOS, RunSettings, load_run, parse_assignment, read_yaml, run_config
 
 SUMMARY = "Run performance and accuracy tests and print the figures."
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from harness.benchmark.run_directory import default_folder
     from harness.benchmark.submission import submission_folder, with_required_scenarios
     from harness.report.table import print_summary
-    from harness.terminal import Terminal, output
+    from harness.terminal import JSON_SCHEMA, Terminal, output
 
     if args.scenario is None:
         settings = with_required_scenarios(settings)
@@ -71,13 +71,21 @@ def run(args: argparse.Namespace) -> int:
     if folder is None:
         whose = settings.submission
         folder = default_folder(settings.name) if whose is None else submission_folder(whose, settings.round)
-    summary = run_benchmark(settings, folder, Terminal(args.style), resume=args.resume)
+    terminal = Terminal(args.style)
+    terminal.tell("start", schema=JSON_SCHEMA, output=str(folder))
+    try:
+        summary = run_benchmark(settings, folder, terminal, resume=args.resume)
+    except HarnessError as error:
+        terminal.tell("end", status=error.exit_status, error=error.what, where=error.where, next=error.hint)
+        raise
     console = output()
     print_summary(summary, folder, console)
     below = _below_gate(settings, summary)
     if below:
         console.print(below)
-    return 0 if summary["valid"] and not below else 1
+    status = 0 if summary["valid"] and not below else 1
+    terminal.tell("end", status=status, summary=str(folder / "summary.json"))
+    return status
 
 
 def _overrides(args: argparse.Namespace) -> dict[str, Any]:

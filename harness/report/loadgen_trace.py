@@ -16,8 +16,10 @@ import pandas as pd
 NAME = "mlperf_log_trace.json"
 DOUBLY_QUOTED = re.compile(r'""([^"]*)""')
 """LoadGen 6.0 writes the key of its LogDetail events so, which is not JSON."""
-WINDOW = 200
+WINDOW = 50
 """Samples among which the one that shows best how far the clocks are apart is looked for."""
+ENOUGH = 4
+"""Windows that show a drift."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -116,7 +118,22 @@ class LoadGenTrace:
 def _clocks(theirs_us: Floats, ours_us: Floats) -> tuple[Floats, Floats]:
     """Moments of LoadGen's clock, and how far ours is ahead of it there."""
     ahead = ours_us - theirs_us
-    windows = max(len(ahead) // WINDOW, 1)
-    parts = np.array_split(np.arange(len(ahead)), windows)
-    best = np.array([part[np.argmin(ahead[part])] for part in parts])
-    return theirs_us[best], ahead[best]
+    drift = np.zeros_like(ahead)
+    if len(ahead) >= ENOUGH * WINDOW:
+        # a steady drift is taken out first: within a window it would make the earliest or the latest sample the best
+        best = _least(ahead)
+        slope, start = np.polyfit(theirs_us[best], ahead[best], 1)
+        drift = slope * theirs_us + start
+    best = _least(ahead - drift)
+    rest = (ahead - drift)[best]
+    ends = np.array([0, len(ahead) - 1])
+    at = np.concatenate([theirs_us[best], theirs_us[ends]])
+    found = np.concatenate([ahead[best], drift[ends] + rest[[0, -1]]])
+    order = np.argsort(at, kind="stable")
+    return at[order], found[order]
+
+
+def _least(distances: Floats) -> npt.NDArray[np.int64]:
+    """Where the least of each window is."""
+    windows = np.array_split(np.arange(len(distances)), max(len(distances) // WINDOW, 1))
+    return np.array([window[np.argmin(distances[window])] for window in windows])

@@ -45,6 +45,9 @@ def print_summary(summary: Summary, folder: Path, console: Console) -> None:
         console.print("Not submittable:")
         for reason in summary["not_submittable_because"]:
             console.print(f"  - {reason}", markup=False, highlight=False)
+    if summary.get("traced"):
+        traces = folder / "*" / "performance" / "run_*" / "trace.json.gz"
+        console.print(f"Traces for ui.perfetto.dev: {traces}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"Files: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
