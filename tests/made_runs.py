@@ -52,6 +52,7 @@ def made_run(
     **manifest: Any,
 ) -> Path:
     """A finished performance run of these samples on a simulated device; ``manifest`` replaces parts of its own."""
+    folder.mkdir(parents=True)
     tests = []
     for scenario, first in scenarios.items():
         for number, rows in enumerate([first, *(repeats or {}).get(scenario, [])], 1):

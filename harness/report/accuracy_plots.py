@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.report.plot import BLUE, ORANGE, TEAL, Plot, axes, bars_height, legend_above, text_of
+from harness.report.plot import BLUE, ORANGE, TEAL, Plot, axes, bars_height, text_of
 
 SHOWN = 12
 CURVES = {"0.50": (BLUE, "solid"), "0.75": (ORANGE, "dash"), "0.50:0.95": (TEAL, "dot")}
@@ -13,11 +13,11 @@ CURVES = {"0.50": (BLUE, "solid"), "0.75": (ORANGE, "dash"), "0.50:0.95": (TEAL,
 def accuracy_plots(evaluation: dict[str, Any]) -> list[Plot]:
     """Of the ``evaluation.json`` of an accuracy test; none where there was nothing to find."""
     plots = []
-    if evaluation["precision_recall"]:
-        plots.append(_precision_recall(evaluation["precision_recall"]))
     classes = [it for it in evaluation["per_class"] if it["AP"] >= 0]
     if classes:
         plots.append(_classes(classes))
+    if evaluation["precision_recall"]:
+        plots.append(_precision_recall(evaluation["precision_recall"]))
     return plots
 
 
@@ -43,10 +43,11 @@ def _precision_recall(curves: dict[str, list[float]]) -> Plot:
         title="Precision and recall",
         alt=f"Precision against recall, the mean over the categories. Mean precision {spoken}.",
         traces=traces,
-        layout=layout | legend_above(),
+        layout=layout,
         columns=("recall, %", *(f"precision at IoU {name}, %" for name in curves)),
         rows=[(recall, *(round(100 * values[recall], 3) for values in curves.values())) for recall in range(0, 101, 5)],
         note="COCO's interpolated precision, the mean over the categories that are in the images.",
+        wide=True,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.report.comparison import Comparison
 from harness.report.page import Section, render
-from harness.report.plot import BLUE, ORANGE, Plot, axes, legend_above, text_of
+from harness.report.plot import BLUE, ORANGE, Plot, axes, text_of
 from harness.report.run import Test
 from harness.report.series import TAIL, distribution, rates
 from harness.report.table import TITLES
@@ -53,7 +53,7 @@ def _latency(scenario: str, tests: dict[str, Test]) -> Plot:
         title=f"{TITLES[scenario]}: share of queries within a latency",
         alt="; ".join(f"{name}: p50 {it['p50']:.3f} ms, p99 {it['p99']:.3f} ms" for name, it in figures.items()) + ".",
         traces=traces,
-        layout=layout | legend_above(),
+        layout=layout,
         columns=("figure", *(f"{name}, ms" for name in tests)),
         rows=[
             (figure, *(f"{it[figure]:.6f}" if figure in it else None for it in figures.values()))
@@ -75,7 +75,7 @@ def _throughput(tests: dict[str, Test]) -> Plot:
         title="Offline: throughput over time",
         alt="Samples a second: " + ", ".join(f"{name} {rate}" for name, rate in rows) + ".",
         traces=traces,
-        layout=layout | legend_above(),
+        layout=layout,
         columns=("run", "samples/s"),
         rows=rows,
         note="Completions in windows; the table has LoadGen's figures of the whole tests.",

@@ -12,7 +12,6 @@ from harness.report.plot import (
     axes,
     bars_height,
     horizontal_lines,
-    legend_above,
     vertical_lines,
 )
 from harness.report.run import Test
@@ -62,12 +61,10 @@ def _histogram(test: Test, marked: dict[str, float]) -> Plot:
     }
     decimals = _decimals(max(marked.values(), default=1.0))
     layout = axes("latency, ms", "queries", bargap=0, **vertical_lines(marked, decimals))
-    beyond = (
-        f" {made.beyond} longer ones, up to {latencies.max():.3f} ms, lie to the right of it." if made.beyond else ""
-    )
+    beyond = f" Further right: {made.beyond}, up to {latencies.max():.3f} ms." if made.beyond else ""
     return Plot(
         key=f"{test.scenario}-histogram",
-        title="Latency",
+        title="Latencies",
         alt=f"Histogram of the latencies of {len(latencies)} queries: {_words(marked)}.",
         traces=[bars],
         layout=layout,
@@ -205,7 +202,7 @@ def stages_plot(test: Test, at: dict[str, dict[str, float]], *, left_out: tuple[
         title="Where the time of a sample goes",
         alt=f"Stages in milliseconds. {spoken}.",
         traces=traces,
-        layout=axes("milliseconds", "", barmode="stack", bargap=0.35, **legend_above()),
+        layout=axes("milliseconds", "", barmode="stack", bargap=0.35),
         columns=("percentile", *(f"{stage}, ms" for stage in stages), "together, ms"),
         rows=rows,
         note=note or how,

@@ -49,6 +49,12 @@ class Plot:
         return Table(self.title, self.columns, self.rows)
 
     @property
+    def legend(self) -> list[tuple[str, str, bool]]:
+        """Name, colour and whether it is a broken line, of the traces that have names; the page sets it as text."""
+        looks = [(it, it.get("line") or it["marker"]) for it in self.traces if "name" in it]
+        return [(html.unescape(it["name"]), look["color"], look.get("dash", "solid") != "solid") for it, look in looks]
+
+    @property
     def figure(self) -> dict[str, Any]:
         """For ``Plotly.newPlot``."""
         return {"data": list(self.traces), "layout": {**self.layout, "height": self.height_px}}
@@ -68,21 +74,6 @@ def axes(x: str, y: str, **more: Any) -> dict[str, Any]:
         "showlegend": False,
     }
     return layout | more
-
-
-def legend_above() -> dict[str, Any]:
-    """Where a legend hides nothing, on a phone either."""
-    return {
-        "showlegend": True,
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
-            "y": 1.02,
-            "yanchor": "bottom",
-            "traceorder": "normal",
-        },
-    }
 
 
 def vertical_lines(values: dict[str, float], decimals: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from harness.errors import DataError, LogError, UsageError
 from harness.report.cells import Cell, Table
 from harness.report.page import Section, render
-from harness.report.plot import BLUE, ORANGE, PURPLE, TEAL, Plot, axes, legend_above, text_of
+from harness.report.plot import BLUE, ORANGE, PURPLE, TEAL, Plot, axes, text_of
 from harness.report.summary import Summary, read_manifest, summary_rows
 from harness.report.table import TITLES, metric
 
@@ -165,7 +165,7 @@ def chart_html(results: Sequence[Result], figure: str) -> str:
         title=figure,
         alt=f"{figure} of {len(having)} runs over time, between {min(values):.6g} and {max(values):.6g}.",
         traces=traces,
-        layout=axes("", text_of(figure), yaxis={"rangemode": "tozero"}) | legend_above(),
+        layout=axes("", text_of(figure), yaxis={"rangemode": "tozero"}),
         columns=("run", "started", "backend", figure, "verdict"),
         rows=[
             (

@@ -10,6 +10,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 MOST_POINTS = 600
+"""Of a drawn series; up to twice as many are drawn as they are."""
 LEAST_BINS, MOST_BINS = 24, 60
 TAIL = 0.999
 
@@ -32,8 +33,11 @@ class Intervals:
 
 
 def intervals(x: Floats, y: Floats, most: int = MOST_POINTS) -> Intervals:
-    """``y`` over ascending ``x`` in at most ``most`` intervals; the extremes of the whole are among theirs."""
-    count = min(most, len(y))
+    """``y`` over ascending ``x`` in ``most`` intervals (a series up to twice as long is left as it is).
+
+    The extremes of the whole are among those of the intervals.
+    """
+    count = len(y) if len(y) <= 2 * most else most
     bounds = np.linspace(0, len(y), count + 1).astype(np.int64)
     starts = bounds[:-1]
     low, high = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
@@ -62,7 +66,9 @@ def histogram(values: Floats, reach: float) -> Histogram:
 
     One slow sample in a thousand would otherwise squeeze all others into one bin.
     """
-    top = max(float(np.quantile(values, TAIL)), reach)
+    top, largest = max(float(np.quantile(values, TAIL)), reach), float(values.max())
+    if top < largest < 1.1 * top:
+        top = largest
     shown = values[values <= top]
     low = float(shown.min()) if len(shown) else 0.0
     if top <= low:

@@ -89,8 +89,8 @@ def reference_plots(table: Table) -> list[Plot]:
     """The throughput and the latency of the table as bars; a figure that this run does not have is left out."""
     plots = []
     for place, key, better in (
-        (1, "reference-throughput", "more is better"),
-        (2, "reference-latency", "less is better"),
+        (1, "reference-throughput", "More is better"),
+        (2, "reference-latency", "Less is better"),
     ):
         if table.rows[0][place] is None:
             continue
@@ -111,7 +111,8 @@ def reference_plots(table: Table) -> list[Plot]:
         title = table.columns[place]
         most = max(float(row[place] or 0) for row in rows)
         lines = sum(label.count("<br>") for label in labels)
-        layout = axes(f"{title}; {better}", "", bargap=0.3, xaxis={"range": [0, 1.18 * most]})
+        unit = title.partition(", ")[2]
+        layout = axes(unit, "", bargap=0.3, xaxis={"range": [0, 1.3 * most], "nticks": 5})
         plots.append(
             Plot(
                 key=key,
@@ -121,6 +122,7 @@ def reference_plots(table: Table) -> list[Plot]:
                 layout=layout | {"yaxis": {"type": "category", "automargin": True}},
                 columns=(table.columns[0], title),
                 rows=[(row[0], row[place]) for row in ordered],
+                note=f"{better}.",
                 height_px=bars_height(len(rows)) + 15 * lines,
             )
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from harness.report.latency_plots import stages_plot
-from harness.report.plot import BLUE, STAGE_COLOURS, TEAL, Plot, axes, bars_height, legend_above, text_of
+from harness.report.plot import BLUE, STAGE_COLOURS, TEAL, Plot, axes, bars_height, text_of
 from harness.report.run import Test
 from harness.report.series import intervals, rates
 from harness.report.stages import QUANTILES, STAGES
@@ -26,8 +26,8 @@ def _over_time(test: Test, samples_per_second: float) -> Plot:
     line = {
         "type": "scatter",
         "mode": "lines",
-        "x": x.tolist(),
-        "y": y.tolist(),
+        "x": [0.0, *x.tolist(), float(completed_s[-1])],
+        "y": [float(y[0]), *y.tolist(), float(y[-1])],
         "line": {"color": BLUE, "width": 2, "shape": "hvh"},
         "hovertemplate": "around %{x:.2f} s: %{y:.2f} samples/s<extra></extra>",
     }
@@ -117,7 +117,6 @@ def devices_plot(test: Test) -> Plot:
         alt=f"Time in inference: {busy.min():.1f} % to {busy.max():.1f} % of the test, over {len(names)} sessions.",
         traces=traces,
         layout=axes("share of the test's time, %", "", barmode="stack", bargap=0.3, xaxis={"range": [0, 100]})
-        | legend_above()
         | {"yaxis": {"type": "category", "automargin": True}},
         columns=("session", "samples", "inference, %", "postprocess, %", "complete, %", "idle, %"),
         rows=[

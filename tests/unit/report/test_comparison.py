@@ -21,9 +21,8 @@ def both(folder: Path, seed: int, *, latency_ms: float = 5.0, count: int = 300) 
     return load_run(made_run(folder / f"{seed}-{latency_ms}", scenarios))
 
 
-@pytest.mark.parametrize("count", [64, 300])
-def test_the_same_thing_does_not_change_and_three_percent_are_found(tmp_path: Path, count: int) -> None:
-    unchanged = found = 0
+def test_the_same_thing_does_not_change_and_three_percent_are_found(tmp_path: Path) -> None:
+    unchanged, found, count = 0, 0, 100
     for seed in range(20):
         baseline = both(tmp_path, seed, count=count)
         unchanged += compare(baseline, both(tmp_path, seed + 100, count=count)).verdict == UNCHANGED
