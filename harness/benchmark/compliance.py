@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.benchmark.inputs import Inputs, find_inputs
 from harness.benchmark.recorded_test import run_recorded
-from harness.benchmark.run_directory import RunDirectory, alone_in
+from harness.benchmark.run_directory import RECORD, RunDirectory, alone_in
 from harness.benchmark.system import code_sha256
 from harness.errors import Interrupted, UsageError
 from harness.files import write_json
@@ -138,7 +138,7 @@ def _outcomes(
     for scenario in scenarios:
         folders = ComplianceFolders(run.folder, scenario)
         for name in inputs.rules.compliance_of(scenario):
-            if not (folders.logs(name) / "test.json").is_file():
+            if not (folders.logs(name) / RECORD).is_file():
                 continue
             verdict = verify_test(name, folders, inputs.round, inputs.rules, inputs.dataset.annotations)
             if official is not None:
