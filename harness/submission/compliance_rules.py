@@ -104,7 +104,8 @@ def verified_performance(it: Compliance) -> Iterator[Problem]:
     yield from _passes(path, text)
     of = it.rules.verified_by or it.name
     rules = it.test.benchmark.compliance[of]
-    tests = [self for self in (it.tests.get(rules.compared_with or ""), it.tests.get(of)) if self is not None]
+    pair = (it.tests.get(rules.compared_with or ""), it.tests.get(of))
+    tests = [test for test in pair if test is not None]
     key = compared_result(it.test.rules).key
     figures = [test.detail.values.get(key) for test in tests]
     scores = [(name, float(score)) for name, score in _SCORE.findall(text) if _is_float(score)]
