@@ -15,14 +15,14 @@ from typing import Any
 
 from harness.errors import DataError, LogError, UsageError
 from harness.files import remove_unfinished, unfinished, write_json
+from harness.report.submittable import COMPLIANCE_NAME
 from harness.settings import SCENARIOS
 
 SCHEMA = 1
 FREE_BYTES = 256 << 20  # logs of a run are far below this; a disk with less is about to be full
 MANIFEST = "manifest.json"
 PEAK = "find_peak"  # the folder of its tries
-COMPLIANCE = "compliance.json"  # the verdicts
-OWN_FILES = (MANIFEST, COMPLIANCE, "summary.json", "summary.csv", "report.html", "trace.json")
+OWN_FILES = (MANIFEST, COMPLIANCE_NAME, "summary.json", "summary.csv", "report.html", "trace.json")
 
 
 @dataclass
@@ -108,10 +108,6 @@ class RunDirectory:
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
         return folder
-
-    def compliance_folder(self, scenario: str, test: str) -> Path:
-        """Where the files of one compliance test go, as the submission tree has them."""
-        return self.folder / scenario / "compliance" / test
 
     def open_test(self, folder: Path, fingerprint: str) -> dict[str, Any] | None:
         """The record of the test in the folder if it was finished with that fingerprint; else the folder is empty."""

@@ -12,9 +12,10 @@ from harness.errors import LogError
 from harness.files import write_json, write_text
 from harness.loadgen.log import DetailLog, read_detail
 from harness.report.stages import read_samples, sessions, stages_ms
-from harness.report.submittable import not_submittable
+from harness.report.submittable import COMPLIANCE_NAME, not_submittable
 from harness.report.verdict import explain, explain_accuracy
 from harness.rounds import load_round
+from harness.settings import Scenario
 
 Summary = dict[str, Any]
 
@@ -37,7 +38,7 @@ def summarise(folder: Path) -> Summary:
     """
     manifest = _read_json(folder / "manifest.json")
     rules = load_round(manifest["round"]).benchmark(manifest["model"]["benchmark"])
-    scenarios: dict[str, dict[str, Any]] = {}
+    scenarios: dict[Scenario, dict[str, Any]] = {}
     accuracies: dict[str, dict[str, Any]] = {}
     accuracy_invalid: list[str] = []
     for test in manifest["tests"]:
@@ -55,7 +56,9 @@ def summarise(folder: Path) -> Summary:
         for test in manifest["tests"]
         for it in test.get("retired", [])
     ]
-    reasons = not_submittable(manifest, rules, scenarios, accuracies)
+    verdicts = folder / COMPLIANCE_NAME
+    compliance = _read_json(verdicts)["scenarios"] if verdicts.is_file() else {}
+    reasons = not_submittable(manifest, rules, scenarios, accuracies, compliance)
     summary: Summary = {
         "schema": 1,
         "status": manifest["status"],
@@ -76,6 +79,8 @@ def summarise(folder: Path) -> Summary:
         # SingleStream shows a sample's own way; elsewhere samples wait for each other
         first = scenarios.get("single_stream") or next(iter(scenarios.values()))
         summary["stages_ms"] = first["stages_ms"]
+    if compliance:
+        summary["compliance"] = compliance
     if "submission" in manifest:
         summary["submission"] = {key: value for key, value in manifest["submission"].items() if key != "system"}
     if accuracies:
