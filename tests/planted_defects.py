@@ -21,6 +21,7 @@ from tests.tree_edits import (
     copy_over,
     copy_to,
     drop,
+    drop_entry,
     edit_json,
     empty_code,
     entry,
@@ -31,6 +32,7 @@ from tests.tree_edits import (
     link,
     logs_of,
     measurements,
+    move,
     replace,
     results,
     run_1,
@@ -43,6 +45,7 @@ from tests.tree_edits import (
     txt,
     untruncated,
     value_of,
+    write,
 )
 
 
@@ -385,7 +388,7 @@ DEFECTS: list[Defect] = [
     ),
     Defect(
         "compliance performance out of bounds",
-        lambda o: half(logs_of(o, "SingleStream", "TEST05"), "result_90.00_percentile_latency_ns"),
+        lambda o: entry(logs_of(o, "SingleStream", "TEST05"), "result_90.00_percentile_latency_ns", 1000),
         "performance of the compliance test: found result_90.00_percentile_latency_ns",
     ),
     Defect(
@@ -479,5 +482,78 @@ DEFECTS: list[Defect] = [
         "a compliance test that there is not",
         lambda o: copy_to(compliance(o, "Offline", "TEST05"), "TEST06"),
         "TEST06/verify_performance.txt: only files that belong there",
+    ),
+    # what follows from other figures, and files that look right
+    Defect(
+        "times that are not there",
+        lambda o: drop_entry(run_1(o, "Offline"), "power_end"),
+        "duration: found no power_begin and power_end",
+    ),
+    Defect(
+        "no count of the queries",
+        lambda o: drop_entry(run_1(o, "SingleStream"), "result_query_count"),
+        "query counts: found result_query_count nothing",
+    ),
+    Defect(
+        "latencies that do not fill the time",
+        lambda o: entry(run_1(o, "MultiStream"), "result_query_count", 5),
+        "latencies fill the time: found",
+    ),
+    Defect(
+        "early stopping in other words in the summary",
+        lambda o: replace(summary(run_1(o, "SingleStream")), r"Would discard \d+", "Would discard 0"),
+        "summary and detail log agree: found early stopping",
+    ),
+    Defect(
+        "results in the accuracy run's summary",
+        lambda o: append(summary(accuracy(o, "Offline")), "Samples per second: 5\n"),
+        "summary and detail log agree: found the line 'Samples per second'",
+    ),
+    Defect(
+        "the accuracy log of another run",
+        lambda o: entry(accuracy(o, "Offline"), "loaded_qsl_set", list(range(5000, 5064))),
+        "required an image of the first loaded_qsl_set",
+    ),
+    Defect(
+        "answers in a performance test's folder",
+        lambda o: write(run_1(o, "Offline") / "mlperf_log_accuracy.json", '[\n{ "seq_id" : 0 }\n]\n'),
+        "performance logs without records: found records",
+    ),
+    Defect(
+        "SingleStream's compliance under MultiStream",
+        lambda o: copy_over(compliance(o, "SingleStream", "TEST05"), compliance(o, "MultiStream", "TEST05")),
+        "the run's scenario: found effective_scenario SingleStream, required MultiStream",
+    ),
+    Defect(
+        "a verification that passes and fails",
+        lambda o: append(compliance(o, "Offline", "TEST01") / "verify_accuracy.txt", "TEST FAIL\n"),
+        "verify_accuracy.txt: found",
+    ),
+    Defect(
+        "answers compared with those of fewer images",
+        lambda o: append(compliance(o, "Offline", "TEST01") / "verify_accuracy.txt", "num_acc_log_entries = 5\n"),
+        "verify_accuracy.txt: found num_acc_log_entries 5",
+    ),
+    Defect(
+        "two implementations",
+        lambda o: shutil.copyfile(
+            implementation_json(o, "Offline"), measurements(o, "Offline") / f"{system_of(o)}_other_Offline.json"
+        ),
+        "implementation fields: found 2 implementation files",
+    ),
+    Defect(
+        "measurements that name other code",
+        lambda o: move(implementation_json(o, "Offline"), f"{system_of(o)}_other_Offline.json"),
+        "other: code: found nothing",
+    ),
+    Defect(
+        "a key twice in a systems JSON",
+        lambda o: replace(system_json(o), r'"cooling":', '"cooling": "", "cooling":'),
+        "system fields: found cannot be read: the key 'cooling' is there twice",
+    ),
+    Defect(
+        "a system field of a name that there is not",
+        lambda o: edit_json(system_json(o), colour="red"),
+        'system fields: found colour "red", required no such field',
     ),
 ]

@@ -209,3 +209,10 @@ def move(source: Path, name: str) -> None:
 
 def write(path: Path, text: str) -> None:
     path.write_text(text)
+
+
+def drop_entry(folder: Path, key: str) -> None:
+    """Removes a key from a detail log."""
+    path = folder / "mlperf_log_detail.txt"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if f'"key": "{key}"' not in line))

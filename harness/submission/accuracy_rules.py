@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,9 +127,7 @@ def cut_accuracy_log(it: AccuracyTest) -> Iterator[Problem]:
     if log.size > rules.most_bytes:
         yield Problem(it.log, f"{log.size} bytes", f"at most {rules.most_bytes}", _CUT_REMEDY)
         return
-    if log.cut and not it.partial and log.indices[:1] and log.indices[0][0] != 0:
-        required = "record 0, with which LoadGen's log begins"
-        yield Problem(it.log, f"record {log.indices[0][0]} as the first", required, "cut the log anew from its backup")
+    yield from _first_records(it, log.indices)
     if log.damage is not None:
         yield Problem(it.log, log.damage, "LoadGen's log, or its beginning and end", "cut the log anew from its backup")
     needed = it.test.benchmark.dataset_images
@@ -149,13 +147,15 @@ def log_hash(it: AccuracyTest) -> Iterator[Problem]:
     """accuracy.txt has the sha256 of the whole log, as everything else that is at hand says."""
     root, rules = it.test.tree.root, it.test.round.submission.accuracy_log
     stated = stated_hashes(it.text())
-    if len(stated) != 1 or not re.fullmatch(r"[0-9a-f]{64}", stated[0]):
-        found = " and ".join(f"hash={value}" for value in stated) or "no hash= line"
-        yield Problem(it.txt, found, "one hash= line with 64 hexadecimal digits", _CUT_REMEDY)
-        return
     try:
         log = read_log_in_tree(root / it.log, rules)
     except LogError:
+        return  # missing, which the layout's rules say
+    if it.partial and not log.cut and not stated:
+        return  # the log is there, whole
+    if len(stated) != 1 or not re.fullmatch(r"[0-9a-f]{64}", stated[0]):
+        found = " and ".join(f"hash={value}" for value in stated) or "no hash= line"
+        yield Problem(it.txt, found, "one hash= line with 64 hexadecimal digits", _CUT_REMEDY)
         return
     if log.sha256 is not None:
         if log.sha256 != stated[0]:
@@ -173,11 +173,19 @@ def log_hash(it: AccuracyTest) -> Iterator[Problem]:
         yield Problem(it.log, "a cut log only", required, "give the folder of the backups as --backup", "SKIP")
 
 
+def summary_is_bare(it: AccuracyTest) -> Iterator[Problem]:
+    """An accuracy run's summary log counts messages and says nothing else."""
+    yield from message_counts(it.test)
+    for line in (*it.test.summary.values, *it.test.summary.other):
+        remedy = "put LoadGen's own file of the accuracy run there"
+        yield Problem(it.test.summary_path, f"the line {line!r}", "counts of warnings and errors only", remedy)
+
+
 RULES: dict[str, Rule[AccuracyTest]] = {
     "mode": mode,
     "no error entries": lambda it: no_errors(it.test),
     "seeds": lambda it: seeds(it.test),
-    "message counts": lambda it: message_counts(it.test),
+    "summary and detail log agree": summary_is_bare,
     "every image": images,
     "accuracy": accuracy_value,
     "accuracy log": cut_accuracy_log,
@@ -186,6 +194,23 @@ RULES: dict[str, Rule[AccuracyTest]] = {
 
 RULES_OF_ANSWERS = {name: RULES[name] for name in ("accuracy log", "hash of the accuracy log")}
 """For the answers that a compliance test logged."""
+
+
+def _first_records(it: AccuracyTest, indices: Sequence[tuple[int, int]]) -> Iterator[Problem]:
+    """The records that can be seen are of the images that the detail log says were run first."""
+    detail = it.test.detail
+
+    def first(key: str) -> object:
+        return next(iter(detail.repeated.get(key, [])), detail.values.get(key))
+
+    loaded, queries, size = map(first, ("loaded_qsl_set", "generated_query_count", "generated_samples_per_query"))
+    if it.partial or not isinstance(loaded, list) or not isinstance(queries, int) or not isinstance(size, int):
+        return
+    for sequence, index in indices:
+        if sequence < queries * size and index not in loaded:
+            required = "an image of the first loaded_qsl_set in the detail log"
+            yield Problem(it.log, f"record {sequence} of image {index}", required, "put this run's own log there")
+            return
 
 
 def _against_backup(it: AccuracyTest, whole: Path, stated: str) -> Iterator[Problem]:

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from harness.errors import LogError, UsageError
+from harness.errors import UsageError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
+from harness.rounds import ScenarioRules
 from harness.submission.findings import Problem, Rule
 from harness.submission.loadgen_conf import LoadGenConf, read_conf
 from harness.submission.path_pattern import fill, match_path
 from harness.submission.subjects import LoadGenTest, shown
 from harness.submission.system_description import read_json_object, system_errors
-from harness.submission.tree import Place, SubmissionTree, folder_rules
+from harness.submission.tree import SCENARIO_FOLDERS, Place, SubmissionTree, folder_rules
 
 _REQUESTED = {
     "min_duration": "min_duration_ms",
@@ -44,7 +45,6 @@ _OF_SCENARIO: dict[str, dict[str, tuple[str, float]]] = {
 }
 """Likewise in one scenario, with the factor from user.conf's unit to the log's."""
 _UNLOGGED = {"coalesce_queries", "max_async_queries", "target_duration", "target_latency_percentile"}
-_MINIMA = {"min_duration", "min_query_count", "performance_sample_count_override"}
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def round_settings(it: Measurement) -> Iterator[Problem]:
         found = settings.get(f"{name}_rng_seed")
         if found != str(value):
             yield Problem(path, f"{name}_rng_seed {shown(found)}", f"{value} of the round", remedy)
-    for key, needed in _minima(it).items():
+    for key, needed in _minima(it, it.tree.rules(it.place).scenario(SCENARIO_FOLDERS[it.place.scenario])).items():
         found = settings.get(key)
         if found is not None and not _number(found) >= needed:
             yield Problem(path, f"{key} {found}", f"at least {needed:g}", remedy)
@@ -186,7 +186,7 @@ def user_settings(it: Measurement) -> Iterator[Problem]:
                 yield Problem(path, f"{key} {text}", required, "put the user.conf there that the test was run with")
         elif key not in _UNLOGGED:
             yield Problem(path, f"the key {key}", "only a system's own settings", "remove it and run again without it")
-    for key, needed in _minima(it).items():
+    for key, needed in _minima(it, it.test.rules).items():
         if key in settings and not _number(settings[key]) >= needed:
             yield Problem(path, f"{key} {settings[key]}", f"at least {needed:g}", "run again with the round's")
 
@@ -200,10 +200,8 @@ RULES: dict[str, Rule[Measurement]] = {
 
 
 def _conf(it: Measurement, path: str) -> LoadGenConf | None:
-    try:
-        return read_conf(it.tree.root / path)
-    except LogError:
-        return None  # missing files have their own finding
+    """None where the file is missing, which the layout's rules say."""
+    return read_conf(it.tree.root / path) if path in it.tree.files else None
 
 
 def _ignored(path: str, conf: LoadGenConf) -> Iterator[Problem]:
@@ -212,16 +210,12 @@ def _ignored(path: str, conf: LoadGenConf) -> Iterator[Problem]:
         yield Problem(path, f"line {number} {line!r}, which LoadGen ignores", required, "mend the line and run again")
 
 
-def _minima(it: Measurement) -> dict[str, float]:
-    """The least that the three keys may be, by the scenario that was run."""
-    if it.test is None:
-        return {}
-    rules = it.test.rules
-    count = {} if it.test.scenario == "offline" and it.test.inferred else {"min_query_count": rules.min_queries}
+def _minima(it: Measurement, rules: ScenarioRules) -> dict[str, float]:
+    """The least that a scenario's counts and durations may be."""
     return {
         "min_duration": rules.min_duration_s * 1000,
-        **count,
-        "performance_sample_count_override": it.test.benchmark.performance_sample_count,
+        "min_query_count": rules.min_queries,
+        "performance_sample_count_override": it.tree.rules(it.place).performance_sample_count,
     }
 
 

@@ -29,7 +29,7 @@ def unknown_files(tree: SubmissionTree) -> Iterator[Problem]:
 def links(tree: SubmissionTree) -> Iterator[Problem]:
     """Nothing in the tree is a symbolic link."""
     for path in tree.links:
-        yield Problem(path, "a symbolic link", "a file of its own", "put a copy of the file there")
+        yield Problem(path, "a symbolic link or a special file", "a file of its own", "put a copy of the file there")
 
 
 def names(tree: SubmissionTree) -> Iterator[Problem]:
@@ -89,14 +89,23 @@ def system_type(tree: SubmissionTree, owner: str, system: str) -> str | None:
     return kind if kind in tree.round.submission.system_types else None
 
 
+def optional_logs(tree: SubmissionTree) -> Iterator[Problem]:
+    """An accuracy log beside a performance test's logs has no records."""
+    for path in tree.files:
+        if path.endswith("/run_1/mlperf_log_accuracy.json") and (tree.root / path).stat().st_size > _EMPTY_LIST_BYTES:
+            yield Problem(path, "records", "none in a performance test", "put the logs of one test there")
+
+
 RULES: dict[str, Rule[SubmissionTree]] = {
     "only files that belong there": unknown_files,
     "no links": links,
     "plain names": names,
     "required files": required_files,
+    "performance logs without records": optional_logs,
     "required scenarios": required_scenarios,
 }
 
+_EMPTY_LIST_BYTES = 8  # [ and ] with line ends
 _ADD = "add it; `ssd-harness submission build` writes a complete tree"
 
 

@@ -6,16 +6,23 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from harness.report.verdict import duration_s
 from harness.submission.findings import Problem, Rule
 from harness.submission.subjects import LoadGenTest, shown
 
 PERCENTILES = ("50.00", "90.00", "95.00", "97.00", "99.00", "99.90")
 _NOT_EDITED = "run the test again; a log is not to be edited"
+_CLOCK_S, _CLOCK_TOLERANCE = 0.1, 0.02
+"""How far latencies may add up beyond the clock of power_begin and power_end, which counts milliseconds."""
+_IDLE_MOST = 0.5
+"""The share of a test in which LoadGen is at work, not the system; with latencies of microseconds it is not small."""
 _RELATIVE = 1e-4
 """LoadGen prints six significant digits of a rate."""
 _HEADLINE = re.compile(r"([\d.]+)(?:st|nd|rd|th) percentile latency \(ns\)")
 _STATISTIC = re.compile(r"([\d.]+) percentile latency \(ns\)")
 _ESTIMATE = re.compile(r"([\d.]+)(?:st|nd|rd|th) percentile estimate: (\d+)")
+_OTHER_ESTIMATES = {"early_stopping_latency_ms": 99.0}
+"""Of a SingleStream log, besides its own, for MultiStream to be inferred from; 0 where there were too few queries."""
 _ANSWERS = {"Yes": True, "NO": False, "No": False}
 _NAMES = {
     "SUT name": "sut_name",
@@ -146,6 +153,25 @@ def rates_follow(test: LoadGenTest) -> Iterator[Problem]:
             yield Problem(test.detail_path, f"{key} {shown(found)}", required, _NOT_EDITED)
 
 
+def clock_agrees(test: LoadGenTest) -> Iterator[Problem]:
+    """The latencies fill the time between the beginning and the end of the test, and no more."""
+    values, took_s = test.detail.values, duration_s(test.detail.values)
+    try:
+        if test.scenario == "offline":
+            what, busy_s = latency_key(test, "max"), values[latency_key(test, "max")] / 1e9
+        else:
+            what = f"{latency_key(test, 'mean')} of result_query_count"
+            busy_s = values["result_query_count"] * values[latency_key(test, "mean")] / 1e9
+    except (KeyError, TypeError):
+        return  # LoadGen counts its queries since v2.0
+    if took_s is None:
+        return
+    low, high = took_s * (1 - _IDLE_MOST) - _CLOCK_S, took_s * (1 + _CLOCK_TOLERANCE) + _CLOCK_S
+    if not low <= busy_s <= high:
+        required = f"about the {took_s:.3f} s from power_begin to power_end"
+        yield Problem(test.detail_path, f"{busy_s:.3f} s by {what}", required, _NOT_EDITED)
+
+
 def estimates_follow(test: LoadGenTest) -> Iterator[Problem]:
     """Early stopping's estimate is the one of its own words, and no less than the measured percentile."""
     values = test.detail.values
@@ -160,6 +186,10 @@ def estimates_follow(test: LoadGenTest) -> Iterator[Problem]:
     elif isinstance(measured, int) and found < measured:
         required = f"at least the measured {measured}"
         yield Problem(test.detail_path, f"{test.rules.result.key} {found}", required, _NOT_EDITED)
+    for key, percentile in _OTHER_ESTIMATES.items():
+        if key in values and test.scenario == "single_stream" and values[key] != said.get(percentile, 0):
+            required = f"{said.get(percentile, 0)} as in early_stopping_result"
+            yield Problem(test.detail_path, f"{key} {values[key]}", required, _NOT_EDITED)
     processed = re.search(r"Processed at least \d+ queries \((\d+)\)", text)
     if processed and "result_query_count" in values and int(processed[1]) != values["result_query_count"]:
         required = f"{processed[1]} as in early_stopping_result"
@@ -175,6 +205,8 @@ def rules_for(test: LoadGenTest) -> dict[str, Rule[LoadGenTest]]:
     }
     if test.scenario in ("offline", "single_stream"):
         rules["rates follow"] = rates_follow
+    if test.scenario != "server":
+        rules["latencies fill the time"] = clock_agrees
     if test.rules.early_stopping and not test.of_memory_only and test.scenario != "server":
         rules["estimates follow"] = estimates_follow
     return rules

@@ -38,7 +38,7 @@ def check_officially(clone: Path, tree: Path, round_name: str, submitter: str | 
         command += ["--csv", str(table)] + (["--submitter", submitter] if submitter else [])
         done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace", cwd=scratch)
         said = (done.stdout + done.stderr).splitlines()
-        rows = list(csv.DictReader(table.open(encoding="utf-8"))) if table.is_file() else []
+        rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines())) if table.is_file() else []
     if not any("SUMMARY: submission" in line for line in said):
         last = said[-1] if said else "nothing"
         raise DataError(f"the checker did not come to its end, its last line: {last}", where=str(script), hint=hint)

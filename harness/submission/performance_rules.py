@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.report.verdict import RAN_OUT, duration_s, explain
+from harness.report.verdict import duration_s, explain
 from harness.submission.findings import Problem, Rule
 from harness.submission.log_figures import latency_percentile_key
 from harness.submission.subjects import LoadGenTest, shown
@@ -48,9 +48,10 @@ def verdict(test: LoadGenTest) -> Iterator[Problem]:
 
 def no_errors(test: LoadGenTest) -> Iterator[Problem]:
     """No entry that LoadGen marks as an error."""
+    expected = () if test.compliance is None else test.compliance.expected_errors
     for text in test.detail.errors:
-        if test.of_memory_only and RAN_OUT in text:
-            continue  # that is how such a test ends
+        if any(part in text for part in expected):
+            continue
         yield Problem(test.detail_path, f"the error entry {text!r}", "none", "mend its cause and run the test again")
 
 
@@ -71,7 +72,9 @@ def duration(test: LoadGenTest) -> Iterator[Problem]:
             remedy = f"run with min_duration {needed_ms:g} or more"
             yield Problem(test.detail_path, f"{key} {shown(found)}", required, remedy)
     took_s = duration_s(test.detail.values)
-    if not test.of_memory_only and took_s is not None and took_s * 1000 < needed_ms:
+    if took_s is None:
+        yield Problem(test.detail_path, "no power_begin and power_end", "the times of the test", _RUN_AGAIN)
+    elif not test.of_memory_only and took_s * 1000 < needed_ms:
         yield Problem(test.detail_path, f"power_end {took_s * 1000:.0f} ms after power_begin", required, _RUN_AGAIN)
 
 
@@ -85,7 +88,7 @@ def counts(test: LoadGenTest) -> Iterator[Problem]:
         return
     else:
         keys = ["requested_min_query_count", "effective_min_query_count"]
-        if not test.of_memory_only and "result_query_count" in values:
+        if not test.of_memory_only and (test.rules.early_stopping or "result_query_count" in values):
             keys.append("result_query_count")
     what = "samples" if offline else "queries"
     for key in keys:
