@@ -78,7 +78,7 @@ def run_compliance(
         except KeyboardInterrupt:
             hint = "the same command goes on with what is not finished"
             raise Interrupted("interrupted", where=str(folder), hint=hint) from None
-        _write(folder, outcomes)
+        _write(folder, outcomes, records)
         summarise(folder)
     return [outcome for outcome in outcomes if outcome.test in names]
 
@@ -146,10 +146,11 @@ def _outcomes(
             yield Outcome(scenario, name, verdict)
 
 
-def _write(folder: Path, outcomes: Sequence[Outcome]) -> None:
+def _write(folder: Path, outcomes: Sequence[Outcome], records: dict[Scenario, dict[str, Any]]) -> None:
     data: dict[str, dict[str, Any]] = {}
     for outcome in outcomes:
-        data.setdefault(outcome.scenario, {})[outcome.test] = dataclasses.asdict(outcome.verdict) | {
-            "passed": outcome.verdict.passed
-        }
-    write_json(folder / COMPLIANCE_NAME, {"schema": 1, "scenarios": data})
+        verdict = dataclasses.asdict(outcome.verdict) | {"passed": outcome.verdict.passed}
+        data.setdefault(outcome.scenario, {})[outcome.test] = verdict
+    # a verdict is of one performance test, and says nothing of a later one
+    fingerprints = {scenario: records[scenario]["fingerprint"] for scenario in records}
+    write_json(folder / COMPLIANCE_NAME, {"schema": 1, "performance_tests": fingerprints, "scenarios": data})
