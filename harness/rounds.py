@@ -94,6 +94,22 @@ class ComplianceTest(Section):
     short_latencies: dict[Scenario, ShortLatency] = Field(default_factory=dict)
     verified_by: str | None = None
     """The test whose comparison is this one's verify_performance.txt; that test has none of its own."""
+    expected_errors: tuple[str, ...] = ()
+    """Parts of the texts of errors that LoadGen logs because of the settings, and that say nothing against the test."""
+    official: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Name → a verification script of mlcommons/inference and its arguments, with the fields {reference} and {log},
+    folders of performance tests, and {accuracy}, that of the accuracy run."""
+
+    def bounds(self, scenario: Scenario, reference: float, result: Result) -> tuple[float, float]:
+        """What the figure must lie between, both excluded, when that of ``compared_with`` is the reference."""
+        tolerance = self.tolerance or 0.0
+        short = self.short_latencies.get(scenario)
+        if short is not None and result.unit == "ns" and reference <= short.at_most_ms * 1e6:
+            tolerance = short.tolerance
+        low, high = reference * (1 - tolerance), reference * (1 + tolerance)
+        if self.slower_is_fine:
+            return (low, float("inf")) if result.unit == "ns" else (0.0, high)
+        return low, high
 
 
 ScenariosOf = dict[Division, dict[str, tuple[Scenario, ...]]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +19,8 @@ from harness.errors import UsageError
 Scenario = Literal["single_stream", "multi_stream", "server", "offline"]
 SCENARIOS: tuple[Scenario, ...] = ("single_stream", "multi_stream", "server", "offline")
 
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
+"""Of what becomes a folder."""
 Division = Literal["closed", "open"]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -114,16 +117,22 @@ class SubmissionSettings(Section):
     """Whose submission a run is for."""
 
     division: Division
-    submitter: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    submitter: Annotated[str, Field(pattern=rf"^{NAME}$")]
     """The organisation: the name of a folder of the submission."""
     system: Path
     """The system's description, JSON; its file name without .json is the system's name in the submission."""
+
+    @model_validator(mode="after")
+    def _system_is_named(self) -> SubmissionSettings:
+        if not re.fullmatch(NAME, self.system.stem):
+            raise ValueError(f"system: {self.system.stem!r} cannot be a system's name: letters, digits, . _ and - can")
+        return self
 
 
 class RunSettings(Section):
     """What `ssd-harness run` does. Every key is documented in configs/runs/demo.yaml."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
+    name: Annotated[str, Field(pattern=rf"^{NAME}$")] = "run"
     round: str = "v2.0"
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)] = ("single_stream", "offline")
     mode: Literal["performance", "accuracy", "both", "find-peak", "submission"] = "both"

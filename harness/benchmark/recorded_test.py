@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.benchmark.inputs import Inputs
-from harness.benchmark.run_directory import RunDirectory
+from harness.benchmark.run_directory import RECORD, RunDirectory, log_hashes
 from harness.benchmark.running_map import RunningMap
 from harness.benchmark.system import code_sha256, versions
 from harness.files import write_json
@@ -24,7 +24,7 @@ from harness.terminal import Terminal
 def run_recorded(
     inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Terminal, *, number: int = 1
 ) -> dict[str, Any]:
-    """Runs the test, unless it is there; gives its record, which is in ``test.json`` when everything else is.
+    """Runs the test, unless it is there; gives its record, which is written when everything else is.
 
     Args:
         number: counts the repetitions of a performance test.
@@ -54,8 +54,9 @@ def run_recorded(
         "performance_sample_count": plan.performance_sample_count,
         "sessions": [asdict(slot) | {"name": slot.name} for slot in plan.slots],
         **asdict(finished),
+        "logs": log_hashes(plan.folder),
     }
-    write_json(plan.folder / "test.json", record)
+    write_json(plan.folder / RECORD, record)
     return record
 
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.rounds import BenchmarkRules, ScenarioRules
+from harness.settings import Scenario
+
+COMPLIANCE_NAME = "compliance.json"
+"""The verdicts of the compliance tests, in the run directory."""
 
 
 def not_submittable(
     manifest: dict[str, Any],
     rules: BenchmarkRules,
-    scenarios: dict[str, Any],
+    scenarios: Mapping[Scenario, Any],
     accuracies: dict[str, Any],
+    compliance: dict[str, Any],
 ) -> list[str]:
     """Every reason, after the tests.
 
     Args:
         scenarios: scenario → its figures in the summary.
         accuracies: scenario → its accuracy.
+        compliance: scenario → compliance test → its verdict.
     """
     reasons = unlike_the_round(manifest, rules)
     if "peak" in manifest:
@@ -44,7 +50,18 @@ def not_submittable(
             reasons.append(f"mAP {mean:.3f} %; a closed submission needs {gate:g} %")
     if "submission" in manifest:
         reasons += missing_scenarios(manifest["submission"], rules, scenarios)
+        if manifest["submission"]["division"] == "closed":
+            for scenario in scenarios:
+                reasons += _compliance(scenario, rules, compliance.get(scenario, {}))
     return reasons
+
+
+def _compliance(scenario: Scenario, rules: BenchmarkRules, verdicts: dict[str, Any]) -> list[str]:
+    tests = rules.compliance_of(scenario)
+    missing = [name for name in tests if name not in verdicts]
+    failed = [name for name in tests if name in verdicts and not verdicts[name]["passed"]]
+    reasons = [f"{scenario}: {', '.join(missing)} not run; see ssd-harness compliance"] if missing else []
+    return reasons + ([f"{scenario}: {', '.join(failed)} failed"] if failed else [])
 
 
 def unlike_the_round(manifest: dict[str, Any], rules: BenchmarkRules) -> list[str]:
@@ -86,7 +103,7 @@ def easier(name: str, had: Mapping[str, Any], needed: ScenarioRules) -> list[str
     return reasons
 
 
-def missing_scenarios(submission: dict[str, Any], rules: BenchmarkRules, scenarios: Mapping[str, Any]) -> list[str]:
+def missing_scenarios(submission: dict[str, Any], rules: BenchmarkRules, scenarios: Iterable[Scenario]) -> list[str]:
     """Scenarios that the division asks of such a system, and that are neither there nor inferred from one that is."""
     division, system_type = submission["division"], submission["system"]["system_type"]
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from harness.errors import LogError
 from harness.files import write_json, write_text
 from harness.loadgen.log import DetailLog, read_detail
 from harness.report.stages import read_samples, sessions, stages_ms
-from harness.report.submittable import not_submittable
+from harness.report.submittable import COMPLIANCE_NAME, not_submittable
 from harness.report.verdict import explain, explain_accuracy
 from harness.rounds import load_round
+from harness.settings import Scenario
 
 Summary = dict[str, Any]
 
@@ -53,8 +55,8 @@ def summary_of(folder: Path) -> Summary:
             f"the run {manifest['status']} before its first test: {manifest.get('reason')}", where=str(folder)
         )
     rules = load_round(manifest["round"]).benchmark(manifest["model"]["benchmark"])
-    scenarios: dict[str, dict[str, Any]] = {}
-    repeated: dict[str, list[dict[str, Any]]] = {}
+    scenarios: dict[Scenario, dict[str, Any]] = {}
+    repeated: dict[Scenario, list[dict[str, Any]]] = {}
     accuracies: dict[str, dict[str, Any]] = {}
     accuracy_invalid: list[str] = []
     for test in manifest["tests"]:
@@ -80,7 +82,8 @@ def summary_of(folder: Path) -> Summary:
         for test in manifest["tests"]
         for it in test.get("retired", [])
     ]
-    reasons = not_submittable(manifest, rules, scenarios, accuracies)
+    compliance = _compliance(folder / COMPLIANCE_NAME, manifest["tests"])
+    reasons = not_submittable(manifest, rules, scenarios, accuracies, compliance)
     summary: Summary = {
         "schema": 1,
         "status": manifest["status"],
@@ -104,6 +107,8 @@ def summary_of(folder: Path) -> Summary:
         # SingleStream shows a sample's own way; elsewhere samples wait for each other
         first = scenarios.get("single_stream") or next(iter(scenarios.values()))
         summary["stages_ms"] = first["stages_ms"]
+    if compliance:
+        summary["compliance"] = compliance
     if "submission" in manifest:
         summary["submission"] = {key: value for key, value in manifest["submission"].items() if key != "system"}
     if accuracies:
@@ -116,13 +121,23 @@ def summary_of(folder: Path) -> Summary:
     return summary
 
 
+def _compliance(path: Path, tests: list[dict[str, Any]]) -> dict[str, Any]:
+    """Scenario → compliance test → verdict, where it is of the performance test that is there now."""
+    if not path.is_file():
+        return {}
+    data = _read_json(path)
+    there = {test["scenario"]: test["fingerprint"] for test in tests if test["mode"] == "performance"}
+    fingerprints = data["performance_tests"]
+    return {name: verdicts for name, verdicts in data["scenarios"].items() if fingerprints[name] == there.get(name)}
+
+
 def run_figures(scenario: str, figures: dict[str, Any]) -> dict[str, Any]:
     """The figures of a test that a person compares: the rate of Offline, the latencies elsewhere."""
     key = "samples_per_second" if scenario == "offline" else "latency_ms"
     return {key: figures[key]}
 
 
-def _runs(scenarios: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _runs(scenarios: Mapping[Scenario, dict[str, Any]]) -> list[dict[str, Any]]:
     """Every repetition of every scenario."""
     return [run for figures in scenarios.values() for run in figures.get("runs", [])]
 

@@ -127,9 +127,6 @@ def cut_accuracy_log(it: AccuracyTest) -> Iterator[Problem]:
     if log.size > rules.most_bytes:
         yield Problem(it.log, f"{log.size} bytes", f"at most {rules.most_bytes}", _CUT_REMEDY)
         return
-    if log.cut and not it.partial and log.indices[:1] and log.indices[0][0] != 0:
-        required = "record 0, with which LoadGen's log begins"
-        yield Problem(it.log, f"record {log.indices[0][0]} as the first", required, "cut the log anew from its backup")
     yield from _first_records(it, log.indices)
     if log.damage is not None:
         yield Problem(it.log, log.damage, "LoadGen's log, or its beginning and end", "cut the log anew from its backup")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from harness.rounds import Round, Seeds
+from harness.rounds import ComplianceTest, Round
 from harness.submission import (
     accuracy_rules,
     compliance_rules,
@@ -107,11 +106,11 @@ def _check_compliance(
     tests = {} if performance is None else {"performance": performance}
     for name, rules in tree.rules(place).compliance_of(SCENARIO_FOLDERS[place.scenario]).items():
         folder = tree.folder("compliance_performance", place, test=name)
-        test = _logs(tree, place, folder, findings, seeds=rules.seeds, audit=rules.audit)
+        test = _logs(tree, place, folder, findings, compliance=rules)
         if test is not None:
             tests[name] = test
     for name in [name for name in tests if name != "performance"]:
-        it = Compliance(name, tests)
+        it = Compliance(name, tests, backup)
         findings.extend(judge(_log_rules(it.test), it.test, it.test.folder))
         findings.extend(judge(compliance_rules.rules_for(it), it, it.folder))
         if it.rules.accuracy:
@@ -131,13 +130,12 @@ def _logs(
     findings: list[Finding],
     *,
     mode: Literal["PerformanceOnly", "AccuracyOnly"] = "PerformanceOnly",
-    seeds: Seeds | None = None,
-    audit: Mapping[str, int] | None = None,
+    compliance: ComplianceTest | None = None,
 ) -> LoadGenTest | None:
     """A test's logs; None where they are missing, which the layout's rules say, or damaged, which is a finding here."""
     if any(f"{folder}/{name}" not in tree.files for name in (DETAIL, SUMMARY)):
         return None
-    test = read_test(tree, place, folder, mode, seeds=seeds, audit=audit)
+    test = read_test(tree, place, folder, mode, compliance)
     if isinstance(test, Finding):
         findings.append(test)
         return None

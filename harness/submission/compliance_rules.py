@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
+from harness.errors import LogError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import ComplianceTest, Result, ScenarioRules
+from harness.submission.accuracy_log import read_log_in_tree
 from harness.submission.findings import Problem, Rule
 from harness.submission.layout_rules import VERIFY_ACCURACY, VERIFY_PERFORMANCE, has_verify_performance
-from harness.submission.subjects import LoadGenTest, shown
+from harness.submission.subjects import ACCURACY, LoadGenTest, shown
 from harness.submission.tree import folder_rules
+from harness.submission.verification import accuracy_verdict
 
 _PASSES = re.compile(r"^TEST PASS\s*$", re.MULTILINE)
 _FAILS = re.compile(r"TEST FAIL|Error|Traceback")
@@ -27,10 +31,12 @@ class Compliance:
     Attributes:
         name: of the test.
         tests: the place's tests whose logs can be read, "performance" (the run's own) and the compliance tests.
+        backup: folder that holds the whole accuracy logs, as the tree does; None: not at hand.
     """
 
     name: str
     tests: Mapping[str, LoadGenTest]
+    backup: Path | None = None
 
     @property
     def test(self) -> LoadGenTest:
@@ -64,7 +70,7 @@ def performance(it: Compliance) -> Iterator[Problem]:
         found = f"{result.key} {shown(now)}, and {shown(was)} in {it.rules.compared_with}"
         yield Problem(it.test.detail_path, found, "two figures to compare", "run the test again")
         return
-    low, high = bounds(it, was, result)
+    low, high = it.rules.bounds(it.test.scenario, was, result)
     if not low < now < high:
         sides = ([f"above {low:.10g}"] if low > 0 else []) + ([f"below {high:.10g}"] if high < float("inf") else [])
         required = f"{' and '.join(sides)}, as {it.rules.compared_with} has {was:.10g}"
@@ -80,18 +86,6 @@ def same_scenario(it: Compliance) -> Iterator[Problem]:
         yield Problem(it.test.detail_path, f"effective_scenario {found}", wanted, f"run {it.name} in {wanted}")
 
 
-def bounds(it: Compliance, reference: float, result: Result) -> tuple[float, float]:
-    """What the figure must lie between, both excluded."""
-    tolerance = it.rules.tolerance or 0
-    short = it.rules.short_latencies.get(it.test.scenario)
-    if short is not None and result.unit == "ns" and reference <= short.at_most_ms * 1e6:
-        tolerance = short.tolerance
-    low, high = reference * (1 - tolerance), reference * (1 + tolerance)
-    if it.rules.slower_is_fine:
-        return (low, float("inf")) if result.unit == "ns" else (0.0, high)
-    return low, high
-
-
 def compared_result(rules: ScenarioRules) -> Result:
     """The figure of a scenario that compliance tests compare."""
     return rules.compared or rules.result
@@ -104,7 +98,8 @@ def verified_performance(it: Compliance) -> Iterator[Problem]:
     yield from _passes(path, text)
     of = it.rules.verified_by or it.name
     rules = it.test.benchmark.compliance[of]
-    tests = [self for self in (it.tests.get(rules.compared_with or ""), it.tests.get(of)) if self is not None]
+    pair = (it.tests.get(rules.compared_with or ""), it.tests.get(of))
+    tests = [test for test in pair if test is not None]
     key = compared_result(it.test.rules).key
     figures = [test.detail.values.get(key) for test in tests]
     scores = [(name, float(score)) for name, score in _SCORE.findall(text) if _is_float(score)]
@@ -141,6 +136,35 @@ def verified_accuracy(it: Compliance) -> Iterator[Problem]:
             yield Problem(path, "no line TEST PASS", f"it, or {folder}/{name}", remedy)
 
 
+def answers(it: Compliance) -> Iterator[Problem]:
+    """The answers that the test logged are those of the accuracy run, where both logs are at hand, whole."""
+    tree, place = it.test.tree, it.test.place
+    path = f"{tree.folder('compliance_accuracy', place, test=it.name)}/{ACCURACY}"
+    logs = [_whole_log(it, f"{tree.folder('accuracy', place)}/{ACCURACY}"), _whole_log(it, path)]
+    if None in logs:
+        return  # the rules of the logs say that they could not be seen
+    try:
+        verdict = accuracy_verdict(*(log for log in logs if log is not None))
+    except LogError:
+        return  # damaged, likewise
+    folder = PurePosixPath(path).parent
+    excused = folder_rules(it.test.round, "compliance_accuracy").files_when_accuracy_differs
+    if not all(f"{folder}/{name}" in tree.files for name in excused):
+        for reason in verdict.reasons:
+            yield Problem(path, reason, "the accuracy run's answers", _VERIFY)
+
+
+def _whole_log(it: Compliance, path: str) -> Path | None:
+    """Of the tree where it is not cut there, or else of the backup."""
+    root, rules = it.test.tree.root, it.test.round.submission.accuracy_log
+    if path not in it.test.tree.files:
+        return None
+    if not read_log_in_tree(root / path, rules).cut:
+        return root / path
+    kept = None if it.backup is None else it.backup / path
+    return kept if kept is not None and kept.is_file() else None
+
+
 def own_run(it: Compliance) -> Iterator[Problem]:
     """The logs are of a run of its own."""
     mine = it.test.detail.values
@@ -162,6 +186,7 @@ def rules_for(it: Compliance) -> dict[str, Rule[Compliance]]:
         rules[VERIFY_PERFORMANCE] = verified_performance
     if it.rules.accuracy:
         rules[VERIFY_ACCURACY] = verified_accuracy
+        rules["answers of the accuracy run"] = answers
     return rules
 
 

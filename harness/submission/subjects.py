@@ -10,7 +10,7 @@ from harness.errors import LogError
 from harness.loadgen.log import DetailLog, read_detail
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.loadgen.summary_log import SummaryLog, read_summary
-from harness.rounds import BenchmarkRules, Round, ScenarioRules, Seeds
+from harness.rounds import BenchmarkRules, ComplianceTest, Round, ScenarioRules, Seeds
 from harness.settings import Scenario
 from harness.submission.findings import Finding
 from harness.submission.tree import SCENARIO_FOLDERS, Place, SubmissionTree
@@ -28,8 +28,7 @@ class LoadGenTest:
         folder: path of its logs from the tree's root.
         scenario: that was run; not the place's where the round lets one be inferred from another.
         mode: LoadGen's name of it.
-        seeds: that it must have.
-        audit: LoadGen's settings of a compliance test; empty for others.
+        compliance: the rules of the compliance test that it is; None for the others.
     """
 
     tree: SubmissionTree
@@ -39,8 +38,18 @@ class LoadGenTest:
     summary: SummaryLog
     scenario: Scenario
     mode: Literal["PerformanceOnly", "AccuracyOnly"]
-    seeds: Seeds
-    audit: Mapping[str, int]
+    compliance: ComplianceTest | None = None
+
+    @property
+    def seeds(self) -> Seeds:
+        """That it must have."""
+        own = None if self.compliance is None else self.compliance.seeds
+        return own or self.round.seeds
+
+    @property
+    def audit(self) -> Mapping[str, int]:
+        """LoadGen's settings of a compliance test; empty for others."""
+        return {} if self.compliance is None else self.compliance.audit
 
     @property
     def round(self) -> Round:
@@ -64,8 +73,16 @@ class LoadGenTest:
 
     @property
     def of_memory_only(self) -> bool:
-        """A compliance test that sends the samples in memory once, or one of them: short, and INVALID by nature."""
-        return any(self.audit.get(f"performance_issue_{which}") for which in ("unique", "same"))
+        """A compliance test that sent each sample in memory once, or one of them as often: short, INVALID by nature.
+
+        LoadGen did so with both settings in the rounds' days; today's has a test of the same sample go on.
+        """
+        if not any(self.audit.get(f"performance_issue_{which}") for which in ("unique", "same")):
+            return False
+        queries, size = (self.detail.values.get(f"generated_{what}") for what in ("query_count", "samples_per_query"))
+        in_memory = self.detail.values.get("effective_performance_sample_count")
+        numbers = all(isinstance(it, int) for it in (queries, size, in_memory))
+        return numbers and queries * size <= in_memory  # type: ignore[operator]
 
     @property
     def detail_path(self) -> str:
@@ -83,9 +100,7 @@ def read_test(
     place: Place,
     folder: str,
     mode: Literal["PerformanceOnly", "AccuracyOnly"],
-    *,
-    seeds: Seeds | None = None,
-    audit: Mapping[str, int] | None = None,
+    compliance: ComplianceTest | None = None,
 ) -> LoadGenTest | Finding:
     """A test's logs, or the finding that they cannot be read."""
     path = DETAIL
@@ -99,7 +114,7 @@ def read_test(
     own = SCENARIO_FOLDERS[place.scenario]
     said = SCENARIO_FOLDERS.get(str(detail.values.get("effective_scenario")), own)
     scenario = said if said in tree.rules(place).scenario(own).inferred_from else own
-    return LoadGenTest(tree, place, folder, detail, summary, scenario, mode, seeds or tree.round.seeds, audit or {})
+    return LoadGenTest(tree, place, folder, detail, summary, scenario, mode, compliance)
 
 
 def shown(value: object) -> str:
