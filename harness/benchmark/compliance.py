@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.benchmark.inputs import Inputs, find_inputs
 from harness.benchmark.recorded_test import run_recorded
-from harness.benchmark.run_directory import RunDirectory, alone_in
+from harness.benchmark.run_directory import RECORD, RunDirectory, alone_in
 from harness.benchmark.system import code_sha256
 from harness.errors import Interrupted, UsageError
 from harness.files import write_json
@@ -78,7 +78,7 @@ def run_compliance(
         except KeyboardInterrupt:
             hint = "the same command goes on with what is not finished"
             raise Interrupted("interrupted", where=str(folder), hint=hint) from None
-        _write(folder, outcomes)
+        _write(folder, outcomes, records)
         summarise(folder)
     return [outcome for outcome in outcomes if outcome.test in names]
 
@@ -138,7 +138,7 @@ def _outcomes(
     for scenario in scenarios:
         folders = ComplianceFolders(run.folder, scenario)
         for name in inputs.rules.compliance_of(scenario):
-            if not (folders.logs(name) / "test.json").is_file():
+            if not (folders.logs(name) / RECORD).is_file():
                 continue
             verdict = verify_test(name, folders, inputs.round, inputs.rules, inputs.dataset.annotations)
             if official is not None:
@@ -146,10 +146,11 @@ def _outcomes(
             yield Outcome(scenario, name, verdict)
 
 
-def _write(folder: Path, outcomes: Sequence[Outcome]) -> None:
+def _write(folder: Path, outcomes: Sequence[Outcome], records: dict[Scenario, dict[str, Any]]) -> None:
     data: dict[str, dict[str, Any]] = {}
     for outcome in outcomes:
-        data.setdefault(outcome.scenario, {})[outcome.test] = dataclasses.asdict(outcome.verdict) | {
-            "passed": outcome.verdict.passed
-        }
-    write_json(folder / COMPLIANCE_NAME, {"schema": 1, "scenarios": data})
+        verdict = dataclasses.asdict(outcome.verdict) | {"passed": outcome.verdict.passed}
+        data.setdefault(outcome.scenario, {})[outcome.test] = verdict
+    # a verdict is of one performance test, and says nothing of a later one
+    fingerprints = {scenario: records[scenario]["fingerprint"] for scenario in records}
+    write_json(folder / COMPLIANCE_NAME, {"schema": 1, "performance_tests": fingerprints, "scenarios": data})

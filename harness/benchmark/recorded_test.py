@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.benchmark.inputs import Inputs
-from harness.benchmark.run_directory import RunDirectory
+from harness.benchmark.run_directory import RECORD, RunDirectory, log_hashes
 from harness.benchmark.system import code_sha256, versions
 from harness.files import write_json
 from harness.loadgen.plan import Plan
@@ -17,7 +17,7 @@ from harness.terminal import Report, Terminal
 
 
 def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Terminal) -> dict[str, Any]:
-    """Runs the test, unless it is there; gives its record, which is in ``test.json`` when everything else is.
+    """Runs the test, unless it is there; gives its record, which is written when everything else is.
 
     Raises:
         HarnessError: as `run_test` does.
@@ -42,8 +42,9 @@ def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Termin
         "performance_sample_count": plan.performance_sample_count,
         "sessions": [asdict(slot) | {"name": slot.name} for slot in plan.slots],
         **asdict(finished),
+        "logs": log_hashes(plan.folder),
     }
-    write_json(plan.folder / "test.json", record)
+    write_json(plan.folder / RECORD, record)
     return record
 
 

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, LogError, UsageError
-from harness.files import remove_unfinished, unfinished, write_json
+from harness.files import remove_unfinished, sha256_file, unfinished, write_json
 from harness.report.submittable import COMPLIANCE_NAME
 from harness.settings import SCENARIOS
 
 SCHEMA = 1
 FREE_BYTES = 256 << 20  # logs of a run are far below this; a disk with less is about to be full
 MANIFEST = "manifest.json"
+RECORD = "test.json"  # of a finished test, written last
+LOGS = "mlperf_log_*"
 PEAK = "find_peak"  # the folder of its tries
 OWN_FILES = (MANIFEST, COMPLIANCE_NAME, "summary.json", "summary.csv", "report.html", "trace.json")
 
@@ -110,11 +112,13 @@ class RunDirectory:
         return folder
 
     def open_test(self, folder: Path, fingerprint: str) -> dict[str, Any] | None:
-        """The record of the test in the folder if it was finished with that fingerprint; else the folder is empty."""
-        record = _read(folder / "test.json")
-        if record.get("fingerprint") == fingerprint:
+        """The record of the test in the folder if it was finished with that fingerprint and its logs are as they were;
+        else the folder is empty."""
+        record = _read(folder / RECORD)
+        if record.get("fingerprint") == fingerprint and record.get("logs", {}) == log_hashes(folder):
             return record
         if folder.exists():
+            (folder / RECORD).unlink(missing_ok=True)  # first: nobody shall trust what is half removed
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
         return None
@@ -154,6 +158,11 @@ def default_folder(name: str) -> Path:
             break
         folder = Path("results") / f"{name}-{stamp}-{again}"
     return folder
+
+
+def log_hashes(folder: Path) -> dict[str, str]:
+    """Name → sha256 of LoadGen's logs in a folder; a power failure may cut them, and people may edit them."""
+    return {path.name: sha256_file(path) for path in sorted(folder.glob(LOGS))}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.rounds import load_round
 from harness.settings import SCENARIOS, RunSettings, load_run, parse_assignment, read_yaml, run_config
 
 SUMMARY = "Run performance and accuracy tests and print the figures."
@@ -102,7 +103,11 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _below_gate(settings: RunSettings, summary: dict[str, Any]) -> str | None:
-    gate, accuracy = settings.min_map_percent, summary.get("accuracy")
+    """Of the gate asked for, or of the round's for a closed submission that is no rehearsal."""
+    gate, accuracy, submission = settings.min_map_percent, summary.get("accuracy"), summary.get("submission")
+    if gate is None and submission and submission["division"] == "closed" and not submission["rehearsal"]:
+        rules = load_round(settings.round).benchmark(summary["model"]["benchmark"])
+        gate = rules.accuracy.gate_percent
     if gate is None or accuracy is None or accuracy["mAP"] * 100 >= gate:
         return None
     return f"mAP {accuracy['mAP'] * 100:.3f} % is below the gate of {gate:g} %"
