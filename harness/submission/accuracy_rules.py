@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.accuracy.coco_results import results_of_log
+from harness.accuracy.evaluate import Evaluator, evaluate, has_hotcoco
 from harness.accuracy.log import read_accuracy_log
-from harness.errors import LogError
+from harness.errors import LogError, UsageError
 from harness.files import sha256_file
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.report.verdict import images_run
@@ -25,6 +27,7 @@ _COCO_LINE = re.compile(
 )
 _COUNT_LINE = re.compile(r"^found (\d+) (results|images)$", re.MULTILINE)
 _EVALUATE = "write it with `ssd-harness run` or the round's accuracy script"
+_ROUNDED = 0.0011  # percent: half of the third decimal, and what evaluators differ in
 _CUT_REMEDY = "`ssd-harness submission truncate`"
 
 
@@ -34,13 +37,11 @@ class AccuracyTest:
 
     Attributes:
         test: its LoadGen logs; None where they cannot be read.
-        backup: folder that holds the whole accuracy logs, as the tree does; None: not at hand.
         partial: a compliance test, which logs some samples only.
     """
 
     test: LoadGenTest
     folder: str
-    backup: Path | None
     partial: bool = False
 
     @property
@@ -143,6 +144,28 @@ def cut_accuracy_log(it: AccuracyTest) -> Iterator[Problem]:
         yield Problem(it.log, "records that repeat", "each record once", "put LoadGen's own log there")
 
 
+def evaluated_again(it: AccuracyTest) -> Iterator[Problem]:
+    """The accuracy of the whole log, where it and the annotations are at hand, is the stated one."""
+    tree, metric = it.test.tree, it.test.benchmark.accuracy.metric
+    log, stated = tree.whole_accuracy_log(it.log), stated_accuracy(it.text(), it.test.benchmark.accuracy)
+    if log is None or tree.truth is None:
+        wanting = "the whole log" if log is None else "the annotations"
+        yield Problem(it.txt, "not evaluated again", wanting, "give --backup and --annotations", "SKIP")
+        return
+    try:
+        answers = read_accuracy_log(log, image_count=len(tree.truth.image_ids))
+        results = results_of_log(answers, tree.truth, "auto")
+        evaluator: Evaluator = "hotcoco" if has_hotcoco() else "pycocotools"
+        percent = 100 * evaluate(tree.truth, results, tree.truth.image_ids, evaluator=evaluator).mAP
+    except (LogError, UsageError) as error:
+        yield Problem(it.log, error.what, "a log of these annotations", "give the annotations that were run")
+        return
+    if len(stated) == 1 and abs(stated[0] - percent) > _ROUNDED:
+        yield Problem(
+            it.txt, f"{metric}={stated[0]:g}%", f"{percent:.3f} percent, which the whole log gives", _EVALUATE
+        )
+
+
 def log_hash(it: AccuracyTest) -> Iterator[Problem]:
     """accuracy.txt has the sha256 of the whole log, as everything else that is at hand says."""
     root, rules = it.test.tree.root, it.test.round.submission.accuracy_log
@@ -161,7 +184,8 @@ def log_hash(it: AccuracyTest) -> Iterator[Problem]:
         if log.sha256 != stated[0]:
             yield Problem(it.txt, f"hash={stated[0]}", f"{log.sha256}, the log's", _CUT_REMEDY)
         return
-    whole = None if it.backup is None else it.backup / it.log
+    backup = it.test.tree.backup
+    whole = None if backup is None else backup / it.log
     noted = _noted_hashes(it)
     if noted and stated[0] not in noted:
         required = f"{' or '.join(noted)}, as in the README.md of measurements"
@@ -191,6 +215,8 @@ RULES: dict[str, Rule[AccuracyTest]] = {
     "accuracy log": cut_accuracy_log,
     "hash of the accuracy log": log_hash,
 }
+EVALUATED_AGAIN: dict[str, Rule[AccuracyTest]] = {"accuracy of the whole log": evaluated_again}
+"""Only where it is asked for: it takes a while."""
 
 RULES_OF_ANSWERS = {name: RULES[name] for name in ("accuracy log", "hash of the accuracy log")}
 """For the answers that a compliance test logged."""
