@@ -556,4 +556,16 @@ DEFECTS: list[Defect] = [
         lambda o: edit_json(system_json(o), colour="red"),
         'system fields: found colour "red", required no such field',
     ),
+    Defect(
+        "answers of another device in a compliance test",
+        lambda o: replace(
+            compliance(o, "Offline", "TEST01") / "accuracy" / "mlperf_log_accuracy.json", r"0000803F\"", '00000040"'
+        ),
+        "answers of the accuracy run: found",
+    ),
+    Defect(
+        "a log that agrees with itself and was edited all the same",
+        lambda o: entry(run_1(o, "Offline"), "loadgen_git_log_message", "another"),
+        "files as they were built: found a file that was changed",
+    ),
 ]

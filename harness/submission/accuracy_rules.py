@@ -16,6 +16,7 @@ from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.report.verdict import images_run
 from harness.rounds import AccuracyRules
 from harness.submission.accuracy_log import is_cut_of, read_log_in_tree, stated_hashes
+from harness.submission.checksums import read_checksums
 from harness.submission.findings import Problem, Rule
 from harness.submission.log_figures import message_counts
 from harness.submission.performance_rules import no_errors, seeds
@@ -186,13 +187,13 @@ def log_hash(it: AccuracyTest) -> Iterator[Problem]:
         return
     backup = it.test.tree.backup
     whole = None if backup is None else backup / it.log
-    noted = _noted_hashes(it)
-    if noted and stated[0] not in noted:
-        required = f"{' or '.join(noted)}, as in the README.md of measurements"
+    noted = read_checksums(it.test.tree, it.test.place)[1].get(it.log)
+    if noted is not None and stated[0] != noted:
+        required = f"{noted}, as in the README.md of measurements"
         yield Problem(it.txt, f"hash={stated[0]}", required, "put the run's own accuracy.txt there")
     if whole is not None and whole.is_file():
         yield from _against_backup(it, whole, stated[0])
-    elif not noted:
+    elif noted is None:
         required = "the whole log, to see that the hash is its"
         yield Problem(it.log, "a cut log only", required, "give the folder of the backups as --backup", "SKIP")
 
@@ -255,17 +256,6 @@ def _against_backup(it: AccuracyTest, whole: Path, stated: str) -> Iterator[Prob
         return
     if count != needed:
         yield Problem(it.log, f"a backup of {count} images", f"{needed}", "run accuracy with the whole dataset")
-
-
-def _noted_hashes(it: AccuracyTest) -> list[str]:
-    """The sha256 that the README beside the measurements gives for this log; our own trees have it."""
-    readme = it.test.tree.root / it.test.tree.folder("measurements", it.test.place) / "README.md"
-    try:
-        text = readme.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return []
-    below = it.folder.split("/", 2)[-1]
-    return re.findall(rf"^- `{re.escape(below)}/{re.escape(ACCURACY)}`: ([0-9a-f]{{64}})$", text, re.MULTILINE)
 
 
 def _percent(text: str) -> float:

@@ -10,6 +10,7 @@ from harness.accuracy.ground_truth import GroundTruth
 from harness.rounds import ComplianceTest, Round
 from harness.submission import (
     accuracy_rules,
+    checksums,
     compliance_rules,
     description_rules,
     inferred_rules,
@@ -100,6 +101,8 @@ def _check_place(tree: SubmissionTree, place: Place, checked: Checked) -> None:
             findings.extend(judge(inferred_rules.RULES, performance, str(place)))
     measurement = Measurement(tree, place, performance)
     findings.extend(judge(description_rules.RULES, measurement, measurement.folder))
+    if checksums.read_checksums(tree, place)[0]:
+        findings.extend(judge(checksums.RULES, (tree, place), str(place)))
     folder = tree.folder("accuracy", place)
     accuracy = _logs(tree, place, folder, findings, mode="AccuracyOnly")
     if accuracy is not None:
