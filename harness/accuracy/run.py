@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,9 @@ from harness.errors import LogError
 from harness.files import replacing, write_json
 
 IMAGES_NAME = "images.csv.gz"
+
+ACCURACY_NAME = "accuracy.json"
+"""The last file that an evaluation writes."""
 
 
 def evaluate_run(folder: Path, dataset: CocoIndex) -> Accuracy:
@@ -50,9 +54,29 @@ def evaluate_run(folder: Path, dataset: CocoIndex) -> Accuracy:
         )
     accuracy = evaluate(truth, results, truth.image_ids)
     write_accuracy_txt(folder / "accuracy.txt", accuracy, log.sha256)
-    write_json(folder / "accuracy.json", accuracy.as_json())
     _write_details(folder, dataset, truth, results, accuracy)
+    write_json(folder / ACCURACY_NAME, accuracy.as_json())
     return accuracy
+
+
+def accuracy_test(folder: Path) -> tuple[Path, Path, int]:
+    """The accuracy log of a run directory, the annotations that the run had, and how many of their images.
+
+    Raises:
+        LogError: the folder is no run of ours, or one without an accuracy test.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        dataset = manifest["dataset"]
+        annotations, count = Path(dataset["annotations"]), int(dataset["images"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = "is a folder, and not one of a run with a dataset"
+        raise LogError(what, where=str(folder), hint="give a log, or the --output of a run") from error
+    logs = sorted(folder.glob("*/accuracy/mlperf_log_accuracy.json"))
+    if not logs:
+        hint = "ssd-harness run --mode accuracy"
+        raise LogError("the run has no accuracy test", where=str(folder), hint=hint)
+    return logs[0], annotations, count
 
 
 def _write_details(

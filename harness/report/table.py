@@ -31,6 +31,8 @@ def print_summary(summary: Summary, folder: Path, console: Console) -> None:
     for scenario, figures in summary["scenarios"].items():
         for reason in figures.get("invalid_because", []):
             console.print(f"{TITLES[scenario]} is INVALID: {reason}", markup=False, highlight=False)
+    for reason in summary.get("accuracy_invalid_because", []):
+        console.print(f"Accuracy is INVALID: {reason}", markup=False, highlight=False)
     if "accuracy" in summary:
         accuracy = summary["accuracy"]
         percent = {name: f"{accuracy[name] * 100:.3f} %" for name in ("mAP", "AP50", "AP75")}
@@ -43,6 +45,9 @@ def print_summary(summary: Summary, folder: Path, console: Console) -> None:
         console.print("Not submittable:")
         for reason in summary["not_submittable_because"]:
             console.print(f"  - {reason}", markup=False, highlight=False)
+    if summary.get("traced"):
+        traces = folder / "*" / "performance" / "run_*" / "trace.json.gz"
+        console.print(f"Traces for ui.perfetto.dev: {traces}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"Files: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
