@@ -100,7 +100,11 @@ def _write_test(where: Path, scenario: str, number: int, rows: npt.NDArray[np.in
     if scenario == "server":
         values["result_scheduled_samples_per_sec"] = 100.0
     if not valid:
-        values |= {"result_min_duration_met": False, "requested_min_duration_ms": 600000}
+        values |= {
+            "result_min_duration_met": False,
+            "requested_min_duration_ms": 600000,
+            "requested_offline_expected_qps": 100.0,
+        }
     entries = [{"key": key, "value": value, "metadata": {}} for key, value in values.items()]
     text = "".join(MLLOG + json.dumps(entry) + "\n" for entry in entries)
     (where / "mlperf_log_detail.txt").write_text(text, encoding="utf-8")

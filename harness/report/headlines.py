@@ -45,12 +45,14 @@ def verdict(summary: Summary) -> Verdict:
         caveats.append("SIMULATED device: its times are of no real system.")
     if summary["dataset"]["synthetic"]:
         caveats.append("Synthetic images: the accuracy is not COCO's.")
+    if summary.get("traced"):
+        caveats.append("Traced: the times include the tracing.")
     because = [
         f"{TITLES[scenario]}: {reason}"
         for scenario, figures in summary["scenarios"].items()
         for reason in figures.get("invalid_because", [])
     ]
-    because += [f"accuracy: LoadGen logged an error: {error}" for error in summary.get("accuracy_errors", [])]
+    because += [f"accuracy: {reason}" for reason in summary.get("accuracy_invalid_because", [])]
     invalid_runs = [
         f"{TITLES[scenario]}: repetition {number} is INVALID"
         for scenario, figures in summary["scenarios"].items()

@@ -128,8 +128,10 @@ class Run:
 
     @property
     def accuracy_test(self) -> Test | None:
-        """The test whose answers were evaluated."""
-        return next((test for test in self.tests if test.mode == "accuracy"), None)
+        """The test whose answers were evaluated; of several the one that decides, with the lowest mAP."""
+        accuracies = self.summary.get("accuracies", {})
+        tests = [test for test in self.tests if test.mode == "accuracy"]
+        return min(tests, key=lambda test: accuracies.get(test.scenario, {"mAP": 0})["mAP"], default=None)
 
     @functools.cached_property
     def figures(self) -> pd.DataFrame:
