@@ -10,12 +10,13 @@ samples are drawn, which shows the method without the noise of the machine that 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from harness.report.comparison import compare
+from harness.report.run import load_run
 from tests.made_runs import made_run, made_samples
 
 NOISE, SLOWDOWN = 0.02, 0.03
@@ -45,9 +46,8 @@ def drawn(folder: Path, latency_ms: float, seed: int, repeat: int) -> Path:
 
 def verdict(one: Path, other: Path) -> tuple[str, bool]:
     """The sentence of a comparison, and whether anything got slower."""
-    command = [sys.executable, "-m", "harness", "report", str(other), "--compare", str(one), "--format", "json"]
-    data = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    return data["verdict"], any(it["verdict"] == "slower" for it in data["figures"])
+    compared = compare(load_run(one), load_run(other))
+    return compared.verdict, compared.worse
 
 
 def main() -> None:
