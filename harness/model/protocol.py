@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from harness.model.probing import Probe
 from harness.quantization.int8 import Normalisation
 from harness.records import Detections, RawOutput, RawOutputs, TensorSpec
 
@@ -70,18 +71,26 @@ class DetectionModel(Protocol):
         """The postprocessor of that kind."""
         ...
 
-    def example_outputs(self, seed: int, *, quantized: bool, tiled: bool = False) -> list[RawOutput]:
+    def example_outputs(
+        self, seed: int, *, quantized: bool, tiled: bool = False, objects: Detections | None = None
+    ) -> list[RawOutput]:
         """Made-up raw outputs with a few planted objects, the same for the same seed: for simulated devices.
 
         Args:
             seed: any whole number from 0.
             quantized: int8 rather than float32.
             tiled: int8 in the layout of an NPU.
+            objects: that the decoder finds in the outputs; none: a few of the seed's.
         """
         ...
 
     def default_file(self, precision: Literal["int8", "float32"], report: Callable[[str], None]) -> Path:
         """The default ONNX model, built into the user's cache on first use; ``report`` is told of slow steps."""
+        ...
+
+    @property
+    def probe(self) -> Probe:
+        """Other ways to feed and to read a file of this model, to find out whether it is what it should be."""
         ...
 
     def extract(self, published: Path, output: Path) -> list[str]:
