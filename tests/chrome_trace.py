@@ -62,6 +62,7 @@ def read_trace(path: Path) -> Trace:
         if kind == "M":
             continue
         process, begin = processes[event["pid"]], nanoseconds(event["ts"])
+        assert begin >= 0, event  # Perfetto drops them
         if kind == "X":
             duration = nanoseconds(event["dur"])
             assert duration >= 0, event

@@ -32,19 +32,20 @@ def run_recorded(
     Raises:
         HarnessError: as `run_test` does.
     """
+    title = plan.title if number == 1 else f"{plan.title} {number}"
     fingerprint = _fingerprint(inputs, plan)
     done = run.open_test(plan.folder, fingerprint)
     if done is not None:
-        terminal.say(f"{plan.title}: already done, kept")
+        terminal.say(f"{title}: already done, kept")
         return done
     with (
         _running_map(inputs, plan) as running,
-        shown(plan, terminal, subtitle=inputs.subtitle, accuracy=running) as show,
+        shown(plan, terminal, title=title, subtitle=inputs.subtitle, accuracy=running) as show,
     ):
         finished = run_test(plan, show, watchdog_s=inputs.settings.watchdog_s, startup_s=inputs.settings.startup_s)
     if plan.trace:
-        with terminal.task(f"{plan.title}, trace"):
-            write_trace(plan.folder, [slot.name for slot in plan.slots], plan.title)
+        with terminal.task(f"{title}, trace"):
+            write_trace(plan.folder, [slot.name for slot in plan.slots], title)
     record = {
         "scenario": plan.scenario,
         "mode": plan.mode,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ LABEL = 12
 BUSY_COLUMNS = 10
 OTHER_COLUMNS, FEWER_COLUMNS = 64, 38
 """What a device's row takes beside its name, with all of its figures and with the fewer of a narrow terminal."""
+MOST_WARNINGS = 3
 SLOWEST = 3
 """Devices shown one by one where there is no room for all."""
 STAGE_COLUMNS = 20
@@ -224,13 +226,16 @@ def _strip(devices: Sequence[Device], width: int, glyphs: Glyphs) -> list[Text]:
 
 
 def _warnings(figures: Figures, width: int, glyphs: Glyphs) -> list[Text]:
-    latest = figures.warnings[-3:]
-    lines = [
-        Text.assemble((f"{glyphs.warning} ", "bold red"), text, overflow="ellipsis", no_wrap=True) for text in latest
-    ]
-    more = len(figures.warnings) - len(latest)
-    if more:
-        lines.append(Text(f"  and {more} earlier", "dim"))
+    """The latest ones, two lines each at most; the rest is said after the test."""
+    latest = figures.warnings[-MOST_WARNINGS:]
+    lines = []
+    for warning in latest:
+        first, *more = textwrap.wrap(warning, max(width - 2, 8), max_lines=2, placeholder=glyphs.cut)
+        lines.append(Text.assemble((f"{glyphs.warning} ", "bold red"), first))
+        lines += [Text(f"  {text}") for text in more]
+    earlier = len(figures.warnings) - len(latest)
+    if earlier:
+        lines.append(Text(f"  and {earlier} earlier", "dim"))
     return [Text(), *lines] if lines else []
 
 

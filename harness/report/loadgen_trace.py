@@ -40,6 +40,7 @@ class LoadGenTrace:
         self._damaged = 0
         self.about: dict[str, Any] = {}
         self._at_us, self._ahead_us = np.zeros(0), np.zeros(0)
+        self._earliest_us = 0.0
         if not self._path.is_file():
             self.about["LoadGen's events"] = f"none: there is no {NAME}"
             return
@@ -56,10 +57,16 @@ class LoadGenTrace:
         if self._damaged:
             self.about["LoadGen's lines that could not be read"] = self._damaged
 
-    def events(self, pid: int, every: int, most_at_once: int) -> Iterator[str]:
+    @property
+    def before_us(self) -> float:
+        """How long before the first issue LoadGen's first event was; 0 without events."""
+        return max(-self._ours_us(self._earliest_us), 0.0) if len(self._at_us) else 0.0
+
+    def events(self, pid: int, every: int, most_at_once: int, shift_us: float) -> Iterator[str]:
         """LoadGen's events as JSON, for the process ``pid`` of our trace.
 
         Args:
+            shift_us: added to the microseconds since the first issue.
             every: of each kind one event in so many.
             most_at_once: samples drawn at the same time; of more, one in so many that these are left.
         """
@@ -76,9 +83,9 @@ class LoadGenTrace:
                 if (seen[event["name"]] - 1) % every:
                     continue
             theirs_us = event["ts"]
-            event["ts"] = self._ours_us(theirs_us)
+            event["ts"] = round(self._ours_us(theirs_us) + shift_us, 3)
             if "dur" in event:  # both ends are moved, so that what nests still does
-                event["dur"] = round(self._ours_us(theirs_us + event["dur"]) - event["ts"], 3)
+                event["dur"] = round(self._ours_us(theirs_us + event["dur"]) + shift_us - event["ts"], 3)
             event["pid"] = pid
             if event["name"] == "Sample":
                 event["cat"], event["tid"] = "LoadGen", 0
@@ -92,6 +99,7 @@ class LoadGenTrace:
         begun: list[float] = []
         ended: list[float] = []
         for event in self._read():
+            self._earliest_us = min(self._earliest_us, event["ts"])
             if event["name"] == "Sample":
                 (begun if event["ph"] == "b" else ended).append(event["ts"])
         return begun, ended

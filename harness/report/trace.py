@@ -1,8 +1,8 @@
 """``trace.json.gz``: a performance test in the Chrome trace format, for Perfetto.
 
 Made after the test from its samples' moments and from LoadGen's own trace, laid on the same clock. Times are in
-microseconds since the first sample was issued. In this format the complete events (X) of a thread must nest; so what
-overlaps, as the waits of samples in the queue do, is written as asynchronous events (b, e).
+microseconds since LoadGen's first event: Perfetto takes none below zero. In this format the complete events (X) of a
+thread must nest; so what overlaps, as the waits of samples in the queue do, is written as asynchronous events (b, e).
 """
 
 from __future__ import annotations
@@ -47,14 +47,18 @@ def write_trace(folder: Path, names: Sequence[str], title: str) -> Path:
         LogError: ``samples.csv.gz`` is missing or damaged.
     """
     samples = read_samples(folder / "samples.csv.gz")
+    loadgen = LoadGenTrace(folder, samples)
+    shift_ns = round(loadgen.before_us * 1e3)
+    moments = list(dict.fromkeys(chain.from_iterable(STAGES.values())))
+    samples[moments] += shift_ns
     every = max(-(-len(samples) // MOST_SAMPLES), 1)
     depth = _steps((samples["issued_ns"], 1), (samples["started_ns"], -1))
     at_work = _steps((samples["started_ns"], 1), (samples["decoded_ns"], -1))
     every_wait = every * max(-(-int(depth[1].max(initial=0)) // (MOST_WAITING * every)), 1)
-    loadgen = LoadGenTrace(folder, samples)
     about = {
         "test": title,
-        "clock": "microseconds since the first sample was issued, of CLOCK_MONOTONIC",
+        "clock": "microseconds since LoadGen's first event, of CLOCK_MONOTONIC",
+        "first sample issued, microseconds": shift_ns / 1e3,
         "samples": len(samples),
         "inference spans": _share(every),
         "queue spans": _share(every_wait),
@@ -66,7 +70,7 @@ def write_trace(folder: Path, names: Sequence[str], title: str) -> Path:
         _waits(samples, every_wait),
         _counter("queue depth", "waiting", depth),
         _counter("sessions at work", "at work", at_work),
-        loadgen.events(LOADGEN, every, MOST_WAITING),
+        loadgen.events(LOADGEN, every, MOST_WAITING, shift_ns / 1e3),
     )
     path = folder / TRACE_NAME
     with (

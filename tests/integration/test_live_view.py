@@ -41,7 +41,7 @@ def under_way(text: str) -> bool:
 def test_a_terminal_of_80_columns_shows_the_test_and_keeps_one_line_of_it(
     command: list[str], env: dict[str, str]
 ) -> None:
-    with Screen(command, env=env) as screen:
+    with Screen(command, lines=50, env=env) as screen:
         assert screen.until(under_way), screen.text
         for expected in ("Server performance", "samples/s", "p50", "inference", "waiting", "simulated#1", "SIMULATED"):
             assert expected in screen.text

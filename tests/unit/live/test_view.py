@@ -48,11 +48,9 @@ def device(k: int, **changes: object) -> Device:
     return Device(**values | changes)  # type: ignore[arg-type]
 
 
-def drawn(it: Figures, width: int = 80, height: int = 24, encoding: str = "utf-8", color: str | None = None) -> str:
+def drawn(it: Figures, width: int = 80, height: int = 24, encoding: str = "utf-8") -> str:
     file = StringIO()
-    console = Console(
-        file=file, emoji=False, width=width, height=height, force_terminal=color is not None, color_system=color
-    )  # type: ignore[arg-type]
+    console = Console(file=file, emoji=False, width=width, height=height)
     options = console.options.update(width=width)
     options.encoding = encoding
     for line in console.render_lines(LiveView(it, "ssd-resnet34 on simulated, SIMULATED"), options, pad=False):
@@ -132,6 +130,14 @@ def test_names_are_shown_as_they_are() -> None:
     text = drawn(figures([device(0, name="npu[0]:x:")], title="[bold]", warnings=("[red]gone",)))
     for name in ("npu[0]:x:", "[bold]", "[red]gone"):
         assert name in text
+
+
+def test_a_long_warning_has_two_lines() -> None:
+    warning = "simulated#5 was retired at sample 53 (000000000054.jpg): RuntimeError: device lost " + "word " * 40
+    text = drawn(figures(warnings=(warning,)), height=40)
+    assert "RuntimeError:" in text
+    assert "  device lost word" in text
+    assert "word…" in text
 
 
 def test_more_warnings_than_fit_are_counted() -> None:

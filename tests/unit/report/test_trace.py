@@ -143,7 +143,9 @@ def test_loadgens_events_are_moved_to_the_samples_clock_and_still_nest(tmp_path:
     samples(tmp_path, rows)
     loadgen(tmp_path, lines)
     trace = read_trace(write_trace(tmp_path, ["a"], "t"))
-    ours = [row[2] for row in rows]
+    first = int(trace.about["first sample issued, microseconds"] * 1000)
+    assert first == pytest.approx(5_000_000_000, abs=30_000)  # after LoadGen's first event, at 1 µs of its clock
+    ours = [row[2] + first for row in rows]
     issues = [span[1] for span in trace.threads["LoadGen", "4"] if span[0] == "IssueQuery"]
     assert len(issues) == 600
     assert np.abs(np.array(issues) - ours).max() < 10_000  # 5 s apart, now within 10 µs all along

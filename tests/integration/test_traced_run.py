@@ -50,7 +50,7 @@ def test_the_trace_has_the_inferences_and_the_busy_time_of_the_summary(run: Path
         counted += len(inferences)
         assert len(inferences) == session["samples"]
         busy_s = sum(duration for _, _, duration, _ in inferences) / 1e9
-        assert busy_s / figures["duration_s"] == pytest.approx(session["busy"], abs=2e-4)
+        assert busy_s / figures["duration_s"] == pytest.approx(session["busy"], rel=1e-3)  # duration_s is in whole ms
     assert counted == figures["samples"] == SAMPLES
     depth = trace.counters["Queue", "queue depth.waiting"]
     assert depth[-1][1] == 0
@@ -66,7 +66,8 @@ def test_loadgens_events_are_on_the_clock_of_the_sessions(run: Path) -> None:
     assert trace.about["inference spans"] == trace.about["queue spans"] == "of every sample"
     loadgen = sorted(trace.spans["LoadGen", "LoadGen", "Sample"], key=lambda span: span[1])
     assert len(loadgen) == len(samples) == 300
-    begin, end = (np.array([span[1] + also * span[2] for span in loadgen]) for also in (0, 1))
+    shift = int(trace.about["first sample issued, microseconds"] * 1000)
+    begin, end = (np.array([span[1] + also * span[2] - shift for span in loadgen]) for also in (0, 1))
     before_ns, after_ns = samples["issued_ns"].to_numpy() - begin, samples["completed_ns"].to_numpy() - end
     assert abs(np.median(before_ns)) < 100_000  # idle: under 2 µs
     assert 0 <= np.median(after_ns) < 300_000
@@ -101,7 +102,7 @@ def test_perfettos_trace_processor_agrees(run: Path, tmp_path: Path) -> None:
         assert int(rows[name]["inferences"]) == session["samples"]
         assert int(rows[name]["depth"]) == 0
         busy = int(rows[name]["busy_ns"]) / 1e9 / figures["duration_s"]
-        assert busy == pytest.approx(session["busy"], abs=2e-4)
+        assert busy == pytest.approx(session["busy"], rel=1e-3)
     errors = query(path, "SELECT name, value FROM stats WHERE severity = 'error' AND value > 0;", tmp_path)
     assert errors == []
 
