@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from harness.accuracy.annotated_objects import annotated_objects
 from harness.accuracy.ground_truth import read_ground_truth
-from harness.accuracy.known_objects import known_objects
 from harness.benchmark.inputs import Inputs, find_inputs
 from harness.commands.numbers import share
 from harness.errors import DataError, UsageError
@@ -89,7 +89,7 @@ def _write_objects(inputs: Inputs, file: Path, share_found: float, terminal: Ter
         for index in range(count):
             [tensor] = inputs.source.load([index])
             keys.append(content_key(tensor))
-            objects.append(known_objects(truth, index, share_found))
+            objects.append(annotated_objects(truth, index, share_found))
             report(index + 1, count)
     save_objects(file, keys, objects)
     terminal.result(f"{sum(map(len, objects))} objects of {count} images in {file}")

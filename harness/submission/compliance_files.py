@@ -96,15 +96,15 @@ def verify_test(
         verdict = performance_verdict(
             test, folders.scenario, rules.scenario(folders.scenario), reference, log, names=names
         )
-        parts.append(Verdict(verdict.lines, (*wrong, *verdict.reasons)))
+        parts.append(Verdict(verdict.lines, verdict.found, (*wrong, *verdict.reasons)))
         home = next((other for other, it in rules.compliance.items() if it.verified_by == name), name)
         write_text(folders.test(home) / "verify_performance.txt", parts[-1].text())
     else:
-        parts.append(Verdict(("its logs are there",), tuple(wrong)))
+        parts.append(Verdict((), "its logs are there", tuple(wrong)))
     if test.accuracy:
         parts.append(_accuracy(name, folders, annotations))
         write_text(folders.test(name) / "verify_accuracy.txt", parts[-1].text())
-    found = ", ".join(line for part in parts for line in part.lines)
+    found = "; ".join(part.found for part in parts if part.found)
     return TestVerdict(found, tuple(reason for part in parts for reason in part.reasons))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.accuracy.log import read_records
 from harness.loadgen.log import DetailLog
-from harness.rounds import ComplianceTest, ScenarioRules, Seeds
+from harness.rounds import ComplianceTest, Result, ScenarioRules, Seeds
 from harness.settings import Scenario
 
 SHOWN = 3  # images that a message names
@@ -25,10 +25,12 @@ class Verdict:
 
     Attributes:
         lines: what was found, for a verify_….txt, without the last line.
+        found: the same for a person, in a few words.
         reasons: why it failed, each in words a person can act on; empty when it passed.
     """
 
     lines: tuple[str, ...]
+    found: str
     reasons: tuple[str, ...] = ()
 
     @property
@@ -82,17 +84,21 @@ def performance_verdict(
     lines += [f"{name} score = {score}" for name, score in zip(names, scores, strict=True)]
     figures = [float(score) for score in scores if isinstance(score, (int, float)) and score > 0]
     if len(figures) < 2:
-        return Verdict(tuple(lines), (f"there is no {result.key} to compare: the test was not finished",))
+        return Verdict(tuple(lines), "", (f"there is no {result.key} to compare: the test was not finished",))
     reasons = []
     if test.compared_with == "performance":  # the small TEST04 are never VALID, and need not be
         reasons += [f"the {name} is INVALID" for name, it in zip(names, (reference, log), strict=True) if not it.valid]
     low, high = test.bounds(scenario, figures[0], result)
-    sides = ([f"above {low:.10g}"] if low > 0 else []) + ([f"below {high:.10g}"] if high < float("inf") else [])
-    lines.append(f"allowed: {' and '.join(sides)}")
+    limits = ([f"above {_shown(low, result)}"] if low > 0 else []) + (
+        [f"below {_shown(high, result)}"] if high < float("inf") else []
+    )
+    allowed = f"allowed {' and '.join(limits)}"
+    lines.append(allowed)
+    was, now = (_shown(figure, result) for figure in figures)
     if not low < figures[1] < high:
         change = 100 * (figures[1] / figures[0] - 1)
-        reasons.append(f"{figures[1]:.10g} is {change:+.2f} % from the {names[0]}'s, allowed is {' and '.join(sides)}")
-    return Verdict(tuple(lines), tuple(reasons))
+        reasons.append(f"{now} is {change:+.2f} % from the {names[0]}'s {was}; {allowed}")
+    return Verdict(tuple(lines), f"{now}, {names[0]} {was}; {allowed}", tuple(reasons))
 
 
 def accuracy_verdict(reference: Path, log: Path) -> Verdict:
@@ -138,7 +144,12 @@ def accuracy_verdict(reference: Path, log: Path) -> Verdict:
         f"num_perf_log_data_mismatch = {len(differing)}",
         f"num_missing_qsl_idxs = {len(missing)}",
     )
-    return Verdict(lines, tuple(reasons))
+    found = f"{matched - len(differing)} of {entries} answers are those of the accuracy run"
+    return Verdict(lines, found, tuple(reasons))
+
+
+def _shown(value: float, result: Result) -> str:
+    return f"{value / 1e6:.6g} ms" if result.unit == "ns" else f"{value:.6g} {result.unit}"
 
 
 def _some(numbers: Iterable[int]) -> str:

@@ -19,7 +19,7 @@ from harness import cli
 from harness.settings import configs_dir
 from tests.integration.test_run import ROOT, Capture, arguments
 
-INTERRUPTIONS = int(os.environ.get("SSD_HARNESS_TEST_INTERRUPTIONS", "4"))
+INTERRUPTIONS = int(os.environ.get("SSD_HARNESS_TEST_INTERRUPTIONS", "3"))
 SYSTEM = str(configs_dir() / "systems" / "simulated.json")
 TESTS = ("TEST01", "TEST04-A", "TEST04-B", "TEST05")
 
@@ -155,28 +155,32 @@ def test_interrupted_at_random_moments_it_ends_in_the_same_files_and_runs_no_fin
 ) -> None:
     mark = f"SSD_HARNESS_TEST_MARK={tmp_path}"
     environment = os.environ | dict([mark.split("=", 1)])
-    rng = random.Random(2017)
+    rng = random.Random(INTERRUPTIONS)
 
-    def start(out: Path) -> subprocess.Popen[str]:
+    def start(out: Path, seconds: float | None = None, kind: int = 0) -> tuple[int, str]:
+        """The command's status and what it said, at its end or after the signal that it gets after so many seconds."""
         scenarios = ("--scenario", "single_stream,offline", "--output", str(out), "--resume")
         command = [sys.executable, "-m", "harness", *submission(coco, *scenarios)]
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.send_signal(kind)
+            except BaseException:
+                process.kill()
+                raise
+            said = process.communicate()[1]
+            return process.returncode, said
 
-    whole = start(tmp_path / "whole")
     began = time.monotonic()
-    assert whole.communicate() and whole.returncode == 0
+    assert start(tmp_path / "whole")[0] == 0
     length_s = time.monotonic() - began
 
     out, finished = tmp_path / "o", dict[str, int]()
     for k in range(INTERRUPTIONS):
-        process = start(out)
-        try:
-            process.wait(rng.uniform(0, length_s))
-        except subprocess.TimeoutExpired:
-            process.send_signal((signal.SIGINT, signal.SIGKILL)[k % 2])
-        said = process.communicate()[1]
-        assert process.returncode in (0, 130, -signal.SIGINT, -signal.SIGKILL), said
-        if process.returncode == 130 and "next:" in said:
+        status, said = start(out, rng.uniform(0, length_s), (signal.SIGINT, signal.SIGKILL)[k % 2])
+        assert status in (0, 130, -signal.SIGINT, -signal.SIGKILL), said
+        if status == 130 and "next:" in said:
             assert f"--resume --output {out}" in said
         deadline = time.monotonic() + 5
         while left := list(running(mark)):
@@ -185,8 +189,7 @@ def test_interrupted_at_random_moments_it_ends_in_the_same_files_and_runs_no_fin
         now = finished_tests(out) if out.exists() else {}
         assert now.items() >= finished.items(), "a finished test was run again, or was lost"
         finished = now
-    last = start(out)
-    assert last.communicate() and last.returncode == 0
+    assert start(out)[0] == 0
     assert finished_tests(out).items() >= finished.items()
     assert files(out) == files(tmp_path / "whole")
     assert read(out / "manifest.json")["status"] == "complete"

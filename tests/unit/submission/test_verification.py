@@ -66,13 +66,16 @@ def test_performance_must_be_within_the_rounds_tolerance(
     assert found.passed == passes, found
     assert ("TEST PASS" in found.text().splitlines()) == passes
     if not passes:
-        assert "allowed is" in found.reasons[0]
+        assert "; allowed " in found.reasons[0]
         assert found.text().splitlines()[-1].startswith("TEST FAIL: ")
 
 
 def test_the_reason_says_by_how_much() -> None:
     [reason] = verdict("TEST05", "offline", OFFLINE, 100.0, 90.0).reasons
-    assert reason == "90 is -10.00 % from the reference's, allowed is above 95 and below 105"
+    allowed = "allowed above 95 samples/s and below 105 samples/s"
+    assert reason == f"90 samples/s is -10.00 % from the reference's 100 samples/s; {allowed}"
+    passed = verdict("TEST04-B", "single_stream", SINGLE, 12_500_000, 12_600_000)
+    assert passed.found == "12.6 ms, reference 12.5 ms; allowed above 11.25 ms"
 
 
 def test_an_invalid_test_fails_where_it_is_compared_with_the_run_and_not_in_test04() -> None:

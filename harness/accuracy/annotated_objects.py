@@ -10,7 +10,7 @@ from harness.records import Detections
 SCORES = (0.5, 0.99)  # drawn between these
 
 
-def known_objects(truth: GroundTruth, index: int, share: float) -> Detections:
+def annotated_objects(truth: GroundTruth, index: int, share: float) -> Detections:
     """The objects of one image, or a share of them, with made-up scores: the same for the same image and share.
 
     Crowds and boxes without an area are left out. A smaller share is a part of a larger one.

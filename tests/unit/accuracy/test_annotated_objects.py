@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.accuracy.annotated_objects import annotated_objects
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
-from harness.accuracy.known_objects import known_objects
 from tests.made_logs import coco_document, written
 
 
@@ -21,7 +21,7 @@ def truth(tmp_path: Path) -> GroundTruth:
 
 
 def test_objects_are_normalised_best_first_with_contiguous_labels(truth: GroundTruth) -> None:
-    found = known_objects(truth, 0, 1.0)
+    found = annotated_objects(truth, 0, 1.0)
     boxes = {
         label: box.tolist() for label, box in zip(found.labels.tolist(), found.boxes, strict=True)
     }  # category ids 1, 3, 90 are labels 1, 2, 3
@@ -32,13 +32,13 @@ def test_objects_are_normalised_best_first_with_contiguous_labels(truth: GroundT
 
 
 def test_crowds_are_left_out(truth: GroundTruth) -> None:
-    assert len(known_objects(truth, 1, 1.0)) == 0
+    assert len(annotated_objects(truth, 1, 1.0)) == 0
 
 
 def test_a_share_is_a_part_of_a_larger_one_and_always_the_same(tmp_path: Path) -> None:
     boxes = [(100, 3, [float(k), 0.0, 5.0, 5.0]) for k in range(200)]
     truth = read_ground_truth(written(tmp_path / "instances.json", coco_document([(300, 300)], boxes)))
-    half, most = (known_objects(truth, 0, share) for share in (0.5, 0.9))
+    half, most = (annotated_objects(truth, 0, share) for share in (0.5, 0.9))
     assert 70 < len(half) < 130
     assert {tuple(box) for box in half.boxes.tolist()} < {tuple(box) for box in most.boxes.tolist()}
-    np.testing.assert_array_equal(known_objects(truth, 0, 0.5).boxes, half.boxes)
+    np.testing.assert_array_equal(annotated_objects(truth, 0, 0.5).boxes, half.boxes)
