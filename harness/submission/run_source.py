@@ -10,10 +10,9 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.rounds import Round, load_round
-from harness.settings import Division, Scenario
+from harness.settings import NAME, Division, Scenario
 from harness.submission.system_description import read_json_object, require_sound
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NO_SUBMISSION = "run with --mode submission, or give --division, --submitter and --system"
 
 
@@ -88,7 +87,7 @@ def read_run(folder: Path, overrides: dict[str, Any], system: Path | None) -> tu
     if not submitter or not division or not described or not system_id:
         raise UsageError("the run does not say whose it is", where=str(folder), hint=_NO_SUBMISSION)
     for what, name in (("submitter", submitter), ("system", system_id)):
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(NAME, name):
             hint = "letters, digits, dots, hyphens and underscores"
             raise UsageError(f"{what} {name!r} cannot be a folder's name", where=str(folder), hint=hint)
     summary = read_json_object(folder / "summary.json")
