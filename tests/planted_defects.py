@@ -111,8 +111,8 @@ DEFECTS: list[Defect] = [
     Defect("an error entry", lambda o: add_error(run_1(o, "Offline")), "no error entries: found the error entry"),
     Defect(
         "another percentile",
-        lambda o: entry(run_1(o, "MultiStream"), "effective_target_latency_percentile", 0.9),
-        "latency percentile: found effective_target_latency_percentile 0.9",
+        lambda o: entry(run_1(o, "MultiStream"), "effective_target_latency_percentile", 0.5),
+        "latency percentile: found effective_target_latency_percentile 0.5",
     ),
     Defect(
         "4 samples a query in MultiStream",
@@ -501,7 +501,7 @@ DEFECTS: list[Defect] = [
     ),
     Defect(
         "early stopping in other words in the summary",
-        lambda o: replace(summary(run_1(o, "SingleStream")), r"Would discard \d+", "Would discard 0"),
+        lambda o: replace(summary(run_1(o, "SingleStream")), r"Would discard \d+", "Would discard 98765"),
         "summary and detail log agree: found early stopping",
     ),
     Defect(
@@ -555,5 +555,17 @@ DEFECTS: list[Defect] = [
         "a system field of a name that there is not",
         lambda o: edit_json(system_json(o), colour="red"),
         'system fields: found colour "red", required no such field',
+    ),
+    Defect(
+        "answers of another device in a compliance test",
+        lambda o: replace(
+            compliance(o, "Offline", "TEST01") / "accuracy" / "mlperf_log_accuracy.json", r"0000803F\"", '00000040"'
+        ),
+        "TEST01/accuracy/mlperf_log_accuracy.json: files as they were built: found",
+    ),
+    Defect(
+        "a log that agrees with itself and was edited all the same",
+        lambda o: entry(run_1(o, "Offline"), "loadgen_git_log_message", "another"),
+        "files as they were built: found a file that was changed",
     ),
 ]

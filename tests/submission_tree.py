@@ -56,7 +56,7 @@ def run(made: Rehearsal, *more: str, scenarios: str = "") -> None:
     coco = made.round.parent / "coco"
     arguments = ["run", "--images", str(coco / "images"), "--annotations", str(coco / "instances.json")]
     arguments += ["--set", "model.name=tests.tiny_model:MODEL", "--backend", "simulated", "--devices", "dev*2"]
-    arguments += ["--set", "backend.warmup=1", "--set", "backend.options={latency_ms: 1}"]
+    arguments += ["--set", "backend.warmup=1", "--set", "backend.options={latency_ms: 4}"]
     arguments += ["--mode", "submission", "--division", "closed", "--submitter", ORG]
     arguments += ["--system", str(configs_dir() / "systems" / "simulated.json"), "--set", f"round={made.round}"]
     assert cli.main([*arguments, "--output", str(made.run), *more]) == 0
@@ -64,17 +64,19 @@ def run(made: Rehearsal, *more: str, scenarios: str = "") -> None:
 
 
 def write_round(path: Path) -> None:
-    """Round v2.0 with a dataset of 70 images and tests of half a second."""
+    """Round v2.0 with a dataset of 70 images and tests of a fifth of a second."""
     data = yaml.safe_load((configs_dir() / "rounds" / "v2.0.yaml").read_text())
     benchmark = data["benchmarks"]["ssd-resnet34"]
     benchmark["dataset_images"] = IMAGES
-    for scenario, queries in (("single_stream", 700), ("multi_stream", 662), ("offline", 300)):
-        benchmark["scenarios"][scenario] |= {"min_duration_s": 0.5, "min_queries": queries}
+    # 64 queries are the least for a 90th percentile
+    for scenario, queries in (("single_stream", 64), ("multi_stream", 64), ("offline", 300)):
+        benchmark["scenarios"][scenario] |= {"min_duration_s": 0.2, "min_queries": queries}
+    benchmark["scenarios"]["multi_stream"]["latency_percentile"] = 0.9
     for test in benchmark["compliance"].values():
-        # two short runs on a busy machine are not alike; that a bound is held has tests of its own
+        # short runs on a busy machine are not alike; that a bound is held has tests of its own
         test.pop("short_latencies", None)
         if "tolerance" in test:
-            test["tolerance"] = 0.95
+            test |= {"tolerance": 0.95, "slower_is_fine": True}
     path.write_text(yaml.safe_dump(data))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.table import Table
 
+from harness.accuracy.ground_truth import read_ground_truth
 from harness.errors import UsageError
 from harness.files import write_json
 from harness.rounds import Round, load_round
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--round", default="v2.0", help="the MLPerf round (v2.0)")
     add("--submitter", metavar="ORG", help="look at this submitter's part only")
     add("--backup", type=Path, metavar="DIR", help="the whole accuracy logs (default: DIR-accuracy-logs, if there)")
+    add("--annotations", type=Path, metavar="JSON", help="also evaluate the whole accuracy logs again, with these")
     add(
         "--official", type=Path, metavar="CLONE", help="also run the official checker of a clone of mlcommons/inference"
     )
@@ -49,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     if args.backup is not None and not args.backup.is_dir():
         raise UsageError("is not a folder", where=str(args.backup), hint="give --backup the folder of the whole logs")
     backup = args.backup or default_backup(args.tree)
-    checked = check_tree(args.tree, round_, submitter=args.submitter, backup=backup)
+    truth = None if args.annotations is None else read_ground_truth(args.annotations)
+    checked = check_tree(args.tree, round_, submitter=args.submitter, backup=backup, truth=truth)
     if args.official is not None:
         terminal = Terminal()
         with terminal.task("Official checker"):

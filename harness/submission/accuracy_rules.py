@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.accuracy.coco_results import results_of_log
+from harness.accuracy.evaluate import Evaluator, evaluate, has_hotcoco
 from harness.accuracy.log import read_accuracy_log
-from harness.errors import LogError
+from harness.errors import LogError, UsageError
 from harness.files import sha256_file
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.report.verdict import images_run
 from harness.rounds import AccuracyRules
 from harness.submission.accuracy_log import is_cut_of, read_log_in_tree, stated_hashes
+from harness.submission.checksums import read_checksums
 from harness.submission.findings import Problem, Rule
 from harness.submission.log_figures import message_counts
 from harness.submission.performance_rules import no_errors, seeds
@@ -25,6 +28,7 @@ _COCO_LINE = re.compile(
 )
 _COUNT_LINE = re.compile(r"^found (\d+) (results|images)$", re.MULTILINE)
 _EVALUATE = "write it with `ssd-harness run` or the round's accuracy script"
+_ROUNDED = 0.0011  # percent: half of the third decimal, and what evaluators differ in
 _CUT_REMEDY = "`ssd-harness submission truncate`"
 
 
@@ -34,13 +38,11 @@ class AccuracyTest:
 
     Attributes:
         test: its LoadGen logs; None where they cannot be read.
-        backup: folder that holds the whole accuracy logs, as the tree does; None: not at hand.
         partial: a compliance test, which logs some samples only.
     """
 
     test: LoadGenTest
     folder: str
-    backup: Path | None
     partial: bool = False
 
     @property
@@ -121,9 +123,8 @@ def cut_accuracy_log(it: AccuracyTest) -> Iterator[Problem]:
     root, rules = it.test.tree.root, it.test.round.submission.accuracy_log
     try:
         log = read_log_in_tree(root / it.log, rules)
-    except LogError as error:
-        yield Problem(it.log, error.what, "the accuracy log", "add it")
-        return
+    except LogError:
+        return  # missing, which the layout's rules say
     if log.size > rules.most_bytes:
         yield Problem(it.log, f"{log.size} bytes", f"at most {rules.most_bytes}", _CUT_REMEDY)
         return
@@ -141,6 +142,28 @@ def cut_accuracy_log(it: AccuracyTest) -> Iterator[Problem]:
     numbers = [sequence for sequence, _ in log.indices]
     if sorted(set(numbers)) != sorted(numbers):
         yield Problem(it.log, "records that repeat", "each record once", "put LoadGen's own log there")
+
+
+def evaluated_again(it: AccuracyTest) -> Iterator[Problem]:
+    """The accuracy of the whole log, where it and the annotations are at hand, is the stated one."""
+    tree, metric = it.test.tree, it.test.benchmark.accuracy.metric
+    log, stated = tree.whole_accuracy_log(it.log), stated_accuracy(it.text(), it.test.benchmark.accuracy)
+    if log is None or tree.truth is None:
+        wanting = "the whole log" if log is None else "the annotations"
+        yield Problem(it.txt, "not evaluated again", wanting, "give --backup and --annotations", "SKIP")
+        return
+    try:
+        answers = read_accuracy_log(log, image_count=len(tree.truth.image_ids))
+        results = results_of_log(answers, tree.truth, "auto")
+        evaluator: Evaluator = "hotcoco" if has_hotcoco() else "pycocotools"
+        percent = 100 * evaluate(tree.truth, results, tree.truth.image_ids, evaluator=evaluator).mAP
+    except (LogError, UsageError) as error:
+        yield Problem(it.log, error.what, "a log of these annotations", "give the annotations that were run")
+        return
+    if len(stated) == 1 and abs(stated[0] - percent) > _ROUNDED:
+        yield Problem(
+            it.txt, f"{metric}={stated[0]:g}%", f"{percent:.3f} percent, which the whole log gives", _EVALUATE
+        )
 
 
 def log_hash(it: AccuracyTest) -> Iterator[Problem]:
@@ -161,14 +184,15 @@ def log_hash(it: AccuracyTest) -> Iterator[Problem]:
         if log.sha256 != stated[0]:
             yield Problem(it.txt, f"hash={stated[0]}", f"{log.sha256}, the log's", _CUT_REMEDY)
         return
-    whole = None if it.backup is None else it.backup / it.log
-    noted = _noted_hashes(it)
-    if noted and stated[0] not in noted:
-        required = f"{' or '.join(noted)}, as in the README.md of measurements"
+    backup = it.test.tree.backup
+    whole = None if backup is None else backup / it.log
+    noted = read_checksums(it.test.tree, it.test.place)[1].get(it.log)
+    if noted is not None and stated[0] != noted:
+        required = f"{noted}, as in the README.md of measurements"
         yield Problem(it.txt, f"hash={stated[0]}", required, "put the run's own accuracy.txt there")
     if whole is not None and whole.is_file():
         yield from _against_backup(it, whole, stated[0])
-    elif not noted:
+    elif noted is None:
         required = "the whole log, to see that the hash is its"
         yield Problem(it.log, "a cut log only", required, "give the folder of the backups as --backup", "SKIP")
 
@@ -191,6 +215,8 @@ RULES: dict[str, Rule[AccuracyTest]] = {
     "accuracy log": cut_accuracy_log,
     "hash of the accuracy log": log_hash,
 }
+EVALUATED_AGAIN: dict[str, Rule[AccuracyTest]] = {"accuracy of the whole log": evaluated_again}
+"""Only where it is asked for: it takes a while."""
 
 RULES_OF_ANSWERS = {name: RULES[name] for name in ("accuracy log", "hash of the accuracy log")}
 """For the answers that a compliance test logged."""
@@ -229,17 +255,6 @@ def _against_backup(it: AccuracyTest, whole: Path, stated: str) -> Iterator[Prob
         return
     if count != needed:
         yield Problem(it.log, f"a backup of {count} images", f"{needed}", "run accuracy with the whole dataset")
-
-
-def _noted_hashes(it: AccuracyTest) -> list[str]:
-    """The sha256 that the README beside the measurements gives for this log; our own trees have it."""
-    readme = it.test.tree.root / it.test.tree.folder("measurements", it.test.place) / "README.md"
-    try:
-        text = readme.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return []
-    below = it.folder.split("/", 2)[-1]
-    return re.findall(rf"^- `{re.escape(below)}/{re.escape(ACCURACY)}`: ([0-9a-f]{{64}})$", text, re.MULTILINE)
 
 
 def _percent(text: str) -> float:

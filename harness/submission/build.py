@@ -129,7 +129,7 @@ def _write_part(tree: Path, round_: Round, part: Part, implementation: Mapping[s
     write_text(measurements / "mlperf.conf", mlperf_conf(round_))
     _copy(source.performance(run_scenario) / "user.conf", measurements / "user.conf")
     described = f"{source.system_id}_{source.implementation}_{name}.json"
-    write_json(measurements / described, {**implementation_of(source, run_scenario), **implementation})
+    write_json(measurements / described, {**implementation_of(source), **implementation})
     code = folder("code")
     if not code.exists():
         write_code(code)
@@ -151,13 +151,11 @@ def _write_part(tree: Path, round_: Round, part: Part, implementation: Mapping[s
 
 
 def _write_readme(tree: Path, round_: Round, part: Part) -> None:
-    place = _folder(tree, round_, part, "accuracy")
-    root = tree / part.source.division / part.source.submitter
-    logs = [place]
-    for test, rules in round_.benchmark(part.source.benchmark).compliance_of(part.run_scenario).items():
-        if rules.accuracy:
-            logs.append(_folder(tree, round_, part, "compliance_accuracy", test))
-    text = readme(part.source, round_, part.scenario, part.run_scenario, root, [log for log in logs if log.is_dir()])
+    source = part.source
+    root = tree / source.division / source.submitter
+    place = Path(source.system_id) / source.benchmark / LOADGEN_SCENARIOS[part.scenario]
+    folders = [folder for name in ("results", "compliance") if (folder := root / name / place).is_dir()]
+    text = readme(source, round_, part.scenario, part.run_scenario, root, folders)
     write_text(_folder(tree, round_, part, "measurements") / "README.md", text)
 
 

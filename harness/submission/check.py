@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from harness.accuracy.ground_truth import GroundTruth
 from harness.rounds import ComplianceTest, Round
 from harness.submission import (
     accuracy_rules,
+    checksums,
     compliance_rules,
     description_rules,
     inferred_rules,
@@ -54,25 +56,33 @@ class Checked:
         return [finding for finding in self.findings if finding.status == "FAIL"]
 
 
-def check_tree(root: Path, round_: Round, *, submitter: str | None = None, backup: Path | None = None) -> Checked:
+def check_tree(
+    root: Path,
+    round_: Round,
+    *,
+    submitter: str | None = None,
+    backup: Path | None = None,
+    truth: GroundTruth | None = None,
+) -> Checked:
     """Checks everything that the round asks of a submission.
 
     Args:
         root: the folder that holds ``closed/`` and ``open/``.
         submitter: look at this one's part only.
         backup: folder of the whole accuracy logs, laid out as the tree.
+        truth: the annotations, to evaluate these logs again.
 
     Raises:
         DataError: there is no tree there.
     """
-    tree = read_tree(root, round_, submitter)
+    tree = read_tree(root, round_, submitter, backup=backup, truth=truth)
     checked = Checked()
     checked.findings.extend(judge(layout_rules.RULES, tree, "."))
     for owner, name in tree.systems:
         system = System(tree, owner, name)
         checked.findings.extend(judge(description_rules.SYSTEM_RULES, system, system.path))
     for place in tree.places:
-        _check_place(tree, place, backup, checked)
+        _check_place(tree, place, checked)
     for place in tree.others:
         required = f"rules for {place.benchmark}"
         checked.findings.append(Finding("SKIP", "benchmark", str(place), "not looked at", required))
@@ -82,7 +92,7 @@ def check_tree(root: Path, round_: Round, *, submitter: str | None = None, backu
     return checked
 
 
-def _check_place(tree: SubmissionTree, place: Place, backup: Path | None, checked: Checked) -> None:
+def _check_place(tree: SubmissionTree, place: Place, checked: Checked) -> None:
     findings = checked.findings
     performance = _logs(tree, place, tree.folder("performance", place), findings)
     if performance is not None:
@@ -91,17 +101,20 @@ def _check_place(tree: SubmissionTree, place: Place, backup: Path | None, checke
             findings.extend(judge(inferred_rules.RULES, performance, str(place)))
     measurement = Measurement(tree, place, performance)
     findings.extend(judge(description_rules.RULES, measurement, measurement.folder))
+    if checksums.read_checksums(tree, place)[0]:
+        findings.extend(judge(checksums.RULES, (tree, place), str(place)))
     folder = tree.folder("accuracy", place)
     accuracy = _logs(tree, place, folder, findings, mode="AccuracyOnly")
     if accuracy is not None:
-        findings.extend(judge(accuracy_rules.RULES, AccuracyTest(accuracy, folder, backup), folder))
+        more = {} if tree.truth is None else accuracy_rules.EVALUATED_AGAIN
+        findings.extend(judge({**accuracy_rules.RULES, **more}, AccuracyTest(accuracy, folder), folder))
     if place.division == "closed":
-        _check_compliance(tree, place, performance, backup, findings)
+        _check_compliance(tree, place, performance, findings)
     checked.results.append(_result(tree, place, performance))
 
 
 def _check_compliance(
-    tree: SubmissionTree, place: Place, performance: LoadGenTest | None, backup: Path | None, findings: list[Finding]
+    tree: SubmissionTree, place: Place, performance: LoadGenTest | None, findings: list[Finding]
 ) -> None:
     tests = {} if performance is None else {"performance": performance}
     for name, rules in tree.rules(place).compliance_of(SCENARIO_FOLDERS[place.scenario]).items():
@@ -110,12 +123,12 @@ def _check_compliance(
         if test is not None:
             tests[name] = test
     for name in [name for name in tests if name != "performance"]:
-        it = Compliance(name, tests, backup)
+        it = Compliance(name, tests)
         findings.extend(judge(_log_rules(it.test), it.test, it.test.folder))
         findings.extend(judge(compliance_rules.rules_for(it), it, it.folder))
         if it.rules.accuracy:
             folder = tree.folder("compliance_accuracy", place, test=name)
-            answers = AccuracyTest(it.test, folder, backup, partial=True)
+            answers = AccuracyTest(it.test, folder, partial=True)
             findings.extend(judge(accuracy_rules.RULES_OF_ANSWERS, answers, folder))
 
 

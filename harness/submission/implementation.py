@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
@@ -11,6 +10,7 @@ from harness.rounds import Round
 from harness.settings import Scenario
 from harness.submission.accuracy_log import stated_hash
 from harness.submission.accuracy_rules import TXT
+from harness.submission.checksums import checksum_lines
 from harness.submission.run_source import RunSource
 from harness.submission.subjects import ACCURACY
 
@@ -18,7 +18,7 @@ _TYPES = {"float": "fp32", "float32": "fp32", "float16": "fp16", "bfloat16": "bf
 """ONNX's names → MLPerf's."""
 
 
-def implementation_of(source: RunSource, scenario: Scenario) -> dict[str, str]:
+def implementation_of(source: RunSource) -> dict[str, str]:
     """The fields of the measurements' JSON, as far as a run knows them."""
     model = source.manifest["model"]
     path = None if model["path"] is None else Path(model["path"])
@@ -43,13 +43,13 @@ def implementation_of(source: RunSource, scenario: Scenario) -> dict[str, str]:
 
 
 def readme(
-    source: RunSource, round_: Round, scenario: Scenario, run_scenario: Scenario, root: Path, logs: Sequence[Path]
+    source: RunSource, round_: Round, scenario: Scenario, run_scenario: Scenario, root: Path, folders: list[Path]
 ) -> str:
     """README.md of the measurements of a scenario.
 
     Args:
         root: the submitter's folder in the tree.
-        logs: folders of the tree with an accuracy log and accuracy.txt.
+        folders: of the tree with the files of the result.
     """
     manifest = source.manifest
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
@@ -76,15 +76,19 @@ def readme(
         f".venv/bin/{command}",
         "```",
         "",
-        "sha256 of the accuracy logs as LoadGen wrote them; in the tree they are cut:",
-        "",
+        *checksum_lines(root, folders, _whole_logs(root, folders)),
     ]
-    for folder in logs:
-        path = folder / TXT
-        sha256 = stated_hash(path.read_text(encoding="utf-8")) if path.is_file() else None
-        if sha256 is not None:
-            lines.append(f"- `{folder.relative_to(root).as_posix()}/{ACCURACY}`: {sha256}")
     return "\n".join(lines) + "\n"
+
+
+def _whole_logs(root: Path, folders: list[Path]) -> dict[str, str]:
+    """Path of each accuracy log → the sha256 that its accuracy.txt states."""
+    found = {}
+    for path in sorted(path for folder in folders for path in folder.rglob(TXT)):
+        sha256 = stated_hash(path.read_text(encoding="utf-8"))
+        if sha256 is not None:
+            found[(path.parent / ACCURACY).relative_to(root).as_posix()] = sha256
+    return found
 
 
 def _model(source: RunSource) -> str:

@@ -184,7 +184,7 @@ def rules_for(test: LoadGenTest) -> dict[str, Rule[LoadGenTest]]:
         rules["latency percentile"] = percentile
     if test.rules.latency_ms is not None:
         rules["latency bound"] = latency_bound
-    if test.inferred and not test.of_memory_only:
+    if test.inferred and test.compliance is None:
         rules["estimate to infer from"] = inferable
     return rules
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from harness.accuracy.ground_truth import GroundTruth
 from harness.errors import DataError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import BenchmarkRules, Round, TreeFolder
 from harness.settings import Division, Scenario
+from harness.submission.accuracy_log import read_log_in_tree
 from harness.submission.path_pattern import fill, match_path
 
 Kind = Literal[
@@ -72,6 +74,8 @@ class SubmissionTree:
     empty: folders without anything in them.
     places: that have any file under results, measurements or compliance and whose benchmark the round has rules for.
     others: likewise of the benchmarks without rules.
+    backup: folder outside the tree with the whole accuracy logs, laid out as the tree; None: not at hand.
+    truth: the dataset's annotations; None: not at hand.
     """
 
     root: Path
@@ -81,6 +85,8 @@ class SubmissionTree:
     empty: tuple[str, ...]
     places: tuple[Place, ...]
     others: tuple[Place, ...]
+    backup: Path | None = None
+    truth: GroundTruth | None = None
 
     @property
     def owners(self) -> list[str]:
@@ -101,6 +107,15 @@ class SubmissionTree:
         names = {"system": place.system, "benchmark": place.benchmark, "scenario": place.scenario, **fields}
         return f"{place.owner}/{fill(folder_rules(self.round, kind).path, **names)}"
 
+    def whole_accuracy_log(self, path: str) -> Path | None:
+        """The file of an accuracy log that is not cut: in the tree or in the backup; None where neither is."""
+        if path not in self.files:
+            return None
+        if not read_log_in_tree(self.root / path, self.round.submission.accuracy_log).cut:
+            return self.root / path
+        kept = None if self.backup is None else self.backup / path
+        return kept if kept is not None and kept.is_file() else None
+
     def below(self, folder: str) -> list[str]:
         """The files in a folder and its folders."""
         return [path for path in self.files if path.startswith(f"{folder}/")]
@@ -112,12 +127,20 @@ def folder_rules(round_: Round, kind: Kind) -> TreeFolder:
     return rules
 
 
-def read_tree(root: Path, round_: Round, submitter: str | None = None) -> SubmissionTree:
+def read_tree(
+    root: Path,
+    round_: Round,
+    submitter: str | None = None,
+    *,
+    backup: Path | None = None,
+    truth: GroundTruth | None = None,
+) -> SubmissionTree:
     """Looks at a tree.
 
     Args:
         root: the folder that holds ``closed/`` and ``open/``.
         submitter: look at this one's part only.
+        backup, truth: what is at hand besides it.
 
     Raises:
         DataError: it is no folder, has no division in it, or nothing of that submitter.
@@ -145,6 +168,8 @@ def read_tree(root: Path, round_: Round, submitter: str | None = None) -> Submis
         tuple(empty),
         tuple(place for place in places if place.benchmark in round_.benchmarks),
         tuple(place for place in places if place.benchmark in round_.other_benchmarks),
+        backup,
+        truth,
     )
 
 
