@@ -1,7 +1,7 @@
-"""Builds the one C++ extension and installs configs/ beside the package; everything else is in setup.cfg.
+"""Builds the C++ extensions and installs configs/ beside the package; everything else is in setup.cfg.
 
 ``optional=True``: where no compiler works the package still installs, and says at run time that it is without its
-native postprocessor.
+native postprocessor; a lane's tally is then Python's.
 """
 
 from pathlib import Path
@@ -9,20 +9,28 @@ from pathlib import Path
 from pybind11.setup_helpers import Pybind11Extension, build_ext
 from setuptools import find_packages, setup
 
+NATIVE = Path("harness/native")
+TALLY = str(NATIVE / "tally.cpp")
+DECODER = {str(path) for path in NATIVE.glob("*.cpp")} - {TALLY}
+
 setup(
     packages=[*find_packages(include=["harness", "harness.*"]), "harness.configs"],
     package_dir={"harness.configs": "configs"},
-    package_data={"harness.configs": ["*.yaml", "*/*.yaml", "*/*.json"], "harness": ["py.typed", "native/*.pyi"]},
+    package_data={
+        "harness.configs": ["*.yaml", "*/*.yaml", "*/*.json"],
+        "harness": ["py.typed", "native/*.pyi", "report/templates/*"],
+    },
     ext_modules=[
         Pybind11Extension(
-            "harness.native._decode",
-            sorted(map(str, Path("harness/native").glob("*.cpp"))),
-            depends=sorted(map(str, Path("harness/native").glob("*.h"))),
+            f"harness.native.{name}",
+            sources,
+            depends=sorted(map(str, NATIVE.glob("*.h"))),
             cxx_std=17,
             # No fused multiply-add: every machine and every path gives the same bits.
             extra_compile_args=["-O3", "-ffp-contract=off", "-Wall", "-Wextra"],
             optional=True,
         )
+        for name, sources in (("_decode", sorted(DECODER)), ("_tally", [TALLY]))
     ],
     cmdclass={"build_ext": build_ext},
 )

@@ -139,10 +139,14 @@ class RunSettings(Section):
     """find-peak: the highest rate at which Server is valid, and what Offline must expect; see docs/devices.md.
     submission: performance and accuracy of every scenario; see docs/submission.md."""
     submission: SubmissionSettings | None = None
+    repeat: PositiveInt = 1
+    """How often each performance test is made; the spread says what is noise. The first one is the result."""
     model: ModelSettings = ModelSettings()
     dataset: DatasetSettings = DatasetSettings()
     backend: BackendSettings = BackendSettings()
     tests: dict[Scenario, ScenarioSettings] = {}
+    trace: bool = False
+    """Performance tests leave a trace for Perfetto, which costs them some of their speed; see docs/trace.md."""
     min_map_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     """Exit with status 1 when the mAP is below this."""
     watchdog_s: Positive = 120
@@ -154,6 +158,12 @@ class RunSettings(Section):
     def _decoder_for_accuracy(self) -> RunSettings:
         if self.model.decoder == "none" and self.mode in ("accuracy", "both", "submission"):
             raise ValueError("model.decoder none finds nothing: mode must be performance or find-peak")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_trace(self) -> RunSettings:
+        if self.trace and self.mode not in ("performance", "both"):
+            raise ValueError(f"trace is of performance tests, and mode is {self.mode}")
         return self
 
     @model_validator(mode="after")

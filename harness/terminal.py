@@ -1,18 +1,26 @@
-"""What a person sees while something runs, on stderr: a live bar on a terminal, plain lines elsewhere."""
+"""What is told while something runs, on stderr.
+
+To a person: a live picture on a terminal, plain lines elsewhere. To a program: JSON lines, see docs/live-view.md.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic
-from typing import Protocol
+from time import monotonic, time
+from typing import Any, Literal, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 PLAIN_LINE_EVERY_S = 10.0
+JSON_LINE_EVERY_S = 1.0
+JSON_SCHEMA = 1
 PIPE_COLUMNS = 140
+
+Style = Literal["live", "lines", "quiet", "json"]
 
 
 class Report(Protocol):
@@ -32,30 +40,91 @@ def output() -> Console:
 
 
 class Terminal:
-    """Shows tasks and says lines."""
+    """Shows tasks and says lines.
 
-    def __init__(self) -> None:
-        self._console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
-        self._live = self._console.is_terminal
+    Args:
+        style: None: a live picture on a terminal, lines elsewhere. "quiet" shows results and errors only.
+    """
+
+    def __init__(self, style: Style | None = None) -> None:
+        self.console = Console(file=sys.stderr, highlight=False, emoji=False, soft_wrap=True)
+        """Of stderr."""
+        can_draw = self.console.is_terminal and not self.console.is_dumb_terminal
+        self.style: Style = style or ("live" if can_draw else "lines")
 
     def say(self, text: str) -> None:
         """One line, as it is."""
-        self._console.print(text, markup=False)
+        if self.style == "json":
+            emit("message", text=text)
+        elif self.style != "quiet":
+            self.console.print(text, markup=False)
 
     def result(self, text: str) -> None:
         """One line of what a command was called for, on stdout."""
         print(text, flush=True)  # noqa: T201 - this is the place that prints
 
+    def tell(self, event: str, **fields: Any) -> None:
+        """An event for a program that drives us; a person has the results or the error."""
+        if self.style == "json":
+            emit(event, **fields)
+
     @contextmanager
     def task(self, title: str, unit: str = "") -> Iterator[Report]:
         """A task with progress; its last line stays: what was done, how long it took, at what rate."""
-        shown = _LiveTask(self._console, title, unit) if self._live else _PlainTask(title, unit)
+        shown = self._shown(title, unit)
         try:
             yield shown.report
         except BaseException:
             shown.end("stopped")
             raise
         shown.end("done")
+
+    def _shown(self, title: str, unit: str) -> _Shown:
+        if self.style == "live":
+            return _LiveTask(self.console, title, unit)
+        if self.style == "json":
+            return _JsonTask(title, unit)
+        return _PlainTask(title, unit) if self.style == "lines" else _QuietTask()
+
+
+def emit(event: str, **fields: Any) -> None:
+    """One JSON line on stderr, with the time in seconds since 1970."""
+    line = json.dumps({"event": event, "time": round(time(), 3), **fields})
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is the place that prints
+
+
+class _Shown(Protocol):
+    def report(
+        self, done: int, total: int | None = None, doing: str = "", remaining_s: float | None = None
+    ) -> None: ...
+
+    def end(self, how: str) -> None: ...
+
+
+class _QuietTask:
+    def report(self, done: int, total: int | None = None, doing: str = "", remaining_s: float | None = None) -> None:
+        """Nothing."""
+
+    def end(self, how: str) -> None:
+        """Nothing."""
+
+
+class _JsonTask:
+    def __init__(self, title: str, unit: str) -> None:
+        self._what = {"task": title, "unit": unit}
+        self._said, self._doing, self._done = monotonic(), "", 0
+        emit("task", **self._what, state="began", done=0)
+
+    def report(self, done: int, total: int | None = None, doing: str = "", remaining_s: float | None = None) -> None:
+        self._done = done
+        now = monotonic()
+        if doing == self._doing and now - self._said < JSON_LINE_EVERY_S:
+            return
+        self._said, self._doing = now, doing
+        emit("task", **self._what, state="running", done=done, total=total, doing=doing, remaining_s=remaining_s)
+
+    def end(self, how: str) -> None:
+        emit("task", **self._what, state=how, done=self._done)
 
 
 class _Pace:

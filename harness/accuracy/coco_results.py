@@ -124,6 +124,25 @@ def read_coco_results(path: Path, truth: GroundTruth) -> tuple[CocoResults, str]
     Raises:
         LogError: the file is not that, names unknown images or categories, or holds values that are not finite.
     """
+    rows, sha256 = read_coco_rows(path)
+    for sound, what in (
+        (np.isin(rows[:, 0], truth.image_ids), "an image that the annotations do not have"),
+        (np.isin(rows[:, 6], truth.category_ids), "a category that the annotations do not have"),
+    ):
+        if not sound.all():
+            number = int(sound.argmin())
+            entry = f"image_id {rows[number, 0]:.0f}, category_id {rows[number, 6]:.0f}"
+            raise LogError(f"entry {number + 1} names {what}: {entry}", where=str(path))
+    found = CocoResults(rows, np.unique(rows[:, 0]).astype(np.int64), "coco")
+    return found, sha256
+
+
+def read_coco_rows(path: Path) -> tuple[npt.NDArray[np.float64], str]:
+    """A COCO results file as `CocoResults.rows`, whatever images and categories it names, and its sha256.
+
+    Raises:
+        LogError: the file is not that, or holds values that are not finite.
+    """
     try:
         with open_log(path) as file:
             text = file.read()
@@ -140,13 +159,9 @@ def read_coco_results(path: Path, truth: GroundTruth) -> tuple[CocoResults, str]
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             wanted = "{image_id, category_id, bbox: [x, y, width, height], score}"
             raise LogError(f"entry {i + 1} is not {wanted}: {entry}", where=str(path)) from error
-    for sound, what in (
-        (np.isfinite(rows).all(axis=1), "holds a value that is not a finite number"),
-        (np.isin(rows[:, 0], truth.image_ids), "names an image that the annotations do not have"),
-        (np.isin(rows[:, 6], truth.category_ids), "names a category that the annotations do not have"),
-    ):
-        if not sound.all():
-            number = int(sound.argmin())
-            raise LogError(f"entry {number + 1} {what}: {entries[number]}", where=str(path))
-    found = CocoResults(rows, np.unique(rows[:, 0]).astype(np.int64), "coco")
-    return found, hashlib.sha256(text).hexdigest()
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        number = int(finite.argmin())
+        what = f"entry {number + 1} holds a value that is not a finite number: {entries[number]}"
+        raise LogError(what, where=str(path))
+    return rows, hashlib.sha256(text).hexdigest()

@@ -30,6 +30,7 @@ class GroundTruth:
         boxes: (A, 4) float64, x, y, width, height in pixels.
         areas: (A,) float64, pixels², of the object's mask in COCO's own files; decides small, medium and large.
         crowds: (A,) bool.
+        file_names: I names; empty if not every image has one.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class GroundTruth:
     boxes: npt.NDArray[np.float64]
     areas: npt.NDArray[np.float64]
     crowds: npt.NDArray[np.bool_]
+    file_names: tuple[str, ...] = ()
 
     def first(self, count: int | None) -> GroundTruth:
         """The same with the first ``count`` images only, which is what a run with ``--count`` sees; all if None.
@@ -55,7 +57,11 @@ class GroundTruth:
         if not 0 < count <= len(self.image_ids):
             raise DatasetError(f"{count} images asked for, the file has {len(self.image_ids)}", where=str(self.path))
         return replace(
-            self, image_ids=self.image_ids[:count], widths=self.widths[:count], heights=self.heights[:count]
+            self,
+            image_ids=self.image_ids[:count],
+            widths=self.widths[:count],
+            heights=self.heights[:count],
+            file_names=self.file_names[:count],
         ).restricted(self.image_ids[:count])
 
     def restricted(self, image_ids: npt.NDArray[np.int64]) -> GroundTruth:
@@ -107,6 +113,7 @@ def read_ground_truth(path: Path) -> GroundTruth:
             boxes=np.array([box["bbox"] for box in boxes], dtype=np.float64).reshape(len(boxes), 4),
             areas=np.array([box["area"] for box in boxes], dtype=np.float64),
             crowds=np.array([box.get("iscrowd", 0) for box in boxes], dtype=np.int64).astype(np.bool_),
+            file_names=tuple(str(image["file_name"]) for image in images if "file_name" in image),
         )
     except (TypeError, ValueError, OverflowError) as error:
         raise DatasetError(f"the annotations are not COCO's instances format: {error}", where=str(path)) from error
@@ -143,6 +150,7 @@ def _checked(truth: GroundTruth) -> GroundTruth:
     known = np.isin(truth.box_category_ids, truth.category_ids)
     return replace(
         truth,
+        file_names=truth.file_names if len(truth.file_names) == len(truth.image_ids) else (),
         box_image_ids=truth.box_image_ids[known],
         box_category_ids=truth.box_category_ids[known],
         boxes=truth.boxes[known],

@@ -77,10 +77,10 @@ def read_accuracy_log(path: Path, *, image_count: int | None = None) -> Accuracy
             that the dataset does not have, or repeats an image with other detections.
     """
     digest = hashlib.sha256()
-    collected = _Collected(path, MAX_SAMPLE_INDEX if image_count is None else image_count)
+    collected = Records(path, MAX_SAMPLE_INDEX if image_count is None else image_count)
     for number, record in enumerate(read_records(path, digest.update), 1):
         collected.add(number, record)
-    return collected.finish(digest.hexdigest())
+    return collected.as_log(digest.hexdigest())
 
 
 class Record(NamedTuple):
@@ -110,7 +110,7 @@ def read_records(path: Path, tell: Callable[[bytes], object] = lambda chunk: Non
             return chunk
 
         for number, text in _record_texts(read, path):
-            yield _record(path, number, text)
+            yield parse_record(path, number, text)
 
 
 def open_log(path: Path) -> io.BufferedIOBase:
@@ -176,7 +176,7 @@ def _end_of(pattern: re.Pattern[bytes], buffer: bytes, at: int) -> int:
     return at if match is None else match.end()
 
 
-class _Collected:
+class Records:
     """The records read so far: the detections' bytes in one growing buffer, and what they belong to."""
 
     def __init__(self, path: Path, image_count: int) -> None:
@@ -209,7 +209,12 @@ class _Collected:
             raise _damaged(self.path, number, f"repeats image {qsl_idx} of record {known[2]} with other detections")
         self.repeated += 1
 
-    def finish(self, sha256: str) -> AccuracyLog:
+    def as_log(self, sha256: str) -> AccuracyLog:
+        """Checks and gives what has been added.
+
+        Raises:
+            LogError: a record's values cannot be; names it.
+        """
         images = np.fromiter(self.spans, dtype=np.int64, count=len(self.spans))
         ends = np.array([end for _, end, _ in self.spans.values()], dtype=np.int64) // BYTES_PER_DETECTION
         table = np.frombuffer(self.payload, dtype="<f4").reshape(-1, FIELDS)
@@ -240,7 +245,12 @@ class _Collected:
         )
 
 
-def _record(path: Path, number: int, text: bytes) -> Record:
+def parse_record(path: Path, number: int, text: bytes) -> Record:
+    """The text of one record, ``{…}``.
+
+    Raises:
+        LogError: it is damaged.
+    """
     try:
         record = json.loads(text, object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as error:

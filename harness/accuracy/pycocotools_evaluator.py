@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,10 +57,73 @@ def evaluate_boxes(
     return np.asarray(whole.stats, dtype=np.float64), precision
 
 
+@dataclass(frozen=True, eq=False)
+class ClassMatches:
+    """How the detections of one category matched, at most 100 of an image, best first (equal scores by image id).
+
+    Attributes:
+        category: its id.
+        images: (N,) int64 image ids.
+        hits: (T, N) bool, a detection that matches an object, at each IoU threshold.
+        ignored: (T, N) bool, one that counts neither way: it matches a crowd.
+        object_images: (G,) int64 image ids of the objects there are to find.
+    """
+
+    category: int
+    images: npt.NDArray[np.int64]
+    hits: npt.NDArray[np.bool_]
+    ignored: npt.NDArray[np.bool_]
+    object_images: npt.NDArray[np.int64]
+
+
+def match_boxes(
+    truth: GroundTruth, rows: npt.NDArray[np.float64], image_ids: npt.NDArray[np.int64]
+) -> list[ClassMatches]:
+    """The matches behind the mAP, of each category that has something to find; arguments as of `evaluate_boxes`."""
+    matched = []
+    with contextlib.redirect_stdout(io.StringIO()):
+        for category in sorted(truth.category_ids.tolist()):
+            there = truth.box_category_ids == category
+            found = [*_matched(truth, there, rows[rows[:, 6] == category], category)] if there.any() else []
+            objects = truth.box_image_ids[there & ~truth.crowds]
+            if not len(objects):
+                continue
+            scores = np.array([score for each in found for score in each["dtScores"]])
+            order = np.argsort(-scores, kind="mergesort")
+            images = np.repeat([each["image_id"] for each in found], [len(each["dtScores"]) for each in found])
+            shape = (len(COCOeval(iouType="bbox").params.iouThrs), 0)
+            hits = np.concatenate([np.zeros(shape), *(each["dtMatches"] for each in found)], axis=1)[:, order] > 0
+            ignored = np.concatenate([np.zeros(shape), *(each["dtIgnore"] for each in found)], axis=1)[:, order] > 0
+            images = images.astype(np.int64)[order]
+            matched.append(ClassMatches(category, images, hits & ~ignored, ignored, objects))
+    return matched
+
+
+def _matched(
+    truth: GroundTruth, there: npt.NDArray[np.bool_], rows: npt.NDArray[np.float64], category: int
+) -> Iterator[dict[str, Any]]:
+    """pycocotools' result of each image, of all sizes of objects together."""
+    evaluation = _loaded(truth, there, rows, category)
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = evaluation.params.areaRng[:1], ["all"]
+    evaluation.params.maxDets = evaluation.params.maxDets[-1:]
+    evaluation.evaluate()
+    for image, result in zip(evaluation.params.imgIds, evaluation.evalImgs, strict=True):
+        if result is not None:
+            yield {**result, "image_id": image}
+
+
 def _evaluated(
     truth: GroundTruth, there: npt.NDArray[np.bool_], rows: npt.NDArray[np.float64], category: int
 ) -> COCOeval:
     """One category's evaluation."""
+    evaluation = _loaded(truth, there, rows, category)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return evaluation
+
+
+def _loaded(truth: GroundTruth, there: npt.NDArray[np.bool_], rows: npt.NDArray[np.float64], category: int) -> COCOeval:
+    """One category, ready to be evaluated."""
     images = np.union1d(truth.box_image_ids[there], rows[:, 0].astype(np.int64)).tolist()
     known, found = COCO(), COCO()
     known.dataset = {
@@ -81,10 +147,7 @@ def _evaluated(
     known.createIndex()
     if len(rows):
         found = known.loadRes(rows)
-    evaluation = _Evaluation(known, found, "bbox")
-    evaluation.evaluate()
-    evaluation.accumulate()
-    return evaluation
+    return _Evaluation(known, found, "bbox")
 
 
 class _Evaluation(COCOeval):  # type: ignore[misc]

@@ -14,6 +14,8 @@ from harness.benchmark.submission import describe_submission
 from harness.benchmark.system import code_sha256, system, versions
 from harness.errors import HarnessError, Interrupted
 from harness.loadgen.plan import Mode
+from harness.report.gallery import keep_gallery
+from harness.report.page import REPORT_NAME, write_report
 from harness.report.summary import Summary, summarise
 from harness.settings import RunSettings, Scenario
 from harness.terminal import Terminal
@@ -44,7 +46,7 @@ def run_benchmark(settings: RunSettings, folder: Path, terminal: Terminal, *, re
         try:
             _run(settings, run, terminal)
             run.finish("complete")
-            return summarise(folder)
+            summary = summarise(folder)
         except KeyboardInterrupt:
             run.finish("failed", "interrupted")
             hint = f"the same command with --resume --output {folder} goes on with what is not finished"
@@ -52,6 +54,10 @@ def run_benchmark(settings: RunSettings, folder: Path, terminal: Terminal, *, re
         except BaseException as error:
             run.finish("failed", str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}")
             raise
+        with terminal.task("Report") as report:
+            report(0, None, REPORT_NAME)
+            write_report(folder)
+        return summary
 
 
 def _run(settings: RunSettings, run: RunDirectory, terminal: Terminal) -> None:
@@ -62,10 +68,10 @@ def _run(settings: RunSettings, run: RunDirectory, terminal: Terminal) -> None:
         for reason in run.manifest["submission"]["rehearsal_because"]:
             terminal.say(f"REHEARSAL, no submission: {reason}")
     run.save()
-    for scenario, mode in tests_of(settings):
-        folder = run.test_folder(scenario, mode)
+    for scenario, mode, number in tests_of(settings):
+        folder = run.test_folder(scenario, mode, number)
         plan = inputs.plan(folder, scenario, mode)
-        run.manifest["tests"].append(run_recorded(inputs, run, plan, terminal))
+        run.manifest["tests"].append(run_recorded(inputs, run, plan, terminal, number=number))
         run.save()
         if mode == "accuracy" and not (folder / ACCURACY_NAME).is_file():
             _evaluate(inputs, folder, terminal)
@@ -73,20 +79,22 @@ def _run(settings: RunSettings, run: RunDirectory, terminal: Terminal) -> None:
         run.manifest["peak"] = find_peaks(inputs, run, terminal)
 
 
-def tests_of(settings: RunSettings) -> list[tuple[Scenario, Mode]]:
-    """The tests in their order.
+def tests_of(settings: RunSettings) -> list[tuple[Scenario, Mode, int]]:
+    """The tests in their order, the last number counting repetitions from 1.
 
-    In a submission every scenario has both, the accuracy first: it is the shorter one. Otherwise accuracy is measured
-    once: in Offline, or else in the first scenario.
+    In a submission every scenario has both modes, the accuracy first: it is the shorter one. Otherwise accuracy is
+    measured once: in Offline, or else in the first scenario. Repetitions take turns, so that a machine that slows down
+    meets all scenarios alike.
     """
     if settings.mode == "submission":
         modes: tuple[Mode, ...] = ("accuracy", "performance")
-        return [(scenario, mode) for scenario in settings.scenarios for mode in modes]
-    tests: list[tuple[Scenario, Mode]] = []
+        return [(scenario, mode, 1) for scenario in settings.scenarios for mode in modes]
+    tests: list[tuple[Scenario, Mode, int]] = []
     if settings.mode in ("performance", "both"):
-        tests += [(scenario, "performance") for scenario in settings.scenarios]
+        for number in range(1, settings.repeat + 1):
+            tests += [(scenario, "performance", number) for scenario in settings.scenarios]
     if settings.mode in ("accuracy", "both"):
-        tests.append(("offline" if "offline" in settings.scenarios else settings.scenarios[0], "accuracy"))
+        tests.append(("offline" if "offline" in settings.scenarios else settings.scenarios[0], "accuracy", 1))
     return tests
 
 
@@ -94,3 +102,5 @@ def _evaluate(inputs: Inputs, folder: Path, terminal: Terminal) -> None:
     with terminal.task("mAP") as report:
         report(0, None, f"{len(inputs.dataset)} images with pycocotools")
         evaluate_run(folder, inputs.dataset)
+        report(0, None, "images for the report")
+        keep_gallery(folder, inputs.dataset)

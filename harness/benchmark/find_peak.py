@@ -14,6 +14,7 @@ from typing import Any
 from harness.benchmark.inputs import Inputs
 from harness.benchmark.run_directory import RunDirectory
 from harness.errors import UsageError
+from harness.live.display import shown
 from harness.loadgen.log import read_detail
 from harness.loadgen.process import run_test
 from harness.settings import Scenario
@@ -122,13 +123,8 @@ def _try(
     folder = run.try_folder(scenario, number)
     plan = inputs.plan(folder, scenario, "performance", lengths)
     title = f"{plan.title}, try {number}" + (f" at {qps:.3f}/s" if qps else "")
-    with terminal.task(title, "samples") as report:
-        finished = run_test(
-            plan,
-            lambda progress: report(progress.done, None, "" if progress.phase == "running" else progress.phase),
-            watchdog_s=inputs.settings.watchdog_s,
-            startup_s=inputs.settings.startup_s,
-        )
+    with shown(plan, terminal, title=title, subtitle=inputs.subtitle) as show:
+        finished = run_test(plan, show, watchdog_s=inputs.settings.watchdog_s, startup_s=inputs.settings.startup_s)
     log = read_detail(folder / "mlperf_log_detail.txt")
     measured = "result_completed_samples_per_sec" if scenario == "server" else "result_samples_per_second"
     return Try(

@@ -85,7 +85,14 @@ class Inputs:
             source=self.source,
             sample_names=tuple(image.file_name for image in self.dataset.images),
             watchdog_s=self.settings.watchdog_s,
+            trace=self.settings.trace and mode == "performance",
         )
+
+    @property
+    def subtitle(self) -> str:
+        """What the tests run on, for people."""
+        simulated = ", SIMULATED" if self.backend.SIMULATED else ""
+        return f"{self.model.benchmark} on {self.settings.backend.name}{simulated}"
 
     def describe(self) -> dict[str, Any]:
         """For the manifest."""

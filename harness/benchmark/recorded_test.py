@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
+from harness.accuracy.ground_truth import read_ground_truth
 from harness.benchmark.inputs import Inputs
 from harness.benchmark.run_directory import RECORD, RunDirectory, log_hashes
+from harness.benchmark.running_map import RunningMap
 from harness.benchmark.system import code_sha256, versions
 from harness.files import write_json
+from harness.live.display import shown
 from harness.loadgen.plan import Plan
-from harness.loadgen.process import Progress, run_test
-from harness.terminal import Report, Terminal
+from harness.loadgen.process import run_test
+from harness.report.trace import write_trace
+from harness.terminal import Terminal
 
 
-def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Terminal) -> dict[str, Any]:
+def run_recorded(
+    inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Terminal, *, number: int = 1
+) -> dict[str, Any]:
     """Runs the test, unless it is there; gives its record, which is written when everything else is.
+
+    Args:
+        number: counts the repetitions of a performance test.
 
     Raises:
         HarnessError: as `run_test` does.
@@ -27,16 +37,18 @@ def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Termin
     if done is not None:
         terminal.say(f"{plan.title}: already done, kept")
         return done
-    with terminal.task(plan.title, "samples") as report:
-        finished = run_test(
-            plan,
-            lambda progress: _report(report, progress),
-            watchdog_s=inputs.settings.watchdog_s,
-            startup_s=inputs.settings.startup_s,
-        )
+    with (
+        _running_map(inputs, plan) as running,
+        shown(plan, terminal, subtitle=inputs.subtitle, accuracy=running) as show,
+    ):
+        finished = run_test(plan, show, watchdog_s=inputs.settings.watchdog_s, startup_s=inputs.settings.startup_s)
+    if plan.trace:
+        with terminal.task(f"{plan.title}, trace"):
+            write_trace(plan.folder, [slot.name for slot in plan.slots], plan.title)
     record = {
         "scenario": plan.scenario,
         "mode": plan.mode,
+        "number": number,
         "fingerprint": fingerprint,
         "rules": plan.rules.model_dump(),
         "performance_sample_count": plan.performance_sample_count,
@@ -48,18 +60,11 @@ def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Termin
     return record
 
 
-def _report(report: Report, progress: Progress) -> None:
-    if progress.phase != "running":
-        report(0, None, progress.phase)
-        return
-    remaining_s = None
-    if progress.done:
-        seconds_a_sample = progress.elapsed_s / progress.done
-        remaining_s = max((progress.samples or 0) - progress.done, 0) * seconds_a_sample
-        remaining_s = max(remaining_s, progress.min_duration_s - progress.elapsed_s)
-    # a test that goes on for its least duration passes the number it needs
-    total = progress.samples if progress.samples is None or progress.done <= progress.samples else None
-    report(progress.done, total, "", remaining_s)
+def _running_map(inputs: Inputs, plan: Plan) -> AbstractContextManager[RunningMap | None]:
+    if plan.mode != "accuracy" or plan.model.decoder == "none":
+        return nullcontext()
+    truth = read_ground_truth(inputs.dataset.annotations).first(len(inputs.dataset))
+    return RunningMap(plan.folder / "mlperf_log_accuracy.json", truth)
 
 
 def _fingerprint(inputs: Inputs, plan: Plan) -> str:
@@ -73,6 +78,7 @@ def _fingerprint(inputs: Inputs, plan: Plan) -> str:
         "dataset": (inputs.dataset.sha256, len(inputs.dataset), inputs.images_sha256),
         "backend": settings.backend.model_dump(),
         "slots": [asdict(slot) for slot in plan.slots],
+        "trace": plan.trace,
         "versions": versions(),
         "code": code_sha256(),
     }

@@ -98,9 +98,9 @@ class RunDirectory:
         self.manifest.update(status=status, reason=reason, ended=_now())
         self.save()
 
-    def test_folder(self, scenario: str, mode: str) -> Path:
-        """Where one test's files go."""
-        parts = ("performance", "run_1") if mode == "performance" else ("accuracy",)
+    def test_folder(self, scenario: str, mode: str, number: int = 1) -> Path:
+        """Where one test's files go; ``number`` counts the repetitions of a performance test."""
+        parts = ("performance", f"run_{number}") if mode == "performance" else ("accuracy",)
         return self.folder.joinpath(scenario, *parts)
 
     def try_folder(self, scenario: str, number: int) -> Path:

@@ -14,6 +14,7 @@ from rich.table import Table
 from harness.accuracy.coco_results import CocoResults, is_coco_results, read_coco_results, results_of_log
 from harness.accuracy.evaluate import (
     FIGURES,
+    MEANINGS,
     Accuracy,
     Evaluator,
     ImageChoice,
@@ -25,6 +26,8 @@ from harness.accuracy.evaluate import (
 )
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
+from harness.accuracy.run import accuracy_test
+from harness.commands import accuracy_against, accuracy_doctor
 from harness.errors import DataError, UsageError
 from harness.files import sha256_file, write_json
 from harness.terminal import Terminal, output
@@ -34,22 +37,10 @@ EXAMPLES = """\
   ssd-harness accuracy mlperf_log_accuracy.json --annotations instances_val2017.json
   ssd-harness accuracy log.json.gz --annotations instances_val2017.json --per-class --cross-check
   ssd-harness accuracy detections.json --annotations instances_val2017.json --json -
+  ssd-harness accuracy log.json --annotations instances_val2017.json --doctor
+  ssd-harness accuracy results/demo --doctor
+  ssd-harness accuracy results/new --against results/old
 """
-
-_MEANINGS = {
-    "mAP": "AP, IoU 0.50:0.95",
-    "AP50": "AP, IoU 0.50",
-    "AP75": "AP, IoU 0.75",
-    "APs": "AP, small objects",
-    "APm": "AP, medium objects",
-    "APl": "AP, large objects",
-    "AR1": "recall, 1 detection an image",
-    "AR10": "recall, 10 detections an image",
-    "AR100": "recall, 100 detections an image",
-    "ARs": "recall, small objects",
-    "ARm": "recall, medium objects",
-    "ARl": "recall, large objects",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +57,22 @@ class _Source:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     parser.add_argument(
-        "log", type=Path, metavar="LOG", help="mlperf_log_accuracy.json or a COCO results file, plain or gzipped"
+        "log",
+        type=Path,
+        metavar="LOG|RUN",
+        help="mlperf_log_accuracy.json or a COCO results file, plain or gzipped; or the folder of a run of ours",
     )
     parser.add_argument(
-        "--annotations", type=Path, required=True, metavar="JSON", help="the COCO instances file that the run had"
+        "--annotations", type=Path, metavar="JSON", help="the COCO instances file that the run had; a RUN knows its own"
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="OTHER",
+        help="another LOG or RUN: what changed from it, and is it more than chance",
+    )
+    parser.add_argument(
+        "--doctor", action="store_true", help="find out why the mAP is wrong; exit status 1 if something is"
     )
     parser.add_argument("--count", type=int, metavar="N", help="the run saw only the first N images of the annotations")
     parser.add_argument(
@@ -102,11 +105,18 @@ def run(args: argparse.Namespace) -> int:
     """Evaluates and prints; 1 if the evaluators differ or images that are required are missing."""
     if args.cross_check and not has_hotcoco():
         raise DataError("--cross-check needs hotcoco", hint="pip install hotcoco")
+    source_of(args)
     truth = read_ground_truth(args.annotations).first(args.count)
-    source = _read(args, truth)
+    if args.doctor:
+        return accuracy_doctor.run(args, truth)
+    source = _read(args, args.log, truth)
     choice: ImageChoice = args.images_evaluated or ("logged" if source.kind == "accuracy log" else "all")
     image_ids = chosen_images(truth, source.results, choice)
     evaluator: Evaluator = args.evaluator or ("hotcoco" if has_hotcoco() else "pycocotools")
+    if args.against is not None:
+        other = accuracy_test(args.against)[0] if args.against.is_dir() else args.against
+        before = _read(args, other, truth).results
+        return accuracy_against.run(args, truth, other, before, source.results, evaluator)
     accuracy = evaluate(truth, source.results, image_ids, evaluator=evaluator)
     report: dict[str, Any] = _report(args, truth, source, choice, accuracy)
     if args.cross_check:
@@ -123,14 +133,30 @@ def run(args: argparse.Namespace) -> int:
     return 1 if differ or (args.require_complete and report["partial"]) else 0
 
 
-def _read(args: argparse.Namespace, truth: GroundTruth) -> _Source:
-    if is_coco_results(args.log):
+def source_of(args: argparse.Namespace) -> None:
+    """Puts the files of a run, if one is given, in the places of LOG, --annotations and --count.
+
+    Raises:
+        LogError: the folder is no run with an accuracy test.
+        UsageError: no annotations.
+    """
+    if args.log.is_dir():
+        log, annotations, count = accuracy_test(args.log)
+        args.log = log
+        args.annotations = args.annotations or annotations
+        args.count = args.count or count
+    if args.annotations is None:
+        raise UsageError("--annotations is needed with a log", hint="ssd-harness accuracy --help")
+
+
+def _read(args: argparse.Namespace, path: Path, truth: GroundTruth) -> _Source:
+    if is_coco_results(path):
         if args.labels == "contiguous" or args.require_complete:
             what = "this is a COCO results file, which has category ids and does not say which images were looked at"
-            raise UsageError(what, where=str(args.log), hint="leave out --labels contiguous and --require-complete")
-        results, sha256 = read_coco_results(args.log, truth)
+            raise UsageError(what, where=str(path), hint="leave out --labels contiguous and --require-complete")
+        results, sha256 = read_coco_results(path, truth)
         return _Source("COCO results", results, sha256, len(results), 0)
-    log = read_accuracy_log(args.log, image_count=len(truth.image_ids))
+    log = read_accuracy_log(path, image_count=len(truth.image_ids))
     results = results_of_log(log, truth, args.labels)
     return _Source("accuracy log", results, log.sha256, len(log.sequence), log.repeated)
 
@@ -167,7 +193,7 @@ def _print(console: Console, report: dict[str, Any], per_class_of: Accuracy | No
     table.add_column("%", justify="right")
     table.add_column("what it is")
     for name in FIGURES:
-        table.add_row(name, _percent(accuracy[name]), _MEANINGS[name], style="bold" if name == "mAP" else None)
+        table.add_row(name, _percent(accuracy[name]), MEANINGS[name], style="bold" if name == "mAP" else None)
     console.print(table)
     if per_class_of is not None:
         _print_classes(console, per_class_of)

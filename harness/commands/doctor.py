@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from types import ModuleType
 
-from harness.commands import doctor_system
+from harness.commands import doctor_model, doctor_system
 
-SUMMARY = "look at this machine and write down what there is"
-EXAMPLES = doctor_system.EXAMPLES
+SUMMARY = "look at a model or at this machine, and say what is there and what is wrong"
+EXAMPLES = doctor_model.EXAMPLES + doctor_system.EXAMPLES
 
 # Each has SUMMARY, EXAMPLES, add_arguments and run, as a command has.
-SUBJECTS: dict[str, ModuleType] = {"system": doctor_system}
+SUBJECTS: dict[str, ModuleType] = {"model": doctor_model, "system": doctor_system}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.rounds import load_round
 from harness.settings import SCENARIOS, RunSettings, load_run, parse_assignment, read_yaml, run_config
 
@@ -40,8 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--count", type=int, help="use the first N images only")
     add("--duration", type=float, help="least seconds of each performance test")
     add("--queries", type=int, help="least queries of each performance test (Offline: samples)")
+    add("--repeat", type=int, metavar="N", help="make each performance test N times, to see what is noise")
     add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>, or of a submission)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any configuration key; may be repeated")
+    add("--trace", action="store_true", default=None, help="also write a trace for Perfetto; not submittable then")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--no-live", dest="style", action="store_const", const="lines", help="lines, on a terminal too")
+    shown.add_argument("--quiet", dest="style", action="store_const", const="quiet", help="only results and errors")
+    shown.add_argument(
+        "--json-progress", dest="style", action="store_const", const="json", help="progress as JSON lines on stderr"
+    )
     add("--resume", action="store_true", help="keep the finished tests of an interrupted run; a submission always does")
 
 
@@ -56,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from harness.benchmark.run_directory import default_folder
     from harness.benchmark.submission import submission_folder, with_required_scenarios
     from harness.report.table import print_summary
-    from harness.terminal import Terminal, output
+    from harness.terminal import JSON_SCHEMA, Terminal, output
 
     if args.scenario is None:
         settings = with_required_scenarios(settings)
@@ -64,13 +72,21 @@ def run(args: argparse.Namespace) -> int:
     if folder is None:
         whose = settings.submission
         folder = default_folder(settings.name) if whose is None else submission_folder(whose, settings.round)
-    summary = run_benchmark(settings, folder, Terminal(), resume=args.resume)
+    terminal = Terminal(args.style)
+    terminal.tell("start", schema=JSON_SCHEMA, output=str(folder))
+    try:
+        summary = run_benchmark(settings, folder, terminal, resume=args.resume)
+    except HarnessError as error:
+        terminal.tell("end", status=error.exit_status, error=error.what, where=error.where, next=error.hint)
+        raise
     console = output()
     print_summary(summary, folder, console)
     below = _below_gate(settings, summary)
     if below:
         console.print(below)
-    return 0 if summary["valid"] and not below else 1
+    status = 0 if summary["valid"] and not below else 1
+    terminal.tell("end", status=status, summary=str(folder / "summary.json"))
+    return status
 
 
 def _overrides(args: argparse.Namespace) -> dict[str, Any]:
@@ -79,6 +95,7 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
         "submission.division": args.division,
         "submission.submitter": args.submitter,
         "submission.system": args.system,
+        "repeat": args.repeat,
         "scenarios": args.scenario.split(",") if args.scenario else None,
         "backend.name": args.backend,
         "backend.devices": args.devices,
@@ -87,6 +104,7 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
         "dataset.images": args.images,
         "dataset.annotations": args.annotations,
         "dataset.count": args.count,
+        "trace": args.trace,
     }
     overrides = {key: value for key, value in options.items() if value is not None}
     if args.backend:

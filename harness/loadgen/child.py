@@ -28,7 +28,7 @@ from harness.loadgen.sample_records import write_samples
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot
-from harness.pipeline.dispatch import Dispatcher, Inline, SessionQueue
+from harness.pipeline.dispatch import Dispatcher, Inline, Retired, SessionQueue
 from harness.pipeline.lane import HELD_MOST, Decode, Lane, LaneFailed
 from harness.pipeline.pulse import Pulse
 from harness.records import Detections
@@ -49,6 +49,13 @@ class Phase:
 
     name: str
     samples: int | None = None
+
+
+@dataclass(frozen=True)
+class Warned:
+    """The test goes on, but a person should know."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Finished:
     retired: tuple[dict[str, Any], ...] = ()
 
 
-Message = Phase | Failed | Finished
+Message = Phase | Warned | Failed | Finished
 
 
 def main(plan: Plan, parent: Connection, pulse: Pulse) -> None:
@@ -98,7 +105,7 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
 
     report.send(Phase("opening sessions"))
     library = SampleLibrary(plan.source, pulse.beat)
-    dispatcher = _open(plan, library, lg, report.fail, pulse)
+    dispatcher = _open(plan, library, lg, report, pulse)
 
     report.send(Phase("calibrating"))
     library.load([0])
@@ -153,7 +160,7 @@ def _open(
     plan: Plan,
     library: SampleLibrary,
     loadgen: Any,
-    on_failure: Callable[[BaseException], NoReturn],
+    report: _Reporter,
     pulse: Pulse,
 ) -> Dispatcher:
     model = load_model(plan.model.name)
@@ -180,9 +187,21 @@ def _open(
         return Lane(slot, session, decode, library.tensors, answers, pulse, hold=hold, check_every_value=every)
 
     if plan.scenario == "single_stream":
-        return Inline(plan.slots[0], open_lane, on_failure)
-    retire = plan.backend.on_device_failure == "continue"
-    return SessionQueue(plan.slots, open_lane, on_failure, retire=retire, hang_s=plan.watchdog_s)
+        return Inline(plan.slots[0], open_lane, report.fail)
+
+    def warn(it: Retired) -> None:
+        name = plan.sample_names[it.sample_index]
+        report.send(Warned(f"{it.slot.name} was retired at sample {it.sample_index} ({name}): {it.reason}"))
+
+    return SessionQueue(
+        plan.slots,
+        open_lane,
+        report.fail,
+        retire=plan.backend.on_device_failure == "continue",
+        hang_s=plan.watchdog_s,
+        pulse=pulse,
+        on_retired=warn,
+    )
 
 
 def _decode(plan: Plan, model: DetectionModel) -> Decode:
@@ -218,7 +237,7 @@ def _log_settings(lg: Any, plan: Plan) -> Any:
     output.copy_summary_to_stdout = False
     log = lg.LogSettings()
     log.log_output = output
-    log.enable_trace = False
+    log.enable_trace = plan.trace
     return log
 
 
@@ -229,14 +248,16 @@ class _Reporter:
         self._plan = plan
         self._parent = parent
         self._failing = threading.Lock()
+        self._sending = threading.Lock()
 
     def send(self, message: Message) -> None:
-        self._parent.send(message)
+        with self._sending:
+            self._parent.send(message)
 
     def fail(self, error: BaseException) -> NoReturn:
         self._failing.acquire()  # for good: later failures are echoes of this one
         faulthandler.disable()
-        self._parent.send(Failed(self._ours(error)))
+        self.send(Failed(self._ours(error)))
         self._parent.close()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.errors import LogError
 
+DETAIL_LOG = "mlperf_log_detail.txt"
 PREFIX = ":::MLLOG "
 
 
@@ -68,3 +69,35 @@ def read_detail(path: Path) -> DetailLog:
     except (OSError, UnicodeDecodeError) as error:
         raise LogError(f"cannot be read: {error}", where=str(path)) from error
     return DetailLog(values, tuple(errors), tuple(warnings), repeated)
+
+
+class WarningTail:
+    """The errors and warnings of a detail log that is still being written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+
+    def new(self) -> list[str]:
+        """Those that came since the last call; none while there is no log, and a line that is not whole yet waits."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._read)
+                text = file.read()
+        except OSError:
+            return []
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        found = []
+        for line in whole.decode(errors="replace").splitlines():
+            if "is_error" not in line and "is_warning" not in line:
+                continue
+            try:
+                entry = json.loads(line.removeprefix(PREFIX))
+                marks = entry["metadata"]
+                if marks.get("is_error") or marks.get("is_warning"):
+                    kind = "error" if marks.get("is_error") else "warning"
+                    found.append(f"LoadGen {kind}: {entry['key']}: {entry['value']}")
+            except (ValueError, KeyError, TypeError):
+                continue  # read_detail, after the test, refuses a damaged log
+        return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import wait
@@ -12,7 +12,8 @@ from time import monotonic
 
 from harness.errors import BackendError, RunFailed, Stalled
 from harness.loadgen import child
-from harness.loadgen.child import Failed, Finished, Phase
+from harness.loadgen.child import Failed, Finished, Phase, Warned
+from harness.loadgen.log import DETAIL_LOG, WarningTail
 from harness.loadgen.plan import Plan
 from harness.pipeline.pulse import Pulse
 
@@ -30,6 +31,8 @@ class Progress:
         samples: how many are expected; None: unknown.
         elapsed_s: since this phase began.
         min_duration_s: how long the running phase lasts at least.
+        pulse: the test's counters, read when they are wanted.
+        warnings: all that came so far.
     """
 
     phase: str
@@ -37,6 +40,8 @@ class Progress:
     samples: int | None
     elapsed_s: float
     min_duration_s: float
+    pulse: Pulse
+    warnings: tuple[str, ...]
 
 
 def check_loadgen() -> None:
@@ -82,6 +87,13 @@ def run_test(
     sender.close()
     phase, phase_began = Phase("opening sessions"), monotonic()
     watch = _Watch(pulse)
+    warnings: list[str] = []
+    log = WarningTail(plan.folder / DETAIL_LOG)
+
+    def tell() -> None:
+        warnings.extend(log.new())
+        on_progress(_progress(plan, phase, phase_began, pulse, warnings))
+
     try:
         while True:
             ready = wait([receiver, process.sentinel], poll_s)
@@ -92,8 +104,11 @@ def run_test(
                     raise _death(plan, process) from None
                 if isinstance(message, Failed):
                     raise message.error
+                if isinstance(message, Warned):
+                    warnings.append(message.text)
+                    continue
                 if isinstance(message, Finished):
-                    on_progress(_progress(plan, phase, phase_began, pulse))
+                    tell()
                     process.join(30)
                     return message
                 phase, phase_began = message, monotonic()
@@ -103,7 +118,7 @@ def run_test(
             bound_s = watchdog_s if phase.name == "running" else startup_s
             if (at_work := watch.silent(bound_s, each=not own_watch)) is not None:
                 raise _stall(plan, phase, at_work, bound_s)
-            on_progress(_progress(plan, phase, phase_began, pulse))
+            tell()
     finally:
         if process.is_alive():
             process.kill()
@@ -112,10 +127,11 @@ def run_test(
         receiver.close()
 
 
-def _progress(plan: Plan, phase: Phase, phase_began: float, pulse: Pulse) -> Progress:
+def _progress(plan: Plan, phase: Phase, phase_began: float, pulse: Pulse, warnings: Sequence[str]) -> Progress:
     # accuracy tests have no least duration
     least_s = plan.rules.min_duration_s if plan.mode == "performance" else 0.0
-    return Progress(phase.name, pulse.done, phase.samples, monotonic() - phase_began, least_s)
+    elapsed_s = monotonic() - phase_began
+    return Progress(phase.name, pulse.done, phase.samples, elapsed_s, least_s, pulse, tuple(warnings))
 
 
 class _Watch:

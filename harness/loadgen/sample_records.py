@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.pipeline.lane import COLUMNS, Lane
+from harness.pipeline.lane import Lane
+from harness.pipeline.tally import COLUMNS
 
 SAMPLES_NAME = "samples.csv.gz"
 ISSUED = COLUMNS.index("issued_ns")

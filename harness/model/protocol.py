@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from harness.model.probing import Probe
 from harness.quantization.int8 import Normalisation
 from harness.records import Detections, RawOutput, RawOutputs, TensorSpec
 
@@ -85,6 +86,11 @@ class DetectionModel(Protocol):
 
     def default_file(self, precision: Literal["int8", "float32"], report: Callable[[str], None]) -> Path:
         """The default ONNX model, built into the user's cache on first use; ``report`` is told of slow steps."""
+        ...
+
+    @property
+    def probe(self) -> Probe:
+        """Other ways to feed and to read a file of this model, to find out whether it is what it should be."""
         ...
 
     def extract(self, published: Path, output: Path) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar, cast
 
 from harness.pipeline.devices import DeviceSlot, pin
 from harness.pipeline.lane import Lane, LaneFailed, Sample, TakenBack
+from harness.pipeline.pulse import Pulse
 
 T = TypeVar("T")
 OpenLane = Callable[[DeviceSlot], Lane]
@@ -90,6 +91,8 @@ class SessionQueue:
         retire: a session that fails, or is at one sample for longer than ``hang_s``, is taken out and its sample goes
             to another one, as long as there is one; else the first failure goes to ``on_failure``, and hangs are for
             the process that watches.
+        pulse: told of the samples that LoadGen issues.
+        on_retired: told of a session that was taken out, by whichever thread found out.
 
     Raises:
         BaseException: the first error of opening a session, after the other workers have ended.
@@ -103,12 +106,17 @@ class SessionQueue:
         *,
         retire: bool = False,
         hang_s: float = 120,
+        pulse: Pulse | None = None,
+        on_retired: Callable[[Retired], None] = lambda retired: None,
     ) -> None:
         self.lanes: list[Lane] = []
         self.retired: list[Retired] = []
         self._queue: SimpleQueue[Sample | Block | Job | None] = SimpleQueue()
         self._on_failure = on_failure
+        pulse = pulse or Pulse(0)
+        self._cells, self._submitted = pulse.cells(), pulse.submitted_cell
         self._retire = retire
+        self._on_retired = on_retired
         self._hang_s = hang_s
         self._retiring = threading.Lock()
         self._closing = threading.Event()
@@ -178,6 +186,7 @@ class SessionQueue:
                 return any(retired.slot is lane.slot for retired in self.retired)
             self.retired.append(Retired(lane.slot, sample[1], reason))
             self._queue.put(sample)
+            self._on_retired(self.retired[-1])
             return True
 
     def _watch(self) -> None:
@@ -198,6 +207,7 @@ class SessionQueue:
 
     def submit(self, sample_ids: Sequence[int], sample_indices: Sequence[int]) -> None:
         issued, queue = monotonic_ns(), self._queue
+        self._cells[self._submitted] += len(sample_ids)
         if len(sample_ids) > BLOCK:
             # Each worker takes samples from it as it is free: `next` of a zip of arrays runs no Python code, so the GIL
             # makes it atomic. Nothing is stored for a sample but its two numbers.

@@ -14,6 +14,7 @@ from harness.errors import HarnessError
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.finite import check_all, check_first
 from harness.pipeline.pulse import Pulse
+from harness.pipeline.tally import COLUMNS, CURRENT, tally
 from harness.records import Detections, RawOutputs
 from harness.sessions.protocol import Session
 
@@ -21,9 +22,6 @@ Tensor = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Decode = Callable[[RawOutputs], Detections]
 Sample = tuple[int, int, int]
 """A sample to process: (LoadGen's id, index in the dataset, the ns it was issued at)."""
-
-COLUMNS = ("sample_id", "sample_index", "issued_ns", "started_ns", "inferred_ns", "decoded_ns", "completed_ns")
-"""Of a sample's record; times are of the monotonic clock."""
 
 HELD_MOST = 64
 HELD_NS = 100_000
@@ -93,8 +91,9 @@ class Lane:
         self._floats = any(spec.dtype == "float32" for spec in session.outputs)
         self._check = check_all if check_every_value else check_first
         self._cells = pulse.cells()
-        self._done = slot.index
-        self._current = len(self._cells) // 2 + slot.index
+        self._current = pulse.row(slot.index) + CURRENT
+        # Offline's samples are all issued at once: there a latency says more without the wait
+        self._tally = tally(self._cells, pulse.row(slot.index), from_start=hold)
         self._records = array("q")
         self._held_since_ns = 0
         self._at_work: list[Sample] = []
@@ -134,7 +133,6 @@ class Lane:
         except Exception as error:
             text = error.what if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
             raise LaneFailed(self.slot, sample_index, text) from error
-        cells[self._done] += 1
         cells[self._current] = 0
 
     @property
@@ -146,10 +144,7 @@ class Lane:
     def send(self) -> None:
         """Hands over the held answers."""
         self._answers.send()
-        completed, records = monotonic_ns(), self._records
-        columns = len(COLUMNS)
-        for last in range(len(records) - 1, len(records) - 1 - columns * self.held, -columns):
-            records[last] = completed
+        self._tally.add(self._records, self.held, monotonic_ns())
         self.held = 0
 
     def take_back(self) -> Sample | None:

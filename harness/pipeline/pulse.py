@@ -1,9 +1,23 @@
-"""Signs of life of a test in shared memory: written by its workers, read by the process that watches."""
+"""What a test tells of itself in shared memory while it runs: written by its workers, read by the process that watches.
+
+Every number has one writer, so that none needs a lock; reading costs the workers nothing.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.pipeline.tally import CURRENT, DONE, FIRST, HISTOGRAM, LAST, ROW, STAGES
+
+BEAT, SUBMITTED, COMMON = 0, 1, 2
+"""Places after the lanes' rows: signs of life outside the samples; samples that LoadGen has issued."""
+
+Counts = npt.NDArray[np.int64]
 
 
 class SlotState(NamedTuple):
@@ -13,8 +27,30 @@ class SlotState(NamedTuple):
     sample: int | None
 
 
+@dataclass(frozen=True)
+class Counters:
+    """A test at one moment, over S sessions; times are of the monotonic clock, which both processes share.
+
+    Attributes:
+        submitted: samples issued by LoadGen.
+        done: (S,) samples answered.
+        at_work: (S,) 1 + the index of the sample that the session is at; 0: idle.
+        first_ns, last_ns: (S,) the moments of its first issue and of its last answer; 0 before the first answer.
+        stages_ns: (S, 4) its summed time in queue, inference, postprocess and complete.
+        histogram: (B,) latencies of all sessions' answers, in the buckets of `harness.pipeline.tally`.
+    """
+
+    submitted: int
+    done: Counts
+    at_work: Counts
+    first_ns: Counts
+    last_ns: Counts
+    stages_ns: Counts
+    histogram: Counts
+
+
 class Pulse:
-    """Two counters a session and one for everything else; each has one writer, so that none needs a lock.
+    """A row of cells for each session, and two cells for the whole test.
 
     Picklable while a child process is being spawned; both sides then see the same memory.
     """
@@ -22,33 +58,58 @@ class Pulse:
     def __init__(self, slots: int) -> None:
         self._slots = slots
         # RawArray maps a file of its own; no name is left behind whatever ends either process.
-        self._shared = get_context("spawn").RawArray("q", 2 * slots + 1)
+        self._shared = get_context("spawn").RawArray("q", ROW * slots + COMMON)
 
     def __getstate__(self) -> dict[str, object]:
         return {"_slots": self._slots, "_shared": self._shared}
 
     def cells(self) -> memoryview:
-        """The int64 counters themselves, for the hot path: ``[k]`` counts the samples that session k has done;
-        ``[slots + k]`` is 1 + the index of the sample it works on, 0 when idle."""
+        """The int64 cells themselves, for the hot path; session k's row begins at `row(k)`."""
         return memoryview(self._shared).cast("B").cast("q")
+
+    def row(self, slot: int) -> int:
+        """Where a session's row begins."""
+        return ROW * slot
+
+    @property
+    def submitted_cell(self) -> int:
+        """The cell that counts the samples LoadGen has issued; written by LoadGen's thread."""
+        return ROW * self._slots + SUBMITTED
 
     def beat(self) -> None:
         """Says "still working" outside the samples, as while loading."""
-        self._shared[2 * self._slots] += 1
+        self._shared[ROW * self._slots + BEAT] += 1
+
+    def _rows(self) -> Counts:
+        return np.frombuffer(self._shared, np.int64)[: ROW * self._slots].reshape(self._slots, ROW)
 
     @property
     def done(self) -> int:
-        """Samples done by all sessions."""
-        return sum(self._shared[: self._slots])
+        """Samples answered by all sessions."""
+        return int(self._rows()[:, DONE].sum())
 
     @property
     def total(self) -> int:
         """Grows with every sign of life."""
-        return self.done + int(self._shared[2 * self._slots])
+        return self.done + int(self._shared[ROW * self._slots + BEAT])
 
     def slots(self) -> list[SlotState]:
         """Every session's state."""
+        rows = self._rows()
         return [
-            SlotState(self._shared[k], None if (sample := self._shared[self._slots + k]) == 0 else sample - 1)
-            for k in range(self._slots)
+            SlotState(done, at - 1 if at else None)
+            for done, at in zip(rows[:, DONE].tolist(), rows[:, CURRENT].tolist(), strict=True)
         ]
+
+    def counters(self) -> Counters:
+        """All of it, copied; about 1 ms for 256 sessions."""
+        rows = self._rows()
+        return Counters(
+            submitted=int(self._shared[self.submitted_cell]),
+            done=rows[:, DONE].copy(),
+            at_work=rows[:, CURRENT].copy(),
+            first_ns=rows[:, FIRST].copy(),
+            last_ns=rows[:, LAST].copy(),
+            stages_ns=rows[:, STAGES:HISTOGRAM].copy(),
+            histogram=rows[:, HISTOGRAM:].sum(axis=0),
+        )

@@ -34,7 +34,7 @@ def not_submittable(
     for test in manifest["tests"]:
         name = test["scenario"]
         reasons += [f"{name} {test['mode']}: {it['session']} was retired" for it in test.get("retired", [])]
-        if test["mode"] != "performance":
+        if test["mode"] != "performance" or test.get("number", 1) > 1:
             continue
         if not scenarios[name]["valid"]:
             reasons.append(f"{name}: INVALID")
@@ -75,6 +75,8 @@ def unlike_the_round(manifest: dict[str, Any], rules: BenchmarkRules) -> list[st
         reasons.append(f"{manifest['dataset']['images']} images; the round has {rules.dataset_images}")
     if manifest["model"]["default"] and not manifest["backend"]["simulated"]:
         reasons.append("the model is the default one, not trained on COCO")
+    if manifest["settings"].get("trace"):
+        reasons.append("the performance tests were traced")
     if manifest["settings"]["model"]["decoder"] == "none":
         reasons.append("nothing is decoded (model.decoder is none)")
     return reasons

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +37,45 @@ def summarise(folder: Path) -> Summary:
     Raises:
         LogError: a file of the run is missing or damaged.
     """
-    manifest = _read_json(folder / "manifest.json")
+    summary = summary_of(folder)
+    write_json(folder / "summary.json", summary)
+    write_text(folder / "summary.csv", summary_csv(summary))
+    return summary
+
+
+def summary_of(folder: Path) -> Summary:
+    """The summary of a run directory, in which nothing is written.
+
+    Raises:
+        LogError: a file of the run is missing or damaged, or it failed before its first test.
+    """
+    manifest = read_manifest(folder)
+    if "tests" not in manifest:
+        raise LogError(
+            f"the run {manifest['status']} before its first test: {manifest.get('reason')}", where=str(folder)
+        )
     rules = load_round(manifest["round"]).benchmark(manifest["model"]["benchmark"])
     scenarios: dict[Scenario, dict[str, Any]] = {}
+    repeated: dict[Scenario, list[dict[str, Any]]] = {}
     accuracies: dict[str, dict[str, Any]] = {}
     accuracy_invalid: list[str] = []
     for test in manifest["tests"]:
         if test["mode"] == "performance":
-            path = folder / test["scenario"] / "performance" / "run_1"
-            scenarios[test["scenario"]] = _performance(path, test)
+            number = test.get("number", 1)
+            path = folder / test["scenario"] / "performance" / f"run_{number}"
+            figures = performance_figures(path, test)
+            if number == 1:
+                scenarios[test["scenario"]] = figures
+            else:
+                repeated.setdefault(test["scenario"], []).append(figures)
         else:
             path = folder / test["scenario"] / "accuracy"
             accuracies[test["scenario"]] = _read_json(path / "accuracy.json")
             detail = read_detail(path / "mlperf_log_detail.txt")
             accuracy_invalid += explain_accuracy(detail, manifest["dataset"]["images"])
+    for scenario, others in repeated.items():
+        first = scenarios[scenario]
+        first["runs"] = [{"valid": it["valid"], **run_figures(scenario, it)} for it in (first, *others)]
     peak = manifest.get("peak", {})
     retired = [
         {"scenario": test["scenario"], "mode": test["mode"], **it}
@@ -62,7 +88,8 @@ def summarise(folder: Path) -> Summary:
         "schema": 1,
         "status": manifest["status"],
         "round": manifest["round"],
-        "valid": all(s["valid"] for s in (*scenarios.values(), *peak.values())) and not accuracy_invalid,
+        "valid": all(s["valid"] for s in (*scenarios.values(), *peak.values(), *_runs(scenarios)))
+        and not accuracy_invalid,
         "submittable": not reasons,
         "not_submittable_because": reasons,
         "backend": manifest["backend"],
@@ -70,6 +97,8 @@ def summarise(folder: Path) -> Summary:
         "dataset": manifest["dataset"],
         "scenarios": scenarios,
     }
+    if manifest["settings"].get("trace"):
+        summary["traced"] = True
     if retired:
         summary["retired"] = retired
     if peak:
@@ -89,8 +118,6 @@ def summarise(folder: Path) -> Summary:
             summary["accuracies"] = accuracies
         if accuracy_invalid:
             summary["accuracy_invalid_because"] = accuracy_invalid
-    write_json(folder / "summary.json", summary)
-    write_text(folder / "summary.csv", _csv(summary))
     return summary
 
 
@@ -104,7 +131,27 @@ def _compliance(path: Path, tests: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: verdicts for name, verdicts in data["scenarios"].items() if fingerprints[name] == there.get(name)}
 
 
-def _performance(path: Path, test: dict[str, Any]) -> dict[str, Any]:
+def run_figures(scenario: str, figures: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a test that a person compares: the rate of Offline, the latencies elsewhere."""
+    key = "samples_per_second" if scenario == "offline" else "latency_ms"
+    return {key: figures[key]}
+
+
+def _runs(scenarios: Mapping[Scenario, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every repetition of every scenario."""
+    return [run for figures in scenarios.values() for run in figures.get("runs", [])]
+
+
+def performance_figures(path: Path, test: dict[str, Any]) -> dict[str, Any]:
+    """The figures of one performance test.
+
+    Args:
+        path: its folder.
+        test: its part of the manifest.
+
+    Raises:
+        LogError: a file of it is missing, damaged or unfinished.
+    """
     log = read_detail(path / "mlperf_log_detail.txt")
     if "result_validity" not in log.values:
         raise LogError(
@@ -148,25 +195,44 @@ def _latencies(log: DetailLog) -> dict[str, float]:
     return found
 
 
-def _csv(summary: Summary) -> str:
+def summary_csv(summary: Summary) -> str:
     """One figure a line: scenario, figure, value."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("scenario", "figure", "value"))
-    for scenario, figures in summary["scenarios"].items():
-        writer.writerows((scenario, *pair) for pair in _flat(figures))
-    writer.writerows(("accuracy", *pair) for pair in _flat(summary.get("accuracy", {})))
+    writer.writerows(summary_rows(summary))
     return text.getvalue()
 
 
-def _flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def summary_rows(summary: Summary) -> list[tuple[str, str, Any]]:
+    """Every figure: scenario or "accuracy", its dotted name, its value."""
+    groups = {**summary["scenarios"], "accuracy": summary.get("accuracy", {})}
+    return [(group, *pair) for group, figures in groups.items() for pair in flat(figures)]
+
+
+def flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested figures as pairs of a dotted name and a value."""
     rows: list[tuple[str, Any]] = []
     for key, value in figures.items():
         if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{key}.")
+            rows += flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            rows += flat({str(number): it for number, it in enumerate(value, 1)}, f"{prefix}{key}.")
         else:
             rows.append((f"{prefix}{key}", "; ".join(value) if isinstance(value, list) else value))
     return rows
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """``manifest.json`` of a run directory.
+
+    Raises:
+        LogError: there is none, or it is damaged.
+    """
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise LogError("is not a run directory: it has no manifest.json", where=str(folder))
+    return _read_json(path)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from harness.model.ssd_resnet34.labels import CLASSES
 from harness.model.ssd_resnet34.native_decoder import NativeDecoder
 from harness.model.ssd_resnet34.numpy_decoder import NumpyDecoder
 from harness.model.ssd_resnet34.planted_outputs import planted_outputs
+from harness.model.ssd_resnet34.probing import SSDResNet34Probe
 from harness.model.ssd_resnet34.results import ObjectDetectionResult, as_results
 from harness.quantization.int8 import Normalisation
 from harness.records import Detections, QuantizedTensor, RawOutput, RawOutputs, TensorSpec
@@ -198,6 +199,11 @@ class SSDResNet34:
     def default_file(self, precision: default_model.Precision, report: Callable[[str], None]) -> Path:
         """See `DetectionModel.default_file`."""
         return default_model.default_file(precision, cache_dir() / "models", report)
+
+    @property
+    def probe(self) -> SSDResNet34Probe:
+        """See `DetectionModel.probe`."""
+        return SSDResNet34Probe()
 
     def extract(self, published: Path, output: Path) -> list[str]:
         """See `DetectionModel.extract`."""

@@ -50,8 +50,8 @@ class NumpyDecoder:
         check_raw_outputs(outputs)
         tensors = [as_float32(output, spec) for output, spec in zip(outputs, OUTPUTS, strict=True)]
         half = len(tensors) // 2
-        scores = np.concatenate([_softmax(t.reshape(NUM_CLASSES, -1)) for t in tensors[:half]], axis=1)
-        boxes = _boxes(np.concatenate([t.reshape(4, -1) for t in tensors[half:]], axis=1))
+        scores = np.concatenate([softmax(t.reshape(NUM_CLASSES, -1)) for t in tensors[:half]], axis=1)
+        boxes = corners(np.concatenate([t.reshape(4, -1) for t in tensors[half:]], axis=1))
         candidates = scores > np.float32(score_threshold)
         candidates[0] = False
         candidates &= np.isfinite(boxes).all(axis=1)
@@ -66,7 +66,7 @@ class NumpyDecoder:
         return _best_first(boxes, scores, anchors, labels, max_detections)
 
 
-def _softmax(logits: Floats) -> Floats:
+def softmax(logits: Floats) -> Floats:
     """Softmax over axis 0 of (81, N), in float64, rounded to float32.
 
     NaN counts as −inf. Classes at +inf share the probability evenly; an anchor whose classes are all −inf has none.
@@ -80,7 +80,7 @@ def _softmax(logits: Floats) -> Floats:
     return np.asarray(terms / np.where(total == 0.0, 1.0, total), np.float32)
 
 
-def _boxes(deltas: Floats) -> Floats:
+def corners(deltas: Floats) -> Floats:
     """(15130, 4) left, top, right, bottom from (4, 15130) box outputs, in float64, rounded to float32.
 
     centre = prior centre + 0.1 · t · prior size and size = prior size · exp(0.2 · t), as in the MLPerf reference. A box

@@ -1,0 +1,66 @@
+"""``ssd-harness accuracy --doctor``: says why a mAP is wrong, with what each repair would give."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness.accuracy.doctor.diagnosis import Diagnosis, diagnose
+from harness.accuracy.doctor.evidence import read_evidence
+from harness.accuracy.evaluate import Evaluator, has_hotcoco
+from harness.accuracy.ground_truth import GroundTruth
+from harness.files import write_json
+from harness.terminal import Terminal, output
+
+_SHOWN = 5  # other readings in the table
+
+
+def run(args: argparse.Namespace, truth: GroundTruth) -> int:
+    """Diagnoses and prints; 1 if something is wrong."""
+    evaluator: Evaluator = args.evaluator or ("hotcoco" if has_hotcoco() else "pycocotools")
+    terminal = Terminal()
+    evidence = read_evidence(args.log, truth, args.labels)
+    with terminal.task("Doctor") as report:
+        found = diagnose(evidence, evaluator, lambda doing: report(0, None, doing))
+    document: dict[str, Any] = {
+        "log": str(args.log),
+        "annotations": str(args.annotations),
+        "nothing_wrong": not found.findings,
+        **asdict(found),
+    }
+    if args.json is not None and str(args.json) == "-":
+        terminal.result(json.dumps(document, indent=2))
+    else:
+        _print(output(), found)
+        if args.json is not None:
+            write_json(args.json, document)
+    return 1 if found.findings else 0
+
+
+def _print(console: Console, found: Diagnosis) -> None:
+    repaired = "" if found.repaired_mAP is None else f"; repaired, {_percent(found.repaired_mAP)}"
+    console.print(f"mAP {_percent(found.mAP)} as the log is{repaired} ({found.images} images, {found.evaluator})")
+    if not found.findings:
+        console.print("nothing wrong", style="bold green")
+    for number, finding in enumerate(found.findings, 1):
+        console.print(f"{number}. {escape(finding.problem)}", style="bold red")
+        console.print(f"   {escape(finding.evidence)}")
+        console.print(f"   next: {escape(finding.advice)}")
+    table = Table(title=f"the best of {found.tried} readings")
+    table.add_column("mAP %", justify="right")
+    table.add_column("if")
+    for attempt in found.attempts[:_SHOWN]:
+        table.add_row(_percent(attempt.mAP), " and ".join(attempt.problems) or "the log is as it should be")
+    console.print(table)
+    for note in found.notes:
+        console.print(f"note: {note}")
+
+
+def _percent(figure: float) -> str:
+    return "–" if figure < 0 else f"{100 * figure:.3f} %"

@@ -1,0 +1,100 @@
+"""Runs a few images through a model in every way it may have been meant to be fed and read, and says which is right.
+
+Normalisation, colour order, output order, class layout, background, box layout and box order. Without --images, on
+synthetic images whose objects are known. Exit status 1 if something is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness.accuracy.ground_truth import read_ground_truth
+from harness.benchmark.model_doctor import ModelDiagnosis, examine
+from harness.commands.numbers import one_or_more
+from harness.dataset.coco_index import CocoIndex
+from harness.dataset.synthetic import write_synthetic
+from harness.errors import DatasetError, ModelError, UsageError
+from harness.files import write_json
+from harness.model.registry import load_model
+from harness.settings import cache_dir
+from harness.terminal import Terminal, output
+
+SUMMARY = "is a model fed and read as it wants to be: normalisation, colours, layouts, orders"
+EXAMPLES = """\
+  ssd-harness doctor model --model my.onnx
+  ssd-harness doctor model --model my.onnx --images val2017 --annotations instances_val2017.json --count 16
+"""
+_STYLES = {"ok": "green", "wrong": "bold red", "unknown": "yellow"}
+_SYNTHETIC = 64  # as the default benchmark has, so that they are there already
+_IMAGE_NAMES = ("*.jpg", "*.jpeg", "*.png")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    parser.add_argument("--model", type=Path, required=True, metavar="ONNX", help="the model file")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="a folder of images (default: a synthetic set)")
+    parser.add_argument("--annotations", type=Path, metavar="JSON", help="their COCO instances file: makes it sure")
+    parser.add_argument("--count", type=one_or_more, default=8, metavar="N", help="images (default 8)")
+    parser.add_argument("--backend", default="onnxruntime", help="what runs it (default onnxruntime)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the result as JSON; -: to stdout, no table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Examines and prints; 1 if something is wrong."""
+    if args.annotations is not None and args.images is None:
+        raise UsageError("--annotations needs --images", hint="give the folder that their file names are relative to")
+    if not args.model.is_file():
+        raise ModelError("no such model", where=str(args.model))
+    terminal = Terminal()
+    images, annotations = _images(args)
+    truth = None if annotations is None else read_ground_truth(annotations).first(len(images))
+    with terminal.task("Doctor") as report:
+        found = examine(
+            args.model, load_model("ssd_resnet34"), images, truth, args.backend, lambda doing: report(0, None, doing)
+        )
+    document = {"model": str(args.model), "nothing_wrong": not found.findings, **asdict(found)}
+    if args.json is not None and str(args.json) == "-":
+        terminal.result(json.dumps(document, indent=2))
+    else:
+        _print(output(), found)
+        if args.json is not None:
+            write_json(args.json, document)
+    return 1 if found.findings else 0
+
+
+def _images(args: argparse.Namespace) -> tuple[list[Path], Path | None]:
+    """The images to run, and their annotations."""
+    if args.images is None:
+        folder = cache_dir() / "synthetic" / f"{_SYNTHETIC}-images-seed-2017"
+        images, annotations = write_synthetic(folder, images=_SYNTHETIC, seed=2017, progress=lambda done, total: None)
+        return CocoIndex.load(annotations, images, min(args.count, _SYNTHETIC)).paths, annotations
+    if args.annotations is not None:
+        return CocoIndex.load(args.annotations, args.images, args.count).paths, args.annotations
+    found = sorted(path for pattern in _IMAGE_NAMES for path in args.images.glob(pattern))
+    if not found:
+        raise DatasetError("no images", where=str(args.images), hint=f"it should hold {', '.join(_IMAGE_NAMES)}")
+    return found[: args.count], None
+
+
+def _print(console: Console, found: ModelDiagnosis) -> None:
+    table = Table(title=f"{found.images} images")
+    for column in ("what", "verdict", "evidence"):
+        table.add_column(column)
+    for check in found.checks:
+        table.add_row(check.about, check.verdict, escape(check.evidence), style=_STYLES[check.verdict])
+    console.print(table)
+    for number, finding in enumerate(found.findings, 1):
+        console.print(f"{number}. {escape(finding.problem)}", style="bold red")
+        console.print(f"   {escape(finding.evidence)}")
+        console.print(f"   next: {escape(finding.advice)}")
+    if not found.findings:
+        told = all(check.verdict == "ok" or "inside" in check.evidence for check in found.checks)
+        text = "nothing wrong" if told else "nothing wrong that these images could show"
+        console.print(text, style="bold green")

@@ -1,0 +1,1 @@
+"""A running test, shown: from its counters in shared memory to a terminal, plain lines or JSON lines."""
