@@ -31,6 +31,7 @@ from tests.tree_edits import (
 )
 
 Capture = pytest.CaptureFixture[str]
+pytestmark = pytest.mark.timeout(900)  # the rehearsal is 18 LoadGen tests, on whatever else the machine does
 SCENARIOS = ("MultiStream", "Offline", "SingleStream")
 
 
