@@ -129,7 +129,7 @@ def _write_part(tree: Path, round_: Round, part: Part, implementation: Mapping[s
     write_text(measurements / "mlperf.conf", mlperf_conf(round_))
     _copy(source.performance(run_scenario) / "user.conf", measurements / "user.conf")
     described = f"{source.system_id}_{source.implementation}_{name}.json"
-    write_json(measurements / described, {**implementation_of(source, run_scenario), **implementation})
+    write_json(measurements / described, {**implementation_of(source), **implementation})
     code = folder("code")
     if not code.exists():
         write_code(code)

@@ -11,7 +11,7 @@ from harness.errors import LogError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import ComplianceTest, Result, ScenarioRules
 from harness.submission.findings import Problem, Rule
-from harness.submission.layout_rules import VERIFY_ACCURACY, VERIFY_PERFORMANCE, has_verify_performance
+from harness.submission.layout_rules import VERIFY_ACCURACY, VERIFY_PERFORMANCE
 from harness.submission.subjects import ACCURACY, LoadGenTest, shown
 from harness.submission.tree import folder_rules
 from harness.submission.verification import accuracy_verdict
@@ -51,9 +51,8 @@ class Compliance:
         return self.test.tree.folder("compliance", self.test.place, test=self.name)
 
     def text(self, name: str) -> str:
-        """A file of its folder; empty where it is missing, which the layout's rules say."""
-        path = self.test.tree.root / self.folder / name
-        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        """A file of its folder."""
+        return (self.test.tree.root / self.folder / name).read_text(encoding="utf-8", errors="replace")
 
 
 def performance(it: Compliance) -> Iterator[Problem]:
@@ -165,14 +164,16 @@ def own_run(it: Compliance) -> Iterator[Problem]:
 
 
 def rules_for(it: Compliance) -> dict[str, Rule[Compliance]]:
-    """Those that apply to a test."""
+    """Those that apply to a test; a file that is missing has its finding in the layout's rules."""
+    there = it.test.tree.files
     rules: dict[str, Rule[Compliance]] = {"a run of its own": own_run, "the run's scenario": same_scenario}
     if it.rules.compared_with is not None:
         rules["performance of the compliance test"] = performance
-    if has_verify_performance(it.test.tree, it.test.place, it.name):
+    if f"{it.folder}/{VERIFY_PERFORMANCE}" in there:
         rules[VERIFY_PERFORMANCE] = verified_performance
     if it.rules.accuracy:
-        rules[VERIFY_ACCURACY] = verified_accuracy
+        if f"{it.folder}/{VERIFY_ACCURACY}" in there:
+            rules[VERIFY_ACCURACY] = verified_accuracy
         rules["answers of the accuracy run"] = answers
     return rules
 

@@ -18,7 +18,7 @@ _TYPES = {"float": "fp32", "float32": "fp32", "float16": "fp16", "bfloat16": "bf
 """ONNX's names → MLPerf's."""
 
 
-def implementation_of(source: RunSource, scenario: Scenario) -> dict[str, str]:
+def implementation_of(source: RunSource) -> dict[str, str]:
     """The fields of the measurements' JSON, as far as a run knows them."""
     model = source.manifest["model"]
     path = None if model["path"] is None else Path(model["path"])

@@ -71,6 +71,9 @@ def latency_percentile_key(test: LoadGenTest) -> str:
 def summary_agrees(test: LoadGenTest) -> Iterator[Problem]:
     """Each line of the summary log is in the detail log with the same value, and no line that counts is missing."""
     summary, there = test.summary, set()
+    if not summary.values:
+        yield Problem(test.summary_path, "no figures", "those of the detail log", _NOT_EDITED)
+        return
     for name, text in summary.values.items():
         key = _detail_key(test, name)
         if key is None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.rounds import Round, load_round
-from harness.settings import Division, Scenario
-from harness.submission.system_description import NAME, read_json_object, require_sound
+from harness.settings import NAME, Division, Scenario
+from harness.submission.system_description import read_json_object, require_sound
 
 _NO_SUBMISSION = "run with --mode submission, or give --division, --submitter and --system"
 

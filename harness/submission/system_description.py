@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,6 @@ from harness.errors import UsageError
 from harness.rounds import SubmissionRules
 from harness.settings import Section, SubmissionSettings
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-"""Of a system or a submitter, which is a folder's name too."""
 _Text = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e\t\r\n]*$")]
 """The official checker opens the file in the machine's own encoding, so only ASCII is read the same everywhere."""
 _NonEmpty = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]*[\x21-\x7e][\x20-\x7e]*$")]
@@ -70,8 +67,6 @@ def read_system(settings: SubmissionSettings, rules: SubmissionRules) -> dict[st
             must be; names all of them.
     """
     path, where = settings.system, str(settings.system)
-    if not re.fullmatch(NAME, path.stem):
-        raise UsageError("its name, the system's, has other than letters, digits, dots and hyphens", where=where)
     data = read_json_object(path)
     for field, wanted in (("division", settings.division), ("submitter", settings.submitter)):
         if data.get(field, "") not in ("", wanted):
