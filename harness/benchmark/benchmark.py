@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from harness.accuracy.run import ACCURACY_NAME, evaluate_run
+from harness.accuracy.run import evaluate_run
 from harness.benchmark.find_peak import find_peaks
 from harness.benchmark.inputs import Inputs, find_inputs
 from harness.benchmark.recorded_test import run_recorded
@@ -14,7 +14,7 @@ from harness.benchmark.submission import describe_submission
 from harness.benchmark.system import code_sha256, system, versions
 from harness.errors import HarnessError, Interrupted
 from harness.loadgen.plan import Mode
-from harness.report.gallery import keep_gallery
+from harness.report.gallery import has_gallery, keep_gallery
 from harness.report.page import REPORT_NAME, write_report
 from harness.report.summary import Summary, summarise
 from harness.settings import RunSettings, Scenario
@@ -73,7 +73,7 @@ def _run(settings: RunSettings, run: RunDirectory, terminal: Terminal) -> None:
         plan = inputs.plan(folder, scenario, mode)
         run.manifest["tests"].append(run_recorded(inputs, run, plan, terminal, number=number))
         run.save()
-        if mode == "accuracy" and not (folder / ACCURACY_NAME).is_file():
+        if mode == "accuracy" and not has_gallery(folder):  # what an evaluation writes last
             _evaluate(inputs, folder, terminal)
     if settings.mode == "find-peak":
         run.manifest["peak"] = find_peaks(inputs, run, terminal)

@@ -17,8 +17,9 @@ from harness.benchmark.system import code_sha256
 from harness.errors import Interrupted, UsageError
 from harness.files import write_json
 from harness.loadgen.plan import LOADGEN_SCENARIOS, Calibration, Plan
+from harness.report.page import write_report
 from harness.report.submittable import COMPLIANCE_NAME
-from harness.report.summary import summarise
+from harness.report.summary import first_performance_tests, summarise
 from harness.settings import RunSettings, Scenario, validate
 from harness.submission.compliance_files import ComplianceFolders, TestVerdict, verify_test
 from harness.submission.official_verification import verify_officially
@@ -60,7 +61,7 @@ def run_compliance(
     folder = folder.resolve()
     with alone_in(folder):
         run = RunDirectory.open(folder)
-        records = {test["scenario"]: test for test in run.manifest.get("tests", []) if test["mode"] == "performance"}
+        records = first_performance_tests(run.manifest.get("tests", []))
         if run.manifest.get("status") != "complete" or not records:
             hint = f"finish it: ssd-harness run … --resume --output {folder}"
             raise UsageError("the run is not complete, or has no performance test", where=str(folder), hint=hint)
@@ -80,6 +81,7 @@ def run_compliance(
             raise Interrupted("interrupted", where=str(folder), hint=hint) from None
         _write(folder, outcomes, records)
         summarise(folder)
+        write_report(folder)
     return [outcome for outcome in outcomes if outcome.test in names]
 
 

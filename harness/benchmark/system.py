@@ -15,7 +15,17 @@ from harness.version import __version__
 PACKAGES = ("mlcommons-loadgen", "numpy", "onnx", "onnxruntime", "openvino", "opencv-python-headless", "pycocotools")
 
 SOURCES = ("*.py", "*.cpp", "*.h")
-AFTER_A_TEST = ("accuracy", "report", "submission", "benchmark", "commands", "cli.py", "terminal.py", "__main__.py")
+AFTER_A_TEST = (
+    "accuracy",
+    "live",
+    "report",
+    "submission",
+    "benchmark",
+    "commands",
+    "cli.py",
+    "terminal.py",
+    "__main__.py",
+)
 
 
 def versions() -> dict[str, str]:

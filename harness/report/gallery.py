@@ -34,6 +34,11 @@ SURE = 0.3
 FEW = 5
 
 
+def has_gallery(folder: Path) -> bool:
+    """Whether `keep_gallery` came to its end."""
+    return (folder / FOLDER / CHOICE).is_file()
+
+
 def keep_gallery(folder: Path, dataset: CocoIndex) -> None:
     """Chooses images of an evaluated accuracy test and keeps them, small, with their boxes in ``gallery/``.
 

@@ -126,9 +126,18 @@ def _compliance(path: Path, tests: list[dict[str, Any]]) -> dict[str, Any]:
     if not path.is_file():
         return {}
     data = _read_json(path)
-    there = {test["scenario"]: test["fingerprint"] for test in tests if test["mode"] == "performance"}
+    there = {scenario: test["fingerprint"] for scenario, test in first_performance_tests(tests).items()}
     fingerprints = data["performance_tests"]
     return {name: verdicts for name, verdicts in data["scenarios"].items() if fingerprints[name] == there.get(name)}
+
+
+def first_performance_tests(tests: list[dict[str, Any]]) -> dict[Scenario, dict[str, Any]]:
+    """Scenario → the record of its performance test, of several the first: the one that a submission shows."""
+    first: dict[Scenario, dict[str, Any]] = {}
+    for test in tests:
+        if test["mode"] == "performance":
+            first.setdefault(test["scenario"], test)
+    return first
 
 
 def run_figures(scenario: str, figures: dict[str, Any]) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def _duration(log: DetailLog, scenario: str) -> Iterator[str]:
     calibrated = "or leave it out to have it calibrated"
     if scenario == "offline":
         measured, expected = values.get("result_samples_per_second"), values.get("requested_offline_expected_qps")
-        to = "" if not measured else f" from {expected:g} to {measured * _MARGIN:.4g}"
+        to = f" from {expected:g} to {measured * _MARGIN:.4g}" if measured and expected else ""
         what = (
             "LoadGen makes samples for that long at the rate it expects; raise "
             f"tests.offline.expected_qps{to}, {calibrated}"
