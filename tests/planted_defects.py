@@ -568,4 +568,14 @@ DEFECTS: list[Defect] = [
         lambda o: entry(run_1(o, "Offline"), "loadgen_git_log_message", "another"),
         "files as they were built: found a file that was changed",
     ),
+    Defect(
+        "a user.conf without its target",
+        lambda o: replace(measurements(o, "Offline") / "user.conf", r"(?m)^.*target_qps = .*\n", ""),
+        "user.conf: found target_qps nothing, and nothing in mlperf.conf",
+    ),
+    Defect(
+        "retraining in the closed division",
+        lambda o: edit_json(implementation_json(o, "Offline"), retraining="Yes"),
+        'implementation fields: found retraining "Yes", required none',
+    ),
 ]

@@ -44,6 +44,14 @@ _OF_SCENARIO: dict[str, dict[str, tuple[str, float]]] = {
     "offline": {"target_qps": ("offline_expected_qps", 1)},
 }
 """Likewise in one scenario, with the factor from user.conf's unit to the log's."""
+_RETRAINED = ("y", "yes", "true")
+_ALWAYS = {
+    "single_stream": ("target_latency",),
+    "multi_stream": ("target_latency",),
+    "server": ("target_qps",),
+    "offline": ("target_qps",),
+}
+"""What each system says for itself: it must be in one of the two files."""
 _UNLOGGED = {"coalesce_queries", "max_async_queries", "target_duration", "target_latency_percentile"}
 
 
@@ -130,6 +138,9 @@ def implementation_fields(it: Measurement) -> Iterator[Problem]:
             value = data.get(field)
             if not isinstance(value, str) or not value.strip() or not value.isascii():
                 yield Problem(path, f"{field} {json.dumps(value)}", "a text in ASCII", f"fill in {field}")
+        if it.place.division == "closed" and str(data.get("retraining", "")).strip().lower() in _RETRAINED:
+            remedy = "submit to the open division, or use the round's weights"
+            yield Problem(path, f"retraining {json.dumps(data['retraining'])}", "none in the closed division", remedy)
         for field in sorted(set(data) - set(it.tree.round.submission.implementation_fields)):
             yield Problem(path, f"a field {field!r}", "no such field", "remove it")
 
@@ -177,15 +188,21 @@ def user_settings(it: Measurement) -> Iterator[Problem]:
         remedy = "put the user.conf there that the test was run with"
         yield Problem(path, "no setting", f"{it.place.benchmark}.{scenario}.… = …", remedy)
     logged = {**{k: (v, 1.0) for k, v in _REQUESTED.items()}, **_OF_SCENARIO[it.test.scenario]}
-    for key, text in settings.items():
-        if key in logged:
-            name, factor = logged[key]
-            found = it.test.detail.values.get(f"requested_{name}")
-            if not _same(_number(text) * factor, found):
-                required = f"{shown(found)} as requested_{name} in the detail log"
-                yield Problem(path, f"{key} {text}", required, "put the user.conf there that the test was run with")
-        elif key not in _UNLOGGED:
+    for key in settings:
+        if key not in logged and key not in _UNLOGGED:
             yield Problem(path, f"the key {key}", "only a system's own settings", "remove it and run again without it")
+    # what user.conf does not say is mlperf.conf's
+    round_conf = _conf(it, f"{it.folder}/mlperf.conf")
+    below = {} if round_conf is None else round_conf.settings(it.place.benchmark, scenario)
+    for key, (name, factor) in logged.items():
+        text = settings.get(key, below.get(key))
+        found = it.test.detail.values.get(f"requested_{name}")
+        if text is None and key not in _ALWAYS.get(it.test.scenario, ()):
+            continue
+        if text is None or not _same(_number(text) * factor, found):
+            here = text if key in settings else f"nothing, and {shown(text)} in mlperf.conf"
+            required = f"{shown(found)} as requested_{name} in the detail log"
+            yield Problem(path, f"{key} {here}", required, "put the user.conf there that the test was run with")
     for key, needed in _minima(it, it.test.rules).items():
         if key in settings and not _number(settings[key]) >= needed:
             yield Problem(path, f"{key} {settings[key]}", f"at least {needed:g}", "run again with the round's")
