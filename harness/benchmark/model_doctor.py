@@ -31,6 +31,7 @@ images are few, and the ways are few too."""
 LEAST_FOUND = 0.02
 """Average precision within an image from which on what is found decides."""
 _CLEAR_BACKGROUND = 0.5
+_MOST_MISTAKES = 2  # in the outputs, together
 _NO_DIFFERENCE = 0.98  # of the quality: what another way leaves unharmed cannot be told from it
 
 
@@ -139,15 +140,11 @@ class _Examination:
         best, quality = chosen, self._quality(outputs, chosen)
         if self.objects is None:
             return best
-        expected = tuple(stage[0] for stage in stages)
-        every = [expected, *itertools.product(*stages)]
-        for reading in sorted(every, key=lambda each: sum(bool(part.problem) for part in each)):
-            if reading in (best,):
-                continue
-            other = self._quality(outputs, reading)
-            simpler = sum(bool(part.problem) for part in reading) < sum(bool(part.problem) for part in best)
-            if _better(other, quality) or (simpler and other.sum() >= quality.sum()):
-                best, quality = reading, other
+        ways = [way for way in itertools.product(*stages) if _mistakes(way) <= _MOST_MISTAKES and way != best]
+        for way in sorted(ways, key=_mistakes):
+            other = self._quality(outputs, way)
+            if _better(other, quality) or (_mistakes(way) < _mistakes(best) and other.sum() >= quality.sum()):
+                best, quality = way, other
         return best
 
     def _by_signs(self, outputs: list[OutputMaps], stages: list[list[OutputReading]]) -> tuple[OutputReading, ...]:
@@ -246,6 +243,10 @@ class _Examination:
 
 
 _ABOUT_CLASSES = {"class layout": _CLEAR_BACKGROUND, "background": _CLEAR_BACKGROUND}
+
+
+def _mistakes(way: Sequence[OutputReading]) -> int:
+    return sum(bool(reading.problem) for reading in way)
 
 
 def _verdict(wrong: bool, told: bool) -> str:
