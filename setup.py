@@ -16,7 +16,10 @@ DECODER = {str(path) for path in NATIVE.glob("*.cpp")} - {TALLY}
 setup(
     packages=[*find_packages(include=["harness", "harness.*"]), "harness.configs"],
     package_dir={"harness.configs": "configs"},
-    package_data={"harness.configs": ["*.yaml", "*/*.yaml", "*/*.json"], "harness": ["py.typed", "native/*.pyi"]},
+    package_data={
+        "harness.configs": ["*.yaml", "*/*.yaml", "*/*.json"],
+        "harness": ["py.typed", "native/*.pyi", "report/templates/*"],
+    },
     ext_modules=[
         Pybind11Extension(
             f"harness.native.{name}",

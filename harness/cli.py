@@ -19,7 +19,18 @@ from typing import NoReturn, Protocol, cast
 from harness.errors import DataError, HarnessError, Interrupted, UsageError
 from harness.version import __version__
 
-COMMANDS = ("run", "prepare", "accuracy", "bench", "backends", "doctor")
+COMMANDS = (
+    "run",
+    "prepare",
+    "accuracy",
+    "report",
+    "results",
+    "compliance",
+    "submission",
+    "doctor",
+    "bench",
+    "backends",
+)
 """Each is a module of `harness.commands`, imported when it is named."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 BLOCK = 1 << 20
+_TEMPORARY = ".tmp"
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: as writing does, e.g. no space left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -32,6 +33,17 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def unfinished(folder: Path) -> set[Path]:
+    """What `replacing` left directly in a folder when its process was killed."""
+    return set(folder.glob(f".*{_TEMPORARY}"))
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes such files from a folder and from all below it."""
+    for path in folder.rglob(f".*{_TEMPORARY}"):
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
 from harness.errors import UsageError
-from harness.settings import Fraction, Positive, Scenario, Section, configs_dir, read_yaml, validate
+from harness.settings import Division, Fraction, Positive, Scenario, Section, configs_dir, read_yaml, validate
 
 
 class Seeds(Section):
@@ -12,6 +17,16 @@ class Seeds(Section):
     qsl: int
     sample_index: int
     schedule: int
+
+
+class Result(Section):
+    """Where a detail log of the round has the figure that is published.
+
+    ``key`` is of the detail log. In nanoseconds it is a latency, and less is better; else it is a rate.
+    """
+
+    key: str
+    unit: Literal["ns", "samples/s"]
 
 
 class ScenarioRules(Section):
@@ -25,6 +40,16 @@ class ScenarioRules(Section):
     latency_percentile: Fraction | None = None
     samples_per_query: int = 1
     latency_ms: Positive | None = None
+    expected_latency_ms: Positive | None = None
+    """What the round's own mlperf.conf expects of a query; a system's user.conf says better."""
+    result: Result
+    compared: Result | None = None
+    """What compliance tests compare, where that is not the result."""
+    early_stopping: bool = False
+    """A log must say that its early stopping condition was met; there were none before v2.0."""
+    inferred_from: dict[Scenario, Result] = Field(default_factory=dict)
+    """Scenarios whose performance logs may stand for this one's, and the figure in them. A latency of a query of
+    several samples is so many times theirs."""
 
 
 class AccuracyRules(Section):
@@ -40,13 +65,67 @@ class AccuracyRules(Section):
         return self.target_percent * self.closed_fraction
 
 
+class ShortLatency(Section):
+    """Another tolerance where the reference's latency is at most so long."""
+
+    at_most_ms: Positive
+    tolerance: Fraction
+
+
+class ComplianceTest(Section):
+    """A performance test with other settings, and what its result is held against.
+
+    The performance is within ``tolerance`` of that of ``compared_with``, or on the slow side as far as it likes where
+    ``slower_is_fine``.
+    """
+
+    audit: dict[str, int]
+    """LoadGen's audit.config: key → value, for every model and scenario."""
+    seeds: Seeds | None = None
+    """None: the round's."""
+    scenarios: tuple[Scenario, ...] | None = None
+    """Those it applies to; none: all."""
+    accuracy: bool = False
+    """The answers it logs must be those of the accuracy run."""
+    compared_with: str | None = None
+    """``performance``, the run's own performance test, or another compliance test; none: its logs are only kept."""
+    slower_is_fine: bool = False
+    tolerance: Fraction | None = None
+    short_latencies: dict[Scenario, ShortLatency] = Field(default_factory=dict)
+    verified_by: str | None = None
+    """The test whose comparison is this one's verify_performance.txt; that test has none of its own."""
+    expected_errors: tuple[str, ...] = ()
+    """Parts of the texts of errors that LoadGen logs because of the settings, and that say nothing against the test."""
+    official: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Name → a verification script of mlcommons/inference and its arguments, with the fields {reference} and {log},
+    folders of performance tests, and {accuracy}, that of the accuracy run."""
+
+    def bounds(self, scenario: Scenario, reference: float, result: Result) -> tuple[float, float]:
+        """What the figure must lie between, both excluded, when that of ``compared_with`` is the reference."""
+        tolerance = self.tolerance or 0.0
+        short = self.short_latencies.get(scenario)
+        if short is not None and result.unit == "ns" and reference <= short.at_most_ms * 1e6:
+            tolerance = short.tolerance
+        low, high = reference * (1 - tolerance), reference * (1 + tolerance)
+        if self.slower_is_fine:
+            return (low, float("inf")) if result.unit == "ns" else (0.0, high)
+        return low, high
+
+
+ScenariosOf = dict[Division, dict[str, tuple[Scenario, ...]]]
+"""Division → system type → scenarios."""
+
+
 class BenchmarkRules(Section):
     """One benchmark of the round."""
 
     dataset_images: int
     performance_sample_count: int
     accuracy: AccuracyRules
+    required: ScenariosOf
+    optional: ScenariosOf = Field(default_factory=dict)
     scenarios: dict[Scenario, ScenarioRules]
+    compliance: dict[str, ComplianceTest]
 
     def scenario(self, scenario: Scenario) -> ScenarioRules:
         """The scenario's rules.
@@ -58,6 +137,71 @@ class BenchmarkRules(Section):
             raise UsageError(f"the round has no {scenario} for this benchmark", where="scenarios")
         return self.scenarios[scenario]
 
+    def required_of(self, division: Division, system_type: str) -> tuple[Scenario, ...]:
+        """The scenarios that a submission of such a system must have; none in a division without requirements."""
+        return self.required.get(division, {}).get(system_type, ())
+
+    def optional_of(self, division: Division, system_type: str) -> tuple[Scenario, ...]:
+        """Those that it may have besides; all of the round in a division without requirements."""
+        if division not in self.required:
+            return tuple(self.scenarios)
+        return self.optional.get(division, {}).get(system_type, ())
+
+    def compliance_of(self, scenario: Scenario) -> dict[str, ComplianceTest]:
+        """The compliance tests of a scenario, in the order in which they can be verified."""
+        return {
+            name: test for name, test in self.compliance.items() if test.scenarios is None or scenario in test.scenarios
+        }
+
+
+class TreeFolder(Section):
+    """A kind of folder of the submission tree, below ``DIVISION/SUBMITTER/``.
+
+    ``path`` and ``files`` have the fields {system}, {benchmark}, {scenario} (LoadGen's name), {implementation}, {test}.
+    """
+
+    path: str
+    files: tuple[str, ...] | None
+    """All that must be there; none: anything, but something."""
+    optional: tuple[str, ...] = ()
+    """What may be there besides."""
+    files_when_accuracy_differs: tuple[str, ...] = ()
+    """Besides, when the answers of a compliance test were not those of the accuracy run."""
+
+
+class Tree(Section):
+    """The folders of a submission."""
+
+    systems: TreeFolder
+    measurements: TreeFolder
+    code: TreeFolder
+    accuracy: TreeFolder
+    performance: TreeFolder
+    compliance: TreeFolder
+    compliance_performance: TreeFolder
+    compliance_accuracy: TreeFolder
+    other: tuple[str, ...] = ()
+    """What may lie elsewhere in the tree: paths from its top; ``*`` is within a name, ``**`` is any number of names."""
+
+
+class AccuracyLogRules(Section):
+    """How large an accuracy log may be, and how much of its beginning and of its end a cut one keeps."""
+
+    most_bytes: int
+    kept_bytes: int
+
+
+class SubmissionRules(Section):
+    """What a submission is made of."""
+
+    divisions: tuple[Division, ...]
+    system_types: tuple[str, ...]
+    statuses: tuple[str, ...]
+    accuracy_log: AccuracyLogRules
+    tree: Tree
+    system_fields: tuple[str, ...]
+    implementation_fields: tuple[str, ...]
+
 
 class Round(Section):
     """One MLPerf Inference round."""
@@ -65,7 +209,10 @@ class Round(Section):
     round: str
     sources: dict[str, str]
     seeds: Seeds
-    benchmarks: dict[str, BenchmarkRules]
+    benchmarks: dict[str, BenchmarkRules] = Field(min_length=1)
+    other_benchmarks: tuple[str, ...] = ()
+    """Names that a tree may have besides, whose rules are not here."""
+    submission: SubmissionRules
 
     def benchmark(self, name: str) -> BenchmarkRules:
         """The rules for a benchmark, by MLPerf's name for it.
@@ -80,15 +227,21 @@ class Round(Section):
         return self.benchmarks[name]
 
 
+def round_names() -> list[str]:
+    """All that there are."""
+    return sorted(path.stem for path in (configs_dir() / "rounds").glob("*.yaml"))
+
+
 def load_round(name: str) -> Round:
-    """Reads ``configs/rounds/<name>.yaml``.
+    """Reads ``configs/rounds/<name>.yaml``, or the file itself where the name is that of a YAML file.
 
     Raises:
         UsageError: there is no such round, or its file is not right.
     """
-    folder = configs_dir() / "rounds"
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        raise UsageError(f"no such round: {name}", where="round", hint=f"one of: {known}")
+    path = Path(name)
+    if path.suffix != ".yaml":
+        if name not in round_names():
+            hint = f"one of: {', '.join(round_names())}, or a YAML file"
+            raise UsageError(f"no such round: {name}", where="round", hint=hint)
+        path = configs_dir() / "rounds" / f"{name}.yaml"
     return validate(Round, read_yaml(path), str(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +19,9 @@ from harness.errors import UsageError
 Scenario = Literal["single_stream", "multi_stream", "server", "offline"]
 SCENARIOS: tuple[Scenario, ...] = ("single_stream", "multi_stream", "server", "offline")
 
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
+"""Of what becomes a folder."""
+Division = Literal["closed", "open"]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -109,14 +113,34 @@ class ScenarioSettings(Section):
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
+class SubmissionSettings(Section):
+    """Whose submission a run is for."""
+
+    division: Division
+    submitter: Annotated[str, Field(pattern=rf"^{NAME}$")]
+    """The organisation: the name of a folder of the submission."""
+    system: Path
+    """The system's description, JSON; its file name without .json is the system's name in the submission."""
+
+    @model_validator(mode="after")
+    def _system_is_named(self) -> SubmissionSettings:
+        if not re.fullmatch(NAME, self.system.stem):
+            raise ValueError(f"system: {self.system.stem!r} cannot be a system's name: letters, digits, . _ and - can")
+        return self
+
+
 class RunSettings(Section):
     """What `ssd-harness run` does. Every key is documented in configs/runs/demo.yaml."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
+    name: Annotated[str, Field(pattern=rf"^{NAME}$")] = "run"
     round: str = "v2.0"
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)] = ("single_stream", "offline")
-    mode: Literal["performance", "accuracy", "both", "find-peak"] = "both"
-    """find-peak: the highest rate at which Server is valid, and what Offline must expect; see docs/devices.md."""
+    mode: Literal["performance", "accuracy", "both", "find-peak", "submission"] = "both"
+    """find-peak: the highest rate at which Server is valid, and what Offline must expect; see docs/devices.md.
+    submission: performance and accuracy of every scenario; see docs/submission.md."""
+    submission: SubmissionSettings | None = None
+    repeat: PositiveInt = 1
+    """How often each performance test is made; the spread says what is noise. The first one is the result."""
     model: ModelSettings = ModelSettings()
     dataset: DatasetSettings = DatasetSettings()
     backend: BackendSettings = BackendSettings()
@@ -132,7 +156,7 @@ class RunSettings(Section):
 
     @model_validator(mode="after")
     def _decoder_for_accuracy(self) -> RunSettings:
-        if self.model.decoder == "none" and self.mode in ("accuracy", "both"):
+        if self.model.decoder == "none" and self.mode in ("accuracy", "both", "submission"):
             raise ValueError("model.decoder none finds nothing: mode must be performance or find-peak")
         return self
 
@@ -140,6 +164,14 @@ class RunSettings(Section):
     def _something_to_trace(self) -> RunSettings:
         if self.trace and self.mode not in ("performance", "both"):
             raise ValueError(f"trace is of performance tests, and mode is {self.mode}")
+        return self
+
+    @model_validator(mode="after")
+    def _submission_with_its_mode(self) -> RunSettings:
+        if self.mode == "submission" and self.submission is None:
+            raise ValueError("mode submission needs a division, a submitter and a system's description")
+        if self.mode != "submission" and self.submission is not None:
+            raise ValueError("division, submitter and system go with mode submission only")
         return self
 
     def test(self, scenario: Scenario) -> ScenarioSettings:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 PLAIN_LINE_EVERY_S = 10.0
 JSON_LINE_EVERY_S = 1.0
+JSON_SCHEMA = 1
 PIPE_COLUMNS = 140
 
 Style = Literal["live", "lines", "quiet", "json"]
@@ -46,7 +47,7 @@ class Terminal:
     """
 
     def __init__(self, style: Style | None = None) -> None:
-        self.console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        self.console = Console(file=sys.stderr, highlight=False, emoji=False, soft_wrap=True)
         """Of stderr."""
         can_draw = self.console.is_terminal and not self.console.is_dumb_terminal
         self.style: Style = style or ("live" if can_draw else "lines")
@@ -61,6 +62,11 @@ class Terminal:
     def result(self, text: str) -> None:
         """One line of what a command was called for, on stdout."""
         print(text, flush=True)  # noqa: T201 - this is the place that prints
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """An event for a program that drives us; a person has the results or the error."""
+        if self.style == "json":
+            emit(event, **fields)
 
     @contextmanager
     def task(self, title: str, unit: str = "") -> Iterator[Report]:

@@ -19,6 +19,21 @@ ImageChoice = Literal["all", "annotated", "logged"]
 
 FIGURES = ("mAP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 """In the order of ``COCOeval.stats``."""
+MEANINGS = {
+    "mAP": "AP, IoU 0.50:0.95",
+    "AP50": "AP, IoU 0.50",
+    "AP75": "AP, IoU 0.75",
+    "APs": "AP, small objects",
+    "APm": "AP, medium objects",
+    "APl": "AP, large objects",
+    "AR1": "recall, 1 detection an image",
+    "AR10": "recall, 10 detections an image",
+    "AR100": "recall, 100 detections an image",
+    "ARs": "recall, small objects",
+    "ARm": "recall, medium objects",
+    "ARl": "recall, large objects",
+}
+"""What each of them is."""
 AGREEMENT = 1e-6
 """How far two evaluators may be apart in any figure: far above rounding, far below the last digit anyone prints."""
 
@@ -37,6 +52,8 @@ class Accuracy:
         detections: in those images, before COCO's limit of 100 an image and class.
         evaluator: its name and version.
         per_class: category name and its mAP (−1 if none of it is there to find), in the annotations' order.
+        precision_recall: by IoU threshold ("0.50", "0.75", "0.50:0.95"), the precision at the recalls 0, 0.01, … 1, the
+            mean over the categories that are there; 101 figures in [0, 1].
     """
 
     mAP: float  # noqa: N815 -- the field's own name
@@ -55,6 +72,7 @@ class Accuracy:
     detections: int
     evaluator: str
     per_class: tuple[tuple[str, float], ...]
+    precision_recall: dict[str, tuple[float, ...]]
 
     def figures(self) -> dict[str, float]:
         """The twelve by name, in COCO's order."""
@@ -105,6 +123,7 @@ def evaluate(
         detections=len(rows),
         evaluator=f"{evaluator} {version(evaluator)}",
         per_class=tuple(zip(truth.category_names, _per_class(truth, precision), strict=True)),
+        precision_recall=_precision_recall(precision),
         **dict(zip(FIGURES, map(float, stats), strict=True)),
     )
 
@@ -117,6 +136,20 @@ def _per_class(truth: GroundTruth, precision: npt.NDArray[np.float64]) -> list[f
         present = of_category[of_category > -1]
         figures.append(float(present.mean()) if len(present) else -1.0)
     return figures
+
+
+def _precision_recall(precision: npt.NDArray[np.float64]) -> dict[str, tuple[float, ...]]:
+    of_all = precision[:, :, :, 0, -1]
+    present = of_all[:, :, (of_all > -1).all(axis=(0, 1))]
+    if not present.shape[2]:
+        return {}
+    curves = present.mean(axis=2)
+    # COCOeval's thresholds are 0.50, 0.55, … 0.95
+    return {
+        "0.50": tuple(curves[0].tolist()),
+        "0.75": tuple(curves[5].tolist()),
+        "0.50:0.95": tuple(curves.mean(axis=0).tolist()),
+    }
 
 
 def has_hotcoco() -> bool:

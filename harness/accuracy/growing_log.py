@@ -6,7 +6,7 @@ import copy
 import re
 from pathlib import Path
 
-from harness.accuracy.log import AccuracyLog, Records
+from harness.accuracy.log import AccuracyLog, Records, parse_record
 
 _RECORD = re.compile(rb"\{[^{}]*\}")
 
@@ -48,7 +48,7 @@ class GrowingLog:
         end = 0
         for match in _RECORD.finditer(text):
             self._number += 1
-            self._records.add(self._number, match.group())
+            self._records.add(self._number, parse_record(self._path, self._number, match.group()))
             end = match.end()
         self._rest = text[end:]
 

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -78,17 +78,39 @@ def read_accuracy_log(path: Path, *, image_count: int | None = None) -> Accuracy
     """
     digest = hashlib.sha256()
     collected = Records(path, MAX_SAMPLE_INDEX if image_count is None else image_count)
+    for number, record in enumerate(read_records(path, digest.update), 1):
+        collected.add(number, record)
+    return collected.as_log(digest.hexdigest())
+
+
+class Record(NamedTuple):
+    """One answer: LoadGen's count of it, its image, and the bytes of its detections."""
+
+    seq_id: int
+    qsl_idx: int
+    data: bytes
+
+
+def read_records(path: Path, tell: Callable[[bytes], object] = lambda chunk: None) -> Iterator[Record]:
+    """The records of an accuracy log, plain or gzipped, one after the other.
+
+    Args:
+        path: the log.
+        tell: given the log's bytes as they are read.
+
+    Raises:
+        LogError: the log cannot be read, is damaged, cut or truncated.
+    """
     with open_log(path) as file:
 
         def read() -> bytes:
             # of a cut gzip file, read1 still gives what comes before the cut
             chunk = file.read1(_CHUNK_BYTES)
-            digest.update(chunk)
+            tell(chunk)
             return chunk
 
         for number, text in _record_texts(read, path):
-            collected.add(number, text)
-    return collected.as_log(digest.hexdigest())
+            yield parse_record(path, number, text)
 
 
 def open_log(path: Path) -> io.BufferedIOBase:
@@ -165,27 +187,16 @@ class Records:
         self.sequence: list[int] = []
         self.repeated = 0
 
-    def add(self, number: int, text: bytes) -> None:
-        """Takes the text of one record.
-
-        Raises:
-            LogError: it is damaged.
-        """
-        try:
-            record = json.loads(text, object_pairs_hook=_unique_keys)
-        except (ValueError, RecursionError) as error:
-            truncated = _TRUNCATION_HINT if b"..." in text else None
-            raise _damaged(self.path, number, f"is not JSON: {error}", hint=truncated) from error
-        qsl_idx = self._whole_number(record, "qsl_idx", number)
-        if qsl_idx >= self.image_count:
+    def add(self, number: int, record: Record) -> None:
+        if record.qsl_idx >= self.image_count:
             raise _damaged(
                 self.path,
                 number,
-                f"names image {qsl_idx}, but the dataset's images are 0..{self.image_count - 1}",
+                f"names image {record.qsl_idx}, but the dataset's images are 0..{self.image_count - 1}",
                 hint="give the annotations (and the --count) that the log was made with",
             )
-        self.sequence.append(self._whole_number(record, "seq_id", number))
-        self._add_detections(number, qsl_idx, self._payload(record, number))
+        self.sequence.append(record.seq_id)
+        self._add_detections(number, record.qsl_idx, record.data)
 
     def _add_detections(self, number: int, qsl_idx: int, payload: bytes) -> None:
         known = self.spans.get(qsl_idx)
@@ -197,32 +208,6 @@ class Records:
         if self.payload[known[0] : known[1]] != payload:
             raise _damaged(self.path, number, f"repeats image {qsl_idx} of record {known[2]} with other detections")
         self.repeated += 1
-
-    def _whole_number(self, record: dict[str, Any], key: str, number: int) -> int:
-        value = record.get(key)
-        if type(value) is not int or not 0 <= value < 2**63:
-            problem = f"has no {key!r}" if key not in record else f"has {_shown(repr(value))} as {key!r}"
-            raise _damaged(self.path, number, f"{problem}, which is a whole number from 0 on")
-        return value
-
-    def _payload(self, record: dict[str, Any], number: int) -> bytes:
-        data = record.get("data")
-        if not isinstance(data, str):
-            raise _damaged(self.path, number, "has no 'data', which is a string of hexadecimal digits")
-        # unhexlify's messages do not say where
-        digits = _HEX.match(data)
-        if digits is None or digits.end() != len(data):
-            at = 0 if digits is None else digits.end()
-            hint = _TRUNCATION_HINT if "..." in data else None
-            raise _damaged(self.path, number, f"has {data[at]!r} among its hexadecimal digits, at {at}", hint=hint)
-        if len(data) % (2 * BYTES_PER_DETECTION):
-            raise _damaged(
-                self.path,
-                number,
-                f"holds {len(data)} hexadecimal digits, which is not a multiple of {2 * BYTES_PER_DETECTION}: "
-                f"a detection is {FIELDS} float32",
-            )
-        return binascii.unhexlify(data)
 
     def as_log(self, sha256: str) -> AccuracyLog:
         """Checks and gives what has been added.
@@ -258,6 +243,49 @@ class Records:
             scores=table[:, 5],
             labels=labels.astype(np.int32),
         )
+
+
+def parse_record(path: Path, number: int, text: bytes) -> Record:
+    """The text of one record, ``{…}``.
+
+    Raises:
+        LogError: it is damaged.
+    """
+    try:
+        record = json.loads(text, object_pairs_hook=_unique_keys)
+    except (ValueError, RecursionError) as error:
+        truncated = _TRUNCATION_HINT if b"..." in text else None
+        raise _damaged(path, number, f"is not JSON: {error}", hint=truncated) from error
+    qsl_idx, seq_id = (_whole_number(path, number, record, key) for key in ("qsl_idx", "seq_id"))
+    return Record(seq_id, qsl_idx, _data(path, number, record))
+
+
+def _whole_number(path: Path, number: int, record: dict[str, Any], key: str) -> int:
+    value = record.get(key)
+    if type(value) is not int or not 0 <= value < 2**63:
+        problem = f"has no {key!r}" if key not in record else f"has {_shown(repr(value))} as {key!r}"
+        raise _damaged(path, number, f"{problem}, which is a whole number from 0 on")
+    return value
+
+
+def _data(path: Path, number: int, record: dict[str, Any]) -> bytes:
+    data = record.get("data")
+    if not isinstance(data, str):
+        raise _damaged(path, number, "has no 'data', which is a string of hexadecimal digits")
+    # unhexlify's messages do not say where
+    digits = _HEX.match(data)
+    if digits is None or digits.end() != len(data):
+        at = 0 if digits is None else digits.end()
+        hint = _TRUNCATION_HINT if "..." in data else None
+        raise _damaged(path, number, f"has {data[at]!r} among its hexadecimal digits, at {at}", hint=hint)
+    if len(data) % (2 * BYTES_PER_DETECTION):
+        raise _damaged(
+            path,
+            number,
+            f"holds {len(data)} hexadecimal digits, which is not a multiple of {2 * BYTES_PER_DETECTION}: "
+            f"a detection is {FIELDS} float32",
+        )
+    return binascii.unhexlify(data)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

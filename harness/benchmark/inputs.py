@@ -12,7 +12,7 @@ from harness.apart import Say, apart
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import write_synthetic
 from harness.dataset.tensor_cache import TensorCache
-from harness.dataset.tensors import DirectTensors
+from harness.dataset.tensors import CachedTensors, DirectTensors
 from harness.errors import ModelError
 from harness.files import sha256_file
 from harness.loadgen.plan import Mode, Plan, SampleSource
@@ -36,6 +36,7 @@ class Inputs:
         model_file: None where the backend needs none.
         model_sha256: of the file's bytes; None without a file.
         images: the folder they lie in.
+        images_sha256: of the contents of all image files, in the dataset's order.
         source: gives the samples' tensors; picklable.
         synthetic: the dataset was made up.
     """
@@ -49,6 +50,7 @@ class Inputs:
     backend: Backend
     dataset: CocoIndex
     images: Path
+    images_sha256: str
     source: SampleSource
     synthetic: bool
 
@@ -107,6 +109,7 @@ class Inputs:
                 "annotations": str(self.dataset.annotations),
                 "images_dir": str(self.images),
                 "sha256": self.dataset.sha256,
+                "images_sha256": self.images_sha256,
                 "images": len(self.dataset.images),
                 "synthetic": self.synthetic,
             },
@@ -143,7 +146,20 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     model_file, sha256 = _model_file(settings, model, backend, terminal)
     dtype = apart(_check_session, settings, model_file)
     source = _source(settings, model, dataset, dtype, terminal)
-    return Inputs(settings, round_, rules, model, model_file, sha256, backend, dataset, images, source, synthetic)
+    return Inputs(
+        settings=settings,
+        round=round_,
+        rules=rules,
+        model=model,
+        model_file=model_file,
+        model_sha256=sha256,
+        backend=backend,
+        dataset=dataset,
+        images=images,
+        images_sha256=source.sha256,
+        source=source,
+        synthetic=synthetic,
+    )
 
 
 def _model_file(
@@ -196,7 +212,7 @@ def _check_session(settings: RunSettings, model_file: Path | None, say: Say) -> 
 
 def _source(
     settings: RunSettings, model: DetectionModel, dataset: CocoIndex, dtype: str, terminal: Terminal
-) -> SampleSource:
+) -> CachedTensors | DirectTensors:
     """Tensors from the cache; float32 ones, 17 MB each, are made when they are loaded, which LoadGen does not time."""
     preprocess = functools.partial(model.tensor, dtype=dtype)
     with terminal.task("Preprocessing", "images") as report:

@@ -99,7 +99,7 @@ def measure(case: Case, seconds: float) -> Limit:
         HarnessError: as `run_test` does.
     """
     with tempfile.TemporaryDirectory() as name:
-        plan = _plan(case, Path(name), seconds)
+        plan = plan_of(case, Path(name), seconds)
         finished = run_test(plan, lambda progress: None, watchdog_s=60, startup_s=60)
         values = read_detail(Path(name) / "mlperf_log_detail.txt").values
     device_us = case.latency_ms * 1e3
@@ -133,7 +133,7 @@ def bench_queue(
     return limits
 
 
-def _plan(case: Case, folder: Path, seconds: float) -> Plan:
+def plan_of(case: Case, folder: Path, seconds: float) -> Plan:
     model = load_model("ssd_resnet34")
     round_ = load_round("v2.0")
     per_second = case.ideal_samples_per_second or ZERO_LATENCY_SAMPLES / seconds

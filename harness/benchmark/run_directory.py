@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError, UsageError
-from harness.files import write_json
+from harness.errors import DataError, LogError, UsageError
+from harness.files import remove_unfinished, sha256_file, unfinished, write_json
+from harness.report.submittable import COMPLIANCE_NAME
 from harness.settings import SCENARIOS
 
 SCHEMA = 1
 FREE_BYTES = 256 << 20  # logs of a run are far below this; a disk with less is about to be full
 MANIFEST = "manifest.json"
+RECORD = "test.json"  # of a finished test, written last
+LOGS = "mlperf_log_*"
 PEAK = "find_peak"  # the folder of its tries
-OWN_FILES = (MANIFEST, "summary.json", "summary.csv", "report.html", "trace.json")
+OWN_FILES = (MANIFEST, COMPLIANCE_NAME, "summary.json", "summary.csv", "report.html", "trace.json")
 
 
 @dataclass
@@ -38,12 +45,12 @@ class RunDirectory:
             UsageError: it exists and is not a run, or there is nothing to resume.
             DataError: it cannot be written, or the disk is nearly full.
         """
-        holds_run = (folder / MANIFEST).is_file()
+        there = holds_run(folder)
         if folder.exists() and not folder.is_dir():
             raise UsageError("is a file", where=str(folder), hint="give another --output")
-        if folder.is_dir() and not holds_run and any(folder.iterdir()):
+        if folder.is_dir() and not there and set(folder.iterdir()) - unfinished(folder):
             raise UsageError("exists and is not a run", where=str(folder), hint="give another --output, or empty it")
-        if resume and not holds_run:
+        if resume and not there:
             raise UsageError("nothing to resume here", where=str(folder), hint="give the --output of the run to resume")
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -51,15 +58,36 @@ class RunDirectory:
             if free < FREE_BYTES:
                 need, have = FREE_BYTES >> 20, free >> 20
                 raise DataError(f"no space left: a run needs {need} MiB, {have} MiB are free", where=str(folder))
-            if holds_run and not resume:
+            if there and not resume:
                 _clear(folder)
-            run = cls(folder, {"schema": SCHEMA, "status": "running", "started": _now(), **manifest})
+            remove_unfinished(folder)
+            began: dict[str, Any] = {"schema": SCHEMA, "status": "running", "started": _now()}
+            if resume:
+                before = _read(folder / MANIFEST)
+                began |= {"started": before.get("started"), "resumed": [*before.get("resumed", []), _now()]}
+            run = cls(folder, began | manifest)
             run.save()
         except OSError as error:
             raise DataError(
                 f"cannot be written: {error.strerror}", where=str(folder), hint="give another --output"
             ) from error
         return run
+
+    @classmethod
+    def open(cls, folder: Path) -> RunDirectory:
+        """A run that is there, to add to it; its manifest stays as it is.
+
+        Raises:
+            UsageError: it is not a run.
+            LogError: its manifest is damaged.
+        """
+        if not holds_run(folder):
+            raise UsageError("is not a run: it has no manifest.json", where=str(folder))
+        manifest = _read(folder / MANIFEST)
+        if not manifest:
+            raise LogError("is damaged", where=str(folder / MANIFEST))
+        remove_unfinished(folder)
+        return cls(folder, manifest)
 
     def save(self) -> None:
         """Writes the manifest as it is now."""
@@ -70,9 +98,9 @@ class RunDirectory:
         self.manifest.update(status=status, reason=reason, ended=_now())
         self.save()
 
-    def test_folder(self, scenario: str, mode: str) -> Path:
-        """Where one test's files go."""
-        parts = ("performance", "run_1") if mode == "performance" else ("accuracy",)
+    def test_folder(self, scenario: str, mode: str, number: int = 1) -> Path:
+        """Where one test's files go; ``number`` counts the repetitions of a performance test."""
+        parts = ("performance", f"run_{number}") if mode == "performance" else ("accuracy",)
         return self.folder.joinpath(scenario, *parts)
 
     def try_folder(self, scenario: str, number: int) -> Path:
@@ -83,21 +111,42 @@ class RunDirectory:
         folder.mkdir(parents=True)
         return folder
 
-    def open_test(self, scenario: str, mode: str, fingerprint: str) -> tuple[Path, dict[str, Any] | None]:
-        """The test's folder, and its record if it was finished with the same fingerprint; else it is empty."""
-        folder = self.test_folder(scenario, mode)
-        done = folder / "test.json"
-        if done.is_file():
-            try:
-                record: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
-            except ValueError:
-                record = {}
-            if record.get("fingerprint") == fingerprint:
-                return folder, record
+    def open_test(self, folder: Path, fingerprint: str) -> dict[str, Any] | None:
+        """The record of the test in the folder if it was finished with that fingerprint and its logs are as they were;
+        else the folder is empty."""
+        record = _read(folder / RECORD)
+        if record.get("fingerprint") == fingerprint and record.get("logs", {}) == log_hashes(folder):
+            return record
         if folder.exists():
+            (folder / RECORD).unlink(missing_ok=True)  # first: nobody shall trust what is half removed
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
-        return folder, None
+        return None
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keeps other processes out of a run directory that is there; the system lets go whatever ends this process.
+
+    Raises:
+        UsageError: another one is at it.
+    """
+    if not folder.is_dir():
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UsageError("another process is at this run", where=str(folder), hint="wait for its end") from None
+    finally:
+        os.close(descriptor)
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether there is a run to resume."""
+    return (folder / MANIFEST).is_file()
 
 
 def default_folder(name: str) -> Path:
@@ -109,6 +158,20 @@ def default_folder(name: str) -> Path:
             break
         folder = Path("results") / f"{name}-{stamp}-{again}"
     return folder
+
+
+def log_hashes(folder: Path) -> dict[str, str]:
+    """Name → sha256 of LoadGen's logs in a folder; a power failure may cut them, and people may edit them."""
+    return {path.name: sha256_file(path) for path in sorted(folder.glob(LOGS))}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Empty where it is absent or damaged: then it is as if nothing had been done."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def _clear(folder: Path) -> None:

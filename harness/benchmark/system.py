@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from harness.files import sha256_file
 from harness.version import __version__
 
 PACKAGES = ("mlcommons-loadgen", "numpy", "onnx", "onnxruntime", "openvino", "opencv-python-headless", "pycocotools")
+
+SOURCES = ("*.py", "*.cpp", "*.h")
+AFTER_A_TEST = ("accuracy", "report", "submission", "benchmark", "commands", "cli.py", "terminal.py", "__main__.py")
 
 
 def versions() -> dict[str, str]:
@@ -21,6 +27,18 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+@functools.cache
+def code_sha256() -> str:
+    """Of the sources that take part in a test: what comes after one, from accuracy upward, cannot change its result."""
+    package = Path(__file__).parents[1]
+    after = {package / part for part in AFTER_A_TEST}
+    digest = hashlib.sha256()
+    for path in sorted(path for kind in SOURCES for path in package.rglob(kind)):
+        if not after & {path, *path.parents}:
+            digest.update(f"{path.relative_to(package)} {sha256_file(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def system() -> dict[str, object]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from harness.accuracy.coco_results import CocoResults, is_coco_results, read_coco_results, results_of_log
 from harness.accuracy.evaluate import (
     FIGURES,
+    MEANINGS,
     Accuracy,
     Evaluator,
     ImageChoice,
@@ -40,21 +41,6 @@ EXAMPLES = """\
   ssd-harness accuracy results/demo --doctor
   ssd-harness accuracy results/new --against results/old
 """
-
-_MEANINGS = {
-    "mAP": "AP, IoU 0.50:0.95",
-    "AP50": "AP, IoU 0.50",
-    "AP75": "AP, IoU 0.75",
-    "APs": "AP, small objects",
-    "APm": "AP, medium objects",
-    "APl": "AP, large objects",
-    "AR1": "recall, 1 detection an image",
-    "AR10": "recall, 10 detections an image",
-    "AR100": "recall, 100 detections an image",
-    "ARs": "recall, small objects",
-    "ARm": "recall, medium objects",
-    "ARl": "recall, large objects",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +193,7 @@ def _print(console: Console, report: dict[str, Any], per_class_of: Accuracy | No
     table.add_column("%", justify="right")
     table.add_column("what it is")
     for name in FIGURES:
-        table.add_row(name, _percent(accuracy[name]), _MEANINGS[name], style="bold" if name == "mAP" else None)
+        table.add_row(name, _percent(accuracy[name]), MEANINGS[name], style="bold" if name == "mAP" else None)
     console.print(table)
     if per_class_of is not None:
         _print_classes(console, per_class_of)

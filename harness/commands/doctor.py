@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from types import ModuleType
 
-from harness.commands import doctor_model
+from harness.commands import doctor_model, doctor_system
 
-SUMMARY = "look at a model and say what is wrong with it"
-EXAMPLES = doctor_model.EXAMPLES
+SUMMARY = "look at a model or at this machine, and say what is there and what is wrong"
+EXAMPLES = doctor_model.EXAMPLES + doctor_system.EXAMPLES
 
 # Each has SUMMARY, EXAMPLES, add_arguments and run, as a command has.
-SUBJECTS: dict[str, ModuleType] = {"model": doctor_model}
+SUBJECTS: dict[str, ModuleType] = {"model": doctor_model, "system": doctor_system}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Whole numbers as arguments of commands."""
+"""Numbers as arguments of commands."""
 
 from __future__ import annotations
 
@@ -21,6 +21,21 @@ def zero_or_more(text: str) -> int:
         argparse.ArgumentTypeError: anything else.
     """
     return _at_least(0, text)
+
+
+def share(text: str) -> float:
+    """Above 0, at most 1.
+
+    Raises:
+        argparse.ArgumentTypeError: anything else.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share above 0 and at most 1")
+    return value
 
 
 def _at_least(least: int, text: str) -> int:

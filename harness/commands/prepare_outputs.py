@@ -2,6 +2,9 @@
 
 A simulated device with the option ``replay_outputs: DIR`` then gives, for each image, what the real model gave:
 detections and mAP are real, only the time is not. An image takes 1.3 MB (INT8) or 5.2 MB (float32 outputs).
+
+With ``--ground-truth`` there is no model: the objects of the annotations, or a share of them, go into one small file,
+and a simulated device with the option ``objects: FILE`` gives outputs in which they are found.
 """
 
 from __future__ import annotations
@@ -9,10 +12,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.benchmark.inputs import find_inputs
-from harness.errors import DataError
+from harness.accuracy.annotated_objects import annotated_objects
+from harness.accuracy.ground_truth import read_ground_truth
+from harness.benchmark.inputs import Inputs, find_inputs
+from harness.commands.numbers import share
+from harness.errors import DataError, UsageError
 from harness.sessions import SessionRequest
-from harness.sessions.recorded import save_outputs
+from harness.sessions.known_objects import save_objects
+from harness.sessions.recorded import content_key, save_outputs
 from harness.settings import load_run, parse_assignment
 from harness.terminal import Terminal
 
@@ -20,31 +27,47 @@ SUMMARY = "record a model's outputs for simulated devices to play again"
 EXAMPLES = """\
   ssd-harness prepare outputs --output recorded
   ssd-harness prepare outputs coco --set dataset.count=64 --set model.path=my.onnx --output recorded
-  ssd-harness run --backend simulated --set backend.options.replay_outputs=recorded"""
+  ssd-harness run --backend simulated --set backend.options.replay_outputs=recorded
+  ssd-harness prepare outputs --ground-truth --found 0.5 --output objects.npz
+  ssd-harness run --backend simulated --set backend.options.objects=objects.npz"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prepare outputs`."""
     parser.add_argument("config", nargs="?", type=Path, default=Path("demo"), help="whose images, model and backend")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the recorded outputs go")
+    parser.add_argument("--output", type=Path, required=True, metavar="PATH", help="where they go: a folder, or a file")
+    add = parser.add_argument
+    add("--ground-truth", action="store_true", help="no model: the annotations' objects, for simulated devices to find")
+    add("--found", type=share, default=1.0, metavar="SHARE", help="of the objects, with --ground-truth (1: all)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any configuration key")
 
 
 def run(args: argparse.Namespace) -> int:
-    """One inference of every image on one session."""
-    settings = load_run(args.config, dict(parse_assignment(text) for text in args.set))
+    """One inference of every image on one session; or the objects of every image."""
+    overrides = dict(parse_assignment(text) for text in args.set)
+    if args.ground_truth:
+        overrides |= {"backend": {"name": "simulated"}}
+    elif args.found != 1:
+        raise UsageError("--found goes with --ground-truth")
+    settings = load_run(args.config, overrides)
     terminal = Terminal()
     inputs = find_inputs(settings, terminal)
     try:
-        args.output.mkdir(parents=True, exist_ok=True)
+        (args.output.parent if args.ground_truth else args.output).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror}", where=str(args.output)) from error
+    if args.ground_truth:
+        return _write_objects(inputs, args.output, args.found, terminal)
+    return _record(inputs, args.output, terminal)
+
+
+def _record(inputs: Inputs, folder: Path, terminal: Terminal) -> int:
     slot = inputs.slots("single_stream")[0]
     request = SessionRequest(
         model=inputs.model_file,
         device=slot.device,
-        threads=settings.backend.threads or max(1, len(slot.cores)),
-        options=settings.backend.options,
+        threads=inputs.settings.backend.threads or max(1, len(slot.cores)),
+        options=inputs.settings.backend.options,
         input=inputs.model.input,
         outputs=inputs.model.outputs,
         example_outputs=inputs.model.example_outputs,
@@ -53,7 +76,21 @@ def run(args: argparse.Namespace) -> int:
     with inputs.backend.open_session(request) as session, terminal.task("Recording", "images") as report:
         for index in range(count):
             [tensor] = inputs.source.load([index])
-            save_outputs(args.output, tensor, session.run(tensor))
+            save_outputs(folder, tensor, session.run(tensor))
             report(index + 1, count)
-    terminal.result(f"outputs of {count} images in {args.output}")
+    terminal.result(f"outputs of {count} images in {folder}")
+    return 0
+
+
+def _write_objects(inputs: Inputs, file: Path, share_found: float, terminal: Terminal) -> int:
+    truth = read_ground_truth(inputs.dataset.annotations)
+    count, keys, objects = len(inputs.dataset), [], []
+    with terminal.task("Objects", "images") as report:
+        for index in range(count):
+            [tensor] = inputs.source.load([index])
+            keys.append(content_key(tensor))
+            objects.append(annotated_objects(truth, index, share_found))
+            report(index + 1, count)
+    save_objects(file, keys, objects)
+    terminal.result(f"{sum(map(len, objects))} objects of {count} images in {file}")
     return 0

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
+from harness.rounds import load_round
 from harness.settings import SCENARIOS, RunSettings, load_run, parse_assignment, read_yaml, run_config
 
 SUMMARY = "Run performance and accuracy tests and print the figures."
@@ -17,14 +18,19 @@ EXAMPLES = """\
   ssd-harness run --scenario offline --duration 60 --devices 'cpu*2' --output results/mine
   ssd-harness run scenarios --mode find-peak --scenario server
   ssd-harness run --set backend.warmup=10 --set model.nms=reference
+  ssd-harness run coco --mode submission --division closed --system mine.json --submitter ORG \
+      --images val2017 --annotations instances_val2017.json --model my.onnx
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("config", nargs="?", type=Path, default=Path("demo"), help="a YAML file, or the name of a shipped one (demo)")
+    add("config", nargs="?", type=Path, help="a YAML file, or the name of a shipped one (demo; coco for a submission)")
     add("--scenario", help=f"comma-separated, of: {', '.join(SCENARIOS)}")
-    add("--mode", choices=("performance", "accuracy", "both", "find-peak"), help="what to measure")
+    add("--mode", choices=("performance", "accuracy", "both", "find-peak", "submission"), help="what to measure")
+    add("--division", choices=("closed", "open"), help="of a submission")
+    add("--submitter", metavar="ORG", help="of a submission: the organisation, as its folder is called")
+    add("--system", type=Path, metavar="JSON", help="of a submission: the system's description")
     add("--backend", help="the device runtime, e.g. onnxruntime or simulated")
     add("--devices", help="sessions, e.g. 'cpu*2'")
     add("--on-device-failure", choices=("stop", "continue"), help="stop the run (default), or go on without it")
@@ -34,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--count", type=int, help="use the first N images only")
     add("--duration", type=float, help="least seconds of each performance test")
     add("--queries", type=int, help="least queries of each performance test (Offline: samples)")
-    add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>)")
+    add("--repeat", type=int, metavar="N", help="make each performance test N times, to see what is noise")
+    add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>, or of a submission)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any configuration key; may be repeated")
     add("--trace", action="store_true", default=None, help="also write a trace for Perfetto; not submittable then")
     shown = parser.add_mutually_exclusive_group()
@@ -43,32 +50,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument(
         "--json-progress", dest="style", action="store_const", const="json", help="progress as JSON lines on stderr"
     )
-    add("--resume", action="store_true", help="keep the finished tests of an interrupted run in --output")
+    add("--resume", action="store_true", help="keep the finished tests of an interrupted run; a submission always does")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.config is None:
+        args.config = Path("coco" if args.mode == "submission" else "demo")
     settings = load_run(args.config, _overrides(args))
-    if args.resume and args.output is None:
+    if args.resume and args.output is None and settings.submission is None:
         raise UsageError("--resume needs the run's --output")
 
     from harness.benchmark.benchmark import run_benchmark
     from harness.benchmark.run_directory import default_folder
+    from harness.benchmark.submission import submission_folder, with_required_scenarios
     from harness.report.table import print_summary
-    from harness.terminal import Terminal, output
+    from harness.terminal import JSON_SCHEMA, Terminal, output
 
-    folder = args.output or default_folder(settings.name)
-    summary = run_benchmark(settings, folder, Terminal(args.style), resume=args.resume)
+    if args.scenario is None:
+        settings = with_required_scenarios(settings)
+    folder = args.output
+    if folder is None:
+        whose = settings.submission
+        folder = default_folder(settings.name) if whose is None else submission_folder(whose, settings.round)
+    terminal = Terminal(args.style)
+    terminal.tell("start", schema=JSON_SCHEMA, output=str(folder))
+    try:
+        summary = run_benchmark(settings, folder, terminal, resume=args.resume)
+    except HarnessError as error:
+        terminal.tell("end", status=error.exit_status, error=error.what, where=error.where, next=error.hint)
+        raise
     console = output()
     print_summary(summary, folder, console)
     below = _below_gate(settings, summary)
     if below:
         console.print(below)
-    return 0 if summary["valid"] and not below else 1
+    status = 0 if summary["valid"] and not below else 1
+    terminal.tell("end", status=status, summary=str(folder / "summary.json"))
+    return status
 
 
 def _overrides(args: argparse.Namespace) -> dict[str, Any]:
     options = {
         "mode": args.mode,
+        "submission.division": args.division,
+        "submission.submitter": args.submitter,
+        "submission.system": args.system,
+        "repeat": args.repeat,
         "scenarios": args.scenario.split(",") if args.scenario else None,
         "backend.name": args.backend,
         "backend.devices": args.devices,
@@ -94,7 +121,11 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _below_gate(settings: RunSettings, summary: dict[str, Any]) -> str | None:
-    gate, accuracy = settings.min_map_percent, summary.get("accuracy")
+    """Of the gate asked for, or of the round's for a closed submission that is no rehearsal."""
+    gate, accuracy, submission = settings.min_map_percent, summary.get("accuracy"), summary.get("submission")
+    if gate is None and submission and submission["division"] == "closed" and not submission["rehearsal"]:
+        rules = load_round(settings.round).benchmark(summary["model"]["benchmark"])
+        gate = rules.accuracy.gate_percent
     if gate is None or accuracy is None or accuracy["mAP"] * 100 >= gate:
         return None
     return f"mAP {accuracy['mAP'] * 100:.3f} % is below the gate of {gate:g} %"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DatasetError
+from harness.files import sha256_file
 
 Tensor: TypeAlias = "npt.NDArray[Any]"
 Preprocess: TypeAlias = Callable[[bytes], Tensor]
@@ -22,6 +24,11 @@ class Tensors(Protocol):
     """The input tensors of a dataset."""
 
     def __len__(self) -> int: ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the contents of all image files, in their order."""
+        ...
 
     def load(self, indices: Sequence[int]) -> list[Tensor]:
         """The tensors of these samples, in this order, in memory of their own.
@@ -51,6 +58,11 @@ class CachedTensors:
 
     def __len__(self) -> int:
         return len(self._files)
+
+    @property
+    def sha256(self) -> str:
+        """See `Tensors.sha256`."""
+        return _sha256_of(file.stem for file in self._files)  # a file is named by its image's content
 
     def load(self, indices: Sequence[int]) -> list[Tensor]:
         """See `Tensors.load`."""
@@ -83,6 +95,11 @@ class DirectTensors:
     def __len__(self) -> int:
         return len(self._sources)
 
+    @property
+    def sha256(self) -> str:
+        """See `Tensors.sha256`."""
+        return _sha256_of(_in_threads(sha256_file, self._sources))
+
     def load(self, indices: Sequence[int]) -> list[Tensor]:
         """See `Tensors.load`."""
         return _in_threads(self._load_one, indices)
@@ -102,6 +119,11 @@ class DirectTensors:
     def _load_one(self, index: int) -> Tensor:
         source = self._sources[index]
         return tensor_of(source, read_image(source), self._preprocess)[np.newaxis]
+
+
+def _sha256_of(contents: Iterable[str]) -> str:
+    """Of the sha256 of each image."""
+    return hashlib.sha256("".join(f"{content}\n" for content in contents).encode()).hexdigest()
 
 
 def read_image(source: Path) -> bytes:
@@ -133,7 +155,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _in_threads(function: Callable[[int], Any], indices: Sequence[int]) -> list[Any]:
+def _in_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     # Reading, decoding and resizing all leave Python's lock.
     with ThreadPoolExecutor(min(available_cores(), 16)) as threads:
-        return list(threads.map(function, indices))
+        return list(threads.map(function, items))

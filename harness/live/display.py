@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from time import monotonic, thread_time
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.live import Live
 from rich.text import Text
 
 from harness.live.figures import Figures, Meter, RunningAccuracy
-from harness.live.view import LiveView, ms_text
+from harness.live.view import LiveView, number_text
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import Progress
 from harness.terminal import JSON_LINE_EVERY_S, PLAIN_LINE_EVERY_S, Terminal, count_text, duration_text, emit, rate_text
@@ -83,18 +83,15 @@ class _Picture:
         self._console, self._title, self._subtitle, self._meter = terminal.console, title, subtitle, meter
         self._began = monotonic()
         self._next_draw = 0.0
-        self._done = 0
-        self._warnings: tuple[str, ...] = ()
+        self._last: Progress | None = None
         self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._live.start()
 
     def show(self, progress: Progress) -> None:
-        now, began, self._done = monotonic(), thread_time(), progress.done
+        now, began, self._last = monotonic(), thread_time(), progress
         if now < self._next_draw:
             return
-        figures = self._meter.read(progress)
-        self._warnings = figures.warnings
-        self._live.update(LiveView(figures, self._subtitle), refresh=True)
+        self._live.update(LiveView(self._meter.read(progress), self._subtitle), refresh=True)
         took_s = thread_time() - began
         self._next_draw = now + min(max(REDRAW_EVERY_S, took_s / SHARE_OF_A_CORE), REDRAW_AT_LEAST_EVERY_S)
 
@@ -102,9 +99,11 @@ class _Picture:
         self._live.stop()
         marks = ("+", "x") if self._console.options.ascii_only else ("✓", "✗")
         mark, colour = (marks[0], "green") if how == "done" else (marks[1], "red")
-        what = f"{how} in {duration_text(monotonic() - self._began)}, {self._done:,} samples"
+        last = self._meter.read(self._last) if self._last else None
+        samples = f", {last.done:,} samples" if last and last.done else ""
+        what = f"{how} in {duration_text(monotonic() - self._began)}{samples}"
         self._console.print(Text.assemble((mark, colour), " ", (self._title, "bold"), f": {what}"))
-        for warning in self._warnings:
+        for warning in last.warnings if last else ():
             self._console.print(Text.assemble("  ", ("warning", "bold red"), f": {warning}"))
 
 
@@ -156,12 +155,21 @@ class _JsonLines:
         if key == self._key and now - self._said < JSON_LINE_EVERY_S:
             return
         self._said, self._key = now, key
-        fields = asdict(figures)
+        fields = _rounded(asdict(figures))
         del fields["history"]
         emit("test", state="running", **fields)
 
     def end(self, how: str) -> None:
         emit("test", title=self._title, state=how, elapsed_s=round(monotonic() - self._began, 3), done=self._done)
+
+
+def _rounded(value: Any) -> Any:
+    """Microseconds are enough."""
+    if isinstance(value, dict):
+        return {key: _rounded(it) for key, it in value.items()}
+    if isinstance(value, tuple | list):
+        return [_rounded(it) for it in value]
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def line(figures: Figures) -> str:
@@ -173,7 +181,7 @@ def line(figures: Figures) -> str:
         parts.append(rate_text(figures.samples_per_second))
     if figures.latency_ms:
         of = " of device time" if figures.latency_from == "start" else ""
-        parts.append(", ".join(f"{name} {ms_text(ms)}" for name, ms in figures.latency_ms.items()) + f" ms{of}")
+        parts.append(", ".join(f"{name} {number_text(ms)}" for name, ms in figures.latency_ms.items()) + f" ms{of}")
     if figures.accuracy is not None:
         parts.append(f"mAP so far {figures.accuracy[0] * 100:.2f} % on {figures.accuracy[1]} images")
     if figures.remaining_s is not None:

@@ -156,6 +156,8 @@ class Meter:
 
     def _remember(self, now: float, counters: Counters) -> None:
         done = int(counters.done.sum())
+        if not done:  # what is recent begins with the first answer
+            self._seen.clear()
         self._seen.append(_Seen(now, counters))
         while len(self._seen) > 2 and now - self._seen[1].at >= RECENT_S:
             self._seen.popleft()

@@ -12,14 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.live.figures import Device, Figures, busy_range
-from harness.terminal import duration_text, rate_text
+from harness.terminal import duration_text
 
 MOST_COLUMNS = 110
 LABEL = 12
 BUSY_COLUMNS = 10
+OTHER_COLUMNS, FEWER_COLUMNS = 64, 38
+"""What a device's row takes beside its name, with all of its figures and with the fewer of a narrow terminal."""
 SLOWEST = 3
 """Devices shown one by one where there is no room for all."""
-STAGE_COLOURS = {"queue": "blue", "inference": "green", "postprocess": "magenta", "complete": "cyan"}
+STAGE_COLUMNS = 20
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,15 @@ class Glyphs:
     """What bars are drawn with."""
 
     steps: str
-    stages: str
+    full: str
     rest: str
     warning: str
-    dot: str
+    none: str
+    cut: str
 
 
-UNICODE = Glyphs(steps="▁▂▃▄▅▆▇█", stages="░█▓▒", rest="─", warning="⚠", dot="·")
-ASCII = Glyphs(steps="_.:-=+*#", stages=".#%=", rest="-", warning="!", dot="|")
+UNICODE = Glyphs(steps="▁▂▃▄▅▆▇", full="━", rest="─", warning="⚠", none="–", cut="…")
+ASCII = Glyphs(steps="_.:-=+#", full="=", rest="-", warning="!", none="-", cut="~")
 
 
 class LiveView:
@@ -49,15 +52,17 @@ class LiveView:
         width = min(options.max_width, MOST_COLUMNS)
         glyphs = ASCII if options.ascii_only else UNICODE
         inner = width - 4
-        parts: list[RenderableType] = [_progress(figures, inner), *_figures(figures, inner, glyphs)]
-        warnings = _warnings(figures, glyphs)
-        used = sum(len(console.render_lines(part, options.update(width=inner))) for part in (*parts, *warnings))
-        room = options.size.height - used - 4  # the panel's lines, a blank one, and the cursor's
-        if figures.devices and figures.done:
+        parts: list[RenderableType] = [_progress(figures)]
+        warnings = _warnings(figures, inner, glyphs)
+        if figures.done:
+            table = _figures(figures, inner, glyphs)
+            parts.append(table)
+            # beside those: the bar, the panel's two lines, the one before the devices, and the cursor's
+            room = options.size.height - table.row_count - len(warnings) - 5
             parts += _devices(figures.devices, room, inner, glyphs)
         yield Panel(
             Group(*parts, *warnings),
-            title=Text(f" {figures.title} ", "bold"),
+            title=Text(f" {figures.title} ", "not dim bold"),
             title_align="left",
             subtitle=Text(f" {self._subtitle} ", "dim") if self._subtitle else None,
             subtitle_align="right",
@@ -66,7 +71,7 @@ class LiveView:
         )
 
 
-def _progress(figures: Figures, width: int) -> RenderableType:
+def _progress(figures: Figures) -> RenderableType:
     """The bar, the share, the times."""
     if figures.phase != "running" or not figures.done:
         what = "waiting for the first answer" if figures.phase == "running" else figures.phase
@@ -84,22 +89,21 @@ def _progress(figures: Figures, width: int) -> RenderableType:
     return row
 
 
-def _figures(figures: Figures, width: int, glyphs: Glyphs) -> list[RenderableType]:
-    if not figures.done:
-        return []
+def _figures(figures: Figures, width: int, glyphs: Glyphs) -> Table:
+    """Rows of one line each."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", width=LABEL, no_wrap=True)
-    grid.add_column(no_wrap=True, overflow="ellipsis", max_width=width - LABEL - 2)
+    grid.add_column(no_wrap=True, overflow="crop", max_width=width - LABEL - 2)
     grid.add_row("", "")
     grid.add_row("samples", Text(count_text_grouped(figures.done, figures.samples), "bold"))
     grid.add_row("samples/s", _rate(figures, width - LABEL - 2, glyphs))
     if figures.latency_ms:
         label = "device time" if figures.latency_from == "start" else "latency"
-        grid.add_row(label, _pairs({name: f"{ms_text(value)} ms" for name, value in figures.latency_ms.items()}))
-    if figures.stages_ms:
-        shown = {name: ms for name, ms in figures.stages_ms.items() if name != "queue" or not _all_at_once(figures)}
-        grid.add_row("stages, ms", _stages(shown, glyphs))
-        grid.add_row("", _stage_bar(shown, min(width - LABEL - 2, 56), glyphs))
+        grid.add_row(label, _pairs({name: f"{number_text(value)} ms" for name, value in figures.latency_ms.items()}))
+    # in Offline the time in the queue says how long the test has been going, and nothing of the devices
+    shown = {name: ms for name, ms in figures.stages_ms.items() if name != "queue" or figures.latency_from == "issue"}
+    for label, stage in zip(("stages", "", "", ""), _stages(shown, glyphs), strict=False):
+        grid.add_row(label, stage)
     at_work = sum(device.at_sample is not None for device in figures.devices)
     grid.add_row(
         "queue",
@@ -110,19 +114,14 @@ def _figures(figures: Figures, width: int, glyphs: Glyphs) -> list[RenderableTyp
     if figures.accuracy is not None:
         value, images = figures.accuracy
         grid.add_row("mAP so far", Text.assemble((f"{value * 100:.2f} %", "bold"), (f" on {images:,} images", "dim")))
-    return [grid]
-
-
-def _all_at_once(figures: Figures) -> bool:
-    """In Offline the time in the queue says how long the test has been going, and nothing of the devices."""
-    return figures.latency_from == "start"
+    return grid
 
 
 def _rate(figures: Figures, width: int, glyphs: Glyphs) -> Text:
     whole, recent = figures.samples_per_second, figures.recent_per_second
-    text = Text(rate_text(whole).removesuffix("/s") if whole else "–", "bold")
+    text = Text.assemble((number_text(whole) if whole else glyphs.none, "bold"))
     if recent is not None:
-        text.append(f"  now {rate_text(recent).removesuffix('/s')}  ", "dim")
+        text.append(f"  now {number_text(recent)}  ", "dim")
     room = width - len(text)
     history = figures.history[-room:] if room > 0 else ()
     most = max(history, default=0.0)
@@ -135,31 +134,29 @@ def _pairs(pairs: dict[str, str]) -> Text:
     return Text("   ").join(Text.assemble((f"{name} ", "dim"), (value, "bold")) for name, value in pairs.items())
 
 
-def _stages(stages_ms: dict[str, float], glyphs: Glyphs) -> Text:
-    marks = dict(zip(STAGE_COLOURS, glyphs.stages, strict=True))
-    return Text("  ").join(
-        Text.assemble((marks[name], STAGE_COLOURS[name]), f" {name} ", (ms_text(ms), "bold"))
-        for name, ms in stages_ms.items()
-    )
-
-
-def _stage_bar(stages_ms: dict[str, float], width: int, glyphs: Glyphs) -> Text:
-    """Its parts are in proportion; a stage that takes anything gets one column at least."""
+def _stages(stages_ms: dict[str, float], glyphs: Glyphs) -> list[Text]:
     total = sum(stages_ms.values())
-    if total <= 0:
-        return Text()
-    marks = dict(zip(STAGE_COLOURS, glyphs.stages, strict=True))
-    columns = {name: max(round(ms / total * width), int(ms > 0)) for name, ms in stages_ms.items()}
-    longest = max(columns, key=lambda name: columns[name])
-    columns[longest] -= sum(columns.values()) - width
-    return Text.assemble(*((marks[name] * count, STAGE_COLOURS[name]) for name, count in columns.items()))
+    return [
+        Text.assemble(
+            f"{name:12}", (f"{number_text(ms):>7} ms", "bold"), "  ", _bar(ms / total, STAGE_COLUMNS, "blue", glyphs)
+        )
+        for name, ms in stages_ms.items()
+        if total > 0
+    ]
+
+
+def _bar(share: float, columns: int, colour: str, glyphs: Glyphs) -> Text:
+    filled = min(round(share * columns), columns)
+    return Text.assemble(
+        (glyphs.full * filled, colour), (glyphs.rest * (columns - filled), "dim"), f" {share * 100:3.0f} %"
+    )
 
 
 def _devices(devices: Sequence[Device], room: int, width: int, glyphs: Glyphs) -> list[RenderableType]:
     if room < 3:
         return []
     if len(devices) + 2 <= room:
-        return [Text(), _device_table(devices, glyphs)]
+        return [Text(), _device_table(devices, width, glyphs)]
     strip = _strip(devices, width, glyphs)
     parts: list[RenderableType] = [Text(), _spread(devices, glyphs)]
     room -= 2
@@ -168,38 +165,38 @@ def _devices(devices: Sequence[Device], room: int, width: int, glyphs: Glyphs) -
         room -= len(strip)
     if room >= 3:
         slowest = sorted(devices, key=lambda device: (-device.at_it_s, -(device.inference_ms or 0)))
-        parts += [Text(), _device_table(slowest[: min(SLOWEST, room - 2)], glyphs, "slowest")]
+        parts += [Text(), _device_table(slowest[: min(SLOWEST, room - 2)], width, glyphs, "slowest")]
     return parts
 
 
-def _device_table(devices: Sequence[Device], glyphs: Glyphs, title: str = "device") -> Table:
+def _device_table(devices: Sequence[Device], width: int, glyphs: Glyphs, title: str = "device") -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column(title, no_wrap=True, overflow="ellipsis", max_width=22)
-    for name in ("samples", "samples/s"):
-        table.add_column(name, justify="right", no_wrap=True)
+    wide = width >= OTHER_COLUMNS + len(title) + 2
+    table.add_column(title, no_wrap=True)
+    for name, shown in (("samples", True), ("samples/s", wide)):
+        if shown:
+            table.add_column(name, justify="right", no_wrap=True)
     table.add_column("busy", no_wrap=True)
     table.add_column("inference", justify="right", no_wrap=True)
-    table.add_column("at sample", justify="right", no_wrap=True)
+    if wide:
+        table.add_column("at sample", justify="right", no_wrap=True)
+    room = max(width - (OTHER_COLUMNS if wide else FEWER_COLUMNS), 4)
     for device in devices:
-        table.add_row(
-            device.name,
+        cells: list[RenderableType] = [
+            Text(_tail(device.name, room, glyphs)),
             f"{device.samples:,}",
-            "–" if device.per_second is None else rate_text(device.per_second).removesuffix("/s"),
-            _busy(device.busy, glyphs),
-            "–" if device.inference_ms is None else f"{ms_text(device.inference_ms)} ms",
+            glyphs.none if device.per_second is None else number_text(device.per_second),
+            Text(glyphs.none) if device.busy is None else _bar(device.busy, BUSY_COLUMNS, "green", glyphs),
+            glyphs.none if device.inference_ms is None else f"{number_text(device.inference_ms)} ms",
             _at_sample(device),
-        )
+        ]
+        table.add_row(*(cells if wide else [*cells[:2], *cells[3:5]]))
     return table
 
 
-def _busy(share: float | None, glyphs: Glyphs) -> Text:
-    if share is None:
-        return Text("–")
-    filled = round(share * BUSY_COLUMNS)
-    full = glyphs.steps[-1]
-    return Text.assemble(
-        (full * filled, "green"), (glyphs.rest * (BUSY_COLUMNS - filled), "dim"), f" {share * 100:3.0f} %"
-    )
+def _tail(name: str, room: int, glyphs: Glyphs) -> str:
+    """Sessions of one device differ at the end."""
+    return name if len(name) <= room else glyphs.cut + name[len(name) - room + 1 :]
 
 
 def _at_sample(device: Device) -> Text:
@@ -226,7 +223,7 @@ def _strip(devices: Sequence[Device], width: int, glyphs: Glyphs) -> list[Text]:
     return [Text(marks[k : k + width], "green", no_wrap=True) for k in range(0, len(marks), width)]
 
 
-def _warnings(figures: Figures, glyphs: Glyphs) -> list[Text]:
+def _warnings(figures: Figures, width: int, glyphs: Glyphs) -> list[Text]:
     latest = figures.warnings[-3:]
     lines = [
         Text.assemble((f"{glyphs.warning} ", "bold red"), text, overflow="ellipsis", no_wrap=True) for text in latest
@@ -237,9 +234,11 @@ def _warnings(figures: Figures, glyphs: Glyphs) -> list[Text]:
     return [Text(), *lines] if lines else []
 
 
-def ms_text(value: float) -> str:
-    """``12.6``, ``0.061``, ``6,234``: three significant digits of milliseconds."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+def number_text(value: float) -> str:
+    """``6,234``, ``251``, ``12.6``, ``5.30``, ``0.061``: as much as is worth reading of milliseconds, or of a rate."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.{2 if value >= 1 else 3}f}"
 
 
 def count_text_grouped(done: int, total: int | None) -> str:

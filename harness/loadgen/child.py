@@ -22,7 +22,7 @@ import numpy as np
 from harness.apart import live_as_child
 from harness.errors import HarnessError, RunFailed, SampleFailed
 from harness.loadgen.answers import LoadGenAnswers
-from harness.loadgen.plan import Plan
+from harness.loadgen.plan import Calibration, Plan
 from harness.loadgen.sample_library import SampleLibrary
 from harness.loadgen.sample_records import write_samples
 from harness.model.protocol import DetectionModel
@@ -101,7 +101,7 @@ def main(plan: Plan, parent: Connection, pulse: Pulse) -> None:
 def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
     import mlperf_loadgen as lg
 
-    from harness.loadgen.settings import Calibration, loadgen_settings
+    from harness.loadgen.settings import AUDIT_NAME, loadgen_settings
 
     report.send(Phase("opening sessions"))
     library = SampleLibrary(plan.source, pulse.beat)
@@ -112,7 +112,7 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
     first = library.tensors[0]
     runs = CALIBRATION_RUNS if plan.mode == "performance" else 1
     seconds = dispatcher.on_each(lambda lane: lane.rehearse(first, runs))
-    calibration = Calibration(min(seconds), sum(1 / s for s in seconds))
+    calibration = plan.calibration or Calibration(min(seconds), sum(1 / s for s in seconds))
     settings = loadgen_settings(plan, calibration)
 
     warm_up = plan.backend.warmup if plan.mode == "performance" else 0
@@ -131,8 +131,8 @@ def _run(plan: Plan, report: _Reporter, pulse: Pulse) -> Finished:
         len(plan.sample_names), plan.performance_sample_count, report.guard(load), report.guard(library.unload)
     )
     report.send(Phase("running", _expected_samples(plan, settings)))
-    # An audit.config lying in the working directory would change the test: name one that is not there.
-    lg.StartTestWithLogSettings(sut, qsl, settings, _log_settings(lg, plan), str(plan.folder / "audit.config"))
+    # LoadGen reads this file where it is there; one lying in the working directory would change the test
+    lg.StartTestWithLogSettings(sut, qsl, settings, _log_settings(lg, plan), str(plan.folder / AUDIT_NAME))
     lg.DestroyQSL(qsl)
     lg.DestroyFastSUT(sut)
     dispatcher.on_each(lambda lane: None)  # LoadGen has the last answers before the lanes have noted so

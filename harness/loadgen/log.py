@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,13 @@ class DetailLog:
         values: key → value of its last entry.
         errors: texts of the entries that LoadGen marks as errors.
         warnings: likewise of warnings.
+        repeated: keys with more than one entry → all their values, in order.
     """
 
     values: dict[str, Any]
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
+    repeated: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
     def valid(self) -> bool:
@@ -44,6 +46,7 @@ def read_detail(path: Path) -> DetailLog:
         LogError: it is missing, or a line of it is damaged.
     """
     values: dict[str, Any] = {}
+    repeated: dict[str, list[Any]] = {}
     errors: list[str] = []
     warnings: list[str] = []
     try:
@@ -60,10 +63,12 @@ def read_detail(path: Path) -> DetailLog:
                     errors.append(f"{key}: {value}")
                 elif metadata.get("is_warning"):
                     warnings.append(f"{key}: {value}")
+                if key in values:
+                    repeated.setdefault(key, [values[key]]).append(value)
                 values[key] = value
     except (OSError, UnicodeDecodeError) as error:
         raise LogError(f"cannot be read: {error}", where=str(path)) from error
-    return DetailLog(values, tuple(errors), tuple(warnings))
+    return DetailLog(values, tuple(errors), tuple(warnings), repeated)
 
 
 class WarningTail:

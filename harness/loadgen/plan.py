@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -34,6 +34,19 @@ class SampleSource(Protocol):
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """What a short run before the test says, from the fastest of its runs.
+
+    Attributes:
+        latency_s: inference and decoding of one sample on the fastest session.
+        samples_per_second: of all sessions at once.
+    """
+
+    latency_s: float
+    samples_per_second: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything one test depends on.
 
@@ -46,6 +59,9 @@ class Plan:
         model_file: what the sessions load; None where the backend needs none.
         watchdog_s: a session that is at one sample for longer than this hangs.
         trace: LoadGen writes its own trace too, which costs the test some of its speed.
+        audit: settings of a compliance test, as LoadGen's audit.config has them; they override all others.
+        compliance: the name of that test.
+        calibration: of an earlier test whose settings this one is to have; none: measured before the test.
     """
 
     folder: Path
@@ -64,8 +80,11 @@ class Plan:
     sample_names: tuple[str, ...]
     watchdog_s: float = 120.0
     trace: bool = False
+    audit: Mapping[str, int] = field(default_factory=dict)
+    compliance: str | None = None
+    calibration: Calibration | None = None
 
     @property
     def title(self) -> str:
         """For people."""
-        return f"{LOADGEN_SCENARIOS[self.scenario]} {self.mode}"
+        return f"{LOADGEN_SCENARIOS[self.scenario]} {self.compliance or self.mode}"

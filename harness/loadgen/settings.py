@@ -1,17 +1,18 @@
 """A plan → LoadGen's TestSettings and the user.conf that a submission shows.
 
 The order is the safe one: LoadGen's built-in mlperf.conf first (type 0), then user.conf as type 2, which does not load
-the built-in one a second time, then what only works as an attribute: mode, scenario and seeds.
+the built-in one a second time, then what only works as an attribute: mode, scenario and seeds. An audit.config is read
+by LoadGen itself, last of all, but for seeds, which it ignores there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import mlperf_loadgen as lg
 
 from harness.errors import UsageError
-from harness.loadgen.plan import LOADGEN_SCENARIOS, Plan
+from harness.loadgen.plan import LOADGEN_SCENARIOS, Calibration, Plan
+
+AUDIT_NAME = "audit.config"
 
 LATENCY_MARGIN = 1.5
 """LoadGen generates queries for min_duration at the expected latency; to run out of them is fatal, so expect less."""
@@ -21,19 +22,6 @@ OFFLINE_MARGIN = 1.1
 
 MOST_QPS = 500_000
 """No test goes faster than this: a device of no latency would have LoadGen make queries by the hundred million."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What a short run before the test says, from the fastest of its runs.
-
-    Attributes:
-        latency_s: inference and decoding of one sample on the fastest session.
-        samples_per_second: of all sessions at once.
-    """
-
-    latency_s: float
-    samples_per_second: float
 
 
 def user_conf(plan: Plan, calibration: Calibration) -> str:
@@ -67,7 +55,7 @@ def _number(value: float) -> str:
 
 
 def loadgen_settings(plan: Plan, calibration: Calibration) -> lg.TestSettings:
-    """Writes user.conf into the plan's folder and gives LoadGen's settings.
+    """Writes user.conf, and audit.config for a compliance test, into the plan's folder and gives LoadGen's settings.
 
     Raises:
         UsageError: LoadGen refuses a file.
@@ -84,6 +72,9 @@ def loadgen_settings(plan: Plan, calibration: Calibration) -> lg.TestSettings:
             )
     settings.scenario = getattr(lg.TestScenario, scenario)
     settings.mode = lg.TestMode.PerformanceOnly if plan.mode == "performance" else lg.TestMode.AccuracyOnly
+    if plan.audit:
+        lines = [f"*.*.{key} = {value}\n" for key, value in plan.audit.items()]
+        (plan.folder / AUDIT_NAME).write_text("".join(lines), encoding="utf-8")
     settings.qsl_rng_seed = plan.seeds.qsl
     settings.sample_index_rng_seed = plan.seeds.sample_index
     settings.schedule_rng_seed = plan.seeds.schedule

@@ -71,13 +71,16 @@ class DetectionModel(Protocol):
         """The postprocessor of that kind."""
         ...
 
-    def example_outputs(self, seed: int, *, quantized: bool, tiled: bool = False) -> list[RawOutput]:
+    def example_outputs(
+        self, seed: int, *, quantized: bool, tiled: bool = False, objects: Detections | None = None
+    ) -> list[RawOutput]:
         """Made-up raw outputs with a few planted objects, the same for the same seed: for simulated devices.
 
         Args:
             seed: any whole number from 0.
             quantized: int8 rather than float32.
             tiled: int8 in the layout of an NPU.
+            objects: that the decoder finds in the outputs; none: a few of the seed's.
         """
         ...
 

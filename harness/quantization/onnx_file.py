@@ -57,6 +57,18 @@ def specs(model: onnx.ModelProto) -> tuple[list[TensorSpec], list[TensorSpec]]:
     return [spec(v) for v in model.graph.input if v.name not in constants], [spec(v) for v in model.graph.output]
 
 
+def weight_type(model: onnx.ModelProto) -> str:
+    """The data type of most of the model's constant values, in ONNX's words: "int8", "float"."""
+    from math import prod
+
+    from onnx import TensorProto
+
+    sizes: dict[int, int] = {}
+    for tensor in model.graph.initializer:
+        sizes[tensor.data_type] = sizes.get(tensor.data_type, 0) + prod(tensor.dims)
+    return TensorProto.DataType.Name(max(sizes, key=lambda kind: sizes[kind])).lower() if sizes else "none"
+
+
 def save(model: onnx.ModelProto, path: Path) -> None:
     """Writes the model under its name only when it is whole. Parent folders are made.
 

@@ -16,8 +16,10 @@ import pandas as pd
 NAME = "mlperf_log_trace.json"
 DOUBLY_QUOTED = re.compile(r'""([^"]*)""')
 """LoadGen 6.0 writes the key of its LogDetail events so, which is not JSON."""
-WINDOW = 200
+WINDOW = 50
 """Samples among which the one that shows best how far the clocks are apart is looked for."""
+ENOUGH = 4
+"""Windows that show a drift."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,12 +43,14 @@ class LoadGenTrace:
         if not self._path.is_file():
             self.about["LoadGen's events"] = f"none: there is no {NAME}"
             return
-        ended = np.sort([float(event["ts"]) for event in self._read() if _is_end(event)])
+        begun, ended = (np.sort(moments) for moments in self._samples())
         ours = np.sort(samples["completed_ns"].to_numpy(np.float64)) / 1e3
         if not len(ended) or len(ended) != len(ours):
             self.about["LoadGen's events"] = f"none: it saw {len(ended)} samples complete, and we {len(ours)}"
             return
         self._at_us, self._ahead_us = _clocks(ended, ours)
+        # when the k-th begins, those that ended before it are over
+        self._in_flight = int((np.arange(1, len(begun) + 1) - np.searchsorted(ended, begun)).max())
         self.about["LoadGen's events"] = "on the same clock, within some microseconds"
         self.about["LoadGen's clock, microseconds apart"] = [round(float(self._ahead_us[k]), 3) for k in (0, -1)]
         if self._damaged:
@@ -61,7 +65,7 @@ class LoadGenTrace:
         """
         if not len(self._at_us):
             return
-        every_sample = every * max(-(-self._in_flight() // (most_at_once * every)), 1)
+        every_sample = every * max(-(-self._in_flight // (most_at_once * every)), 1)
         seen: Counter[str] = Counter()
         for event in self._read():
             if event["name"] == "Sample":
@@ -71,18 +75,26 @@ class LoadGenTrace:
                 seen[event["name"]] += 1
                 if (seen[event["name"]] - 1) % every:
                     continue
-            at_us = float(event["ts"])
-            event["ts"] = round(at_us + float(np.interp(at_us, self._at_us, self._ahead_us)), 3)
+            theirs_us = event["ts"]
+            event["ts"] = self._ours_us(theirs_us)
+            if "dur" in event:  # both ends are moved, so that what nests still does
+                event["dur"] = round(self._ours_us(theirs_us + event["dur"]) - event["ts"], 3)
             event["pid"] = pid
             if event["name"] == "Sample":
                 event["cat"], event["tid"] = "LoadGen", 0
             yield json.dumps(event, separators=(",", ":"))
 
-    def _in_flight(self) -> int:
-        """The most samples that LoadGen waited for at the same time."""
-        moments = [(float(event["ts"]), 1 if event["ph"] == "b" else -1) for event in self._read() if _is_sample(event)]
-        changes = [change for _, change in sorted(moments)]
-        return int(np.cumsum(changes).max(initial=0)) if changes else 0
+    def _ours_us(self, theirs_us: float) -> float:
+        return round(theirs_us + float(np.interp(theirs_us, self._at_us, self._ahead_us)), 3)
+
+    def _samples(self) -> tuple[list[float], list[float]]:
+        """The moments at which LoadGen's samples begin, and at which they end."""
+        begun: list[float] = []
+        ended: list[float] = []
+        for event in self._read():
+            if event["name"] == "Sample":
+                (begun if event["ph"] == "b" else ended).append(event["ts"])
+        return begun, ended
 
     def _read(self) -> Iterator[dict[str, Any]]:
         """One event a line; the lines around them are no events."""
@@ -92,27 +104,36 @@ class LoadGenTrace:
                 text = line.strip().removesuffix(",")
                 if not text.startswith('{"name"'):
                     continue
+                if '""' in text:
+                    text = DOUBLY_QUOTED.sub(r'"\1"', text)
                 try:
-                    event = json.loads(DOUBLY_QUOTED.sub(r'"\1"', text))
-                    float(event["ts"])
-                except (ValueError, KeyError, TypeError):
+                    event = json.loads(text)
+                except ValueError:
                     self._damaged += 1
                     continue
-                yield event
-
-
-def _is_sample(event: dict[str, Any]) -> bool:
-    return event["name"] == "Sample" and event.get("ph") in ("b", "e")
-
-
-def _is_end(event: dict[str, Any]) -> bool:
-    return _is_sample(event) and event["ph"] == "e"
+                if "ts" in event:  # the last one has none
+                    yield event
 
 
 def _clocks(theirs_us: Floats, ours_us: Floats) -> tuple[Floats, Floats]:
     """Moments of LoadGen's clock, and how far ours is ahead of it there."""
     ahead = ours_us - theirs_us
-    windows = max(len(ahead) // WINDOW, 1)
-    parts = np.array_split(np.arange(len(ahead)), windows)
-    best = np.array([part[np.argmin(ahead[part])] for part in parts])
-    return theirs_us[best], ahead[best]
+    drift = np.zeros_like(ahead)
+    if len(ahead) >= ENOUGH * WINDOW:
+        # a steady drift is taken out first: within a window it would make the earliest or the latest sample the best
+        best = _least(ahead)
+        slope, start = np.polyfit(theirs_us[best], ahead[best], 1)
+        drift = slope * theirs_us + start
+    best = _least(ahead - drift)
+    rest = (ahead - drift)[best]
+    ends = np.array([0, len(ahead) - 1])
+    at = np.concatenate([theirs_us[best], theirs_us[ends]])
+    found = np.concatenate([ahead[best], drift[ends] + rest[[0, -1]]])
+    order = np.argsort(at, kind="stable")
+    return at[order], found[order]
+
+
+def _least(distances: Floats) -> npt.NDArray[np.int64]:
+    """Where the least of each window is."""
+    windows = np.array_split(np.arange(len(distances)), max(len(distances) // WINDOW, 1))
+    return np.array([window[np.argmin(distances[window])] for window in windows])

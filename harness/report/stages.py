@@ -20,16 +20,26 @@ STAGES = {
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """A compressed CSV file of a run directory.
+
+    Raises:
+        LogError: the file is missing or damaged.
+    """
+    try:
+        # a file called NA.jpg is not a missing one
+        return pd.read_csv(path, keep_default_na=False, na_values={"AP50": [""]})
+    except (OSError, ValueError, EOFError) as error:
+        raise LogError(f"cannot be read: {error}", where=str(path)) from error
+
+
 def read_samples(path: Path) -> pd.DataFrame:
     """One row a sample: session, sample_id, sample_index, and five moments in ns since the first issue.
 
     Raises:
         LogError: the file is missing or damaged.
     """
-    try:
-        return pd.read_csv(path)
-    except (OSError, ValueError, EOFError) as error:
-        raise LogError(f"cannot be read: {error}", where=str(path)) from error
+    return read_table(path)
 
 
 def stages_ms(samples: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -57,4 +67,23 @@ def sessions(samples: pd.DataFrame, names: list[str]) -> dict[str, dict[str, Any
             "inference_p99_ms": round(float(own.quantile(0.99)) / 1e6, 6) if len(own) else None,
             "busy": round(float(own.sum()) / duration_ns, 4),
         }
+    return table
+
+
+def stages_at(queries: pd.DataFrame, latency_ms: dict[str, float]) -> dict[str, dict[str, float]]:
+    """The stages of the queries at LoadGen's percentiles, in milliseconds.
+
+    Of each percentile in ``latency_ms`` (p50, …): the mean stages of the queries nearest to its rank, at most one in
+    five hundred, and as "LoadGen" what is missing to LoadGen's own figure: its clock starts before and ends after ours.
+    """
+    ordered = queries.sort_values("latency_ms", kind="stable")
+    table = {}
+    for name, of_loadgen in latency_ms.items():
+        if name not in QUANTILES:
+            continue
+        rank = min(int(QUANTILES[name] * len(ordered)), len(ordered) - 1)
+        around = min(10, len(ordered) // 1000, rank, len(ordered) - 1 - rank)
+        near = ordered.iloc[rank - around : rank + around + 1]
+        row = {stage: float(near[f"{stage}_ms"].mean()) for stage in STAGES}
+        table[name] = row | {"LoadGen": of_loadgen - sum(row.values())}
     return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from harness.errors import LogError
 from harness.files import write_json, write_text
 from harness.loadgen.log import DetailLog, read_detail
 from harness.report.stages import read_samples, sessions, stages_ms
-from harness.report.verdict import explain
-from harness.rounds import BenchmarkRules, load_round
+from harness.report.submittable import COMPLIANCE_NAME, not_submittable
+from harness.report.verdict import explain, explain_accuracy
+from harness.rounds import load_round
+from harness.settings import Scenario
 
 Summary = dict[str, Any]
 
@@ -34,31 +37,59 @@ def summarise(folder: Path) -> Summary:
     Raises:
         LogError: a file of the run is missing or damaged.
     """
-    manifest = _read_json(folder / "manifest.json")
+    summary = summary_of(folder)
+    write_json(folder / "summary.json", summary)
+    write_text(folder / "summary.csv", summary_csv(summary))
+    return summary
+
+
+def summary_of(folder: Path) -> Summary:
+    """The summary of a run directory, in which nothing is written.
+
+    Raises:
+        LogError: a file of the run is missing or damaged, or it failed before its first test.
+    """
+    manifest = read_manifest(folder)
+    if "tests" not in manifest:
+        raise LogError(
+            f"the run {manifest['status']} before its first test: {manifest.get('reason')}", where=str(folder)
+        )
     rules = load_round(manifest["round"]).benchmark(manifest["model"]["benchmark"])
-    scenarios: dict[str, dict[str, Any]] = {}
-    accuracy = None
-    accuracy_errors: list[str] = []
+    scenarios: dict[Scenario, dict[str, Any]] = {}
+    repeated: dict[Scenario, list[dict[str, Any]]] = {}
+    accuracies: dict[str, dict[str, Any]] = {}
+    accuracy_invalid: list[str] = []
     for test in manifest["tests"]:
         if test["mode"] == "performance":
-            path = folder / test["scenario"] / "performance" / "run_1"
-            scenarios[test["scenario"]] = _performance(path, test)
+            number = test.get("number", 1)
+            path = folder / test["scenario"] / "performance" / f"run_{number}"
+            figures = performance_figures(path, test)
+            if number == 1:
+                scenarios[test["scenario"]] = figures
+            else:
+                repeated.setdefault(test["scenario"], []).append(figures)
         else:
             path = folder / test["scenario"] / "accuracy"
-            accuracy = _read_json(path / "accuracy.json")
-            accuracy_errors = list(read_detail(path / "mlperf_log_detail.txt").errors)
+            accuracies[test["scenario"]] = _read_json(path / "accuracy.json")
+            detail = read_detail(path / "mlperf_log_detail.txt")
+            accuracy_invalid += explain_accuracy(detail, manifest["dataset"]["images"])
+    for scenario, others in repeated.items():
+        first = scenarios[scenario]
+        first["runs"] = [{"valid": it["valid"], **run_figures(scenario, it)} for it in (first, *others)]
     peak = manifest.get("peak", {})
     retired = [
         {"scenario": test["scenario"], "mode": test["mode"], **it}
         for test in manifest["tests"]
         for it in test.get("retired", [])
     ]
-    reasons = _not_submittable(manifest, rules, scenarios, accuracy)
+    compliance = _compliance(folder / COMPLIANCE_NAME, manifest["tests"])
+    reasons = not_submittable(manifest, rules, scenarios, accuracies, compliance)
     summary: Summary = {
         "schema": 1,
         "status": manifest["status"],
         "round": manifest["round"],
-        "valid": all(s["valid"] for s in (*scenarios.values(), *peak.values())) and not accuracy_errors,
+        "valid": all(s["valid"] for s in (*scenarios.values(), *peak.values(), *_runs(scenarios)))
+        and not accuracy_invalid,
         "submittable": not reasons,
         "not_submittable_because": reasons,
         "backend": manifest["backend"],
@@ -76,16 +107,51 @@ def summarise(folder: Path) -> Summary:
         # SingleStream shows a sample's own way; elsewhere samples wait for each other
         first = scenarios.get("single_stream") or next(iter(scenarios.values()))
         summary["stages_ms"] = first["stages_ms"]
-    if accuracy is not None:
-        summary["accuracy"] = accuracy
-        if accuracy_errors:
-            summary["accuracy_errors"] = accuracy_errors
-    write_json(folder / "summary.json", summary)
-    write_text(folder / "summary.csv", _csv(summary))
+    if compliance:
+        summary["compliance"] = compliance
+    if "submission" in manifest:
+        summary["submission"] = {key: value for key, value in manifest["submission"].items() if key != "system"}
+    if accuracies:
+        # a submission has one of each scenario, and the worst decides
+        summary["accuracy"] = min(accuracies.values(), key=lambda accuracy: float(accuracy["mAP"]))
+        if len(accuracies) > 1:
+            summary["accuracies"] = accuracies
+        if accuracy_invalid:
+            summary["accuracy_invalid_because"] = accuracy_invalid
     return summary
 
 
-def _performance(path: Path, test: dict[str, Any]) -> dict[str, Any]:
+def _compliance(path: Path, tests: list[dict[str, Any]]) -> dict[str, Any]:
+    """Scenario → compliance test → verdict, where it is of the performance test that is there now."""
+    if not path.is_file():
+        return {}
+    data = _read_json(path)
+    there = {test["scenario"]: test["fingerprint"] for test in tests if test["mode"] == "performance"}
+    fingerprints = data["performance_tests"]
+    return {name: verdicts for name, verdicts in data["scenarios"].items() if fingerprints[name] == there.get(name)}
+
+
+def run_figures(scenario: str, figures: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a test that a person compares: the rate of Offline, the latencies elsewhere."""
+    key = "samples_per_second" if scenario == "offline" else "latency_ms"
+    return {key: figures[key]}
+
+
+def _runs(scenarios: Mapping[Scenario, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every repetition of every scenario."""
+    return [run for figures in scenarios.values() for run in figures.get("runs", [])]
+
+
+def performance_figures(path: Path, test: dict[str, Any]) -> dict[str, Any]:
+    """The figures of one performance test.
+
+    Args:
+        path: its folder.
+        test: its part of the manifest.
+
+    Raises:
+        LogError: a file of it is missing, damaged or unfinished.
+    """
     log = read_detail(path / "mlperf_log_detail.txt")
     if "result_validity" not in log.values:
         raise LogError(
@@ -129,75 +195,44 @@ def _latencies(log: DetailLog) -> dict[str, float]:
     return found
 
 
-def _not_submittable(
-    manifest: dict[str, Any], rules: BenchmarkRules, scenarios: dict[str, Any], accuracy: dict[str, Any] | None
-) -> list[str]:
-    reasons = []
-    if manifest["backend"]["simulated"]:
-        reasons.append("the device is simulated")
-    if manifest["dataset"]["synthetic"]:
-        reasons.append("the dataset is synthetic")
-    if manifest["dataset"]["images"] != rules.dataset_images:
-        reasons.append(f"{manifest['dataset']['images']} images; the round has {rules.dataset_images}")
-    if manifest["model"]["default"] and not manifest["backend"]["simulated"]:
-        reasons.append("the model is the default one, not trained on COCO")
-    if manifest["settings"].get("trace"):
-        reasons.append("the performance tests were traced")
-    if manifest["settings"]["model"]["decoder"] == "none":
-        reasons.append("nothing is decoded (model.decoder is none)")
-    if "peak" in manifest:
-        reasons.append("it is a search for the peak, in short tests")
-    if not scenarios and "peak" not in manifest:
-        reasons.append("performance was not measured")
-    for test in manifest["tests"]:
-        name, needed, had = test["scenario"], rules.scenarios[test["scenario"]], test["rules"]
-        reasons += [f"{name} {test['mode']}: {it['session']} was retired" for it in test.get("retired", [])]
-        if test["mode"] != "performance":
-            continue
-        if not scenarios[name]["valid"]:
-            reasons.append(f"{name}: INVALID")
-        if had["min_duration_s"] < needed.min_duration_s:
-            reasons.append(
-                f"{name}: at least {had['min_duration_s']:g} s; the round asks for {needed.min_duration_s:g} s"
-            )
-        if had["min_queries"] < needed.min_queries:
-            what = "samples" if name == "offline" else "queries"
-            reasons.append(f"{name}: at least {had['min_queries']} {what}; the round asks for {needed.min_queries}")
-        if needed.latency_ms is not None and had["latency_ms"] > needed.latency_ms:
-            reasons.append(f"{name}: a bound of {had['latency_ms']:g} ms; the round asks for {needed.latency_ms:g} ms")
-        if needed.latency_percentile is not None and had["latency_percentile"] != needed.latency_percentile:
-            had_p, needed_p = had["latency_percentile"] * 100, needed.latency_percentile * 100
-            reasons.append(f"{name}: percentile {had_p:g}; the round asks for {needed_p:g}")
-        if test["performance_sample_count"] < rules.performance_sample_count:
-            count = test["performance_sample_count"]
-            reasons.append(f"{name}: {count} samples in memory; the round asks for {rules.performance_sample_count}")
-    if accuracy is None:
-        reasons.append("accuracy was not measured")
-    elif accuracy["mAP"] * 100 < rules.accuracy.gate_percent:
-        gate = rules.accuracy.gate_percent
-        reasons.append(f"mAP {accuracy['mAP'] * 100:.3f} %; a closed submission needs {gate:g} %")
-    return reasons
-
-
-def _csv(summary: Summary) -> str:
+def summary_csv(summary: Summary) -> str:
     """One figure a line: scenario, figure, value."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("scenario", "figure", "value"))
-    for scenario, figures in summary["scenarios"].items():
-        writer.writerows((scenario, *pair) for pair in _flat(figures))
-    writer.writerows(("accuracy", *pair) for pair in _flat(summary.get("accuracy", {})))
+    writer.writerows(summary_rows(summary))
     return text.getvalue()
 
 
-def _flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def summary_rows(summary: Summary) -> list[tuple[str, str, Any]]:
+    """Every figure: scenario or "accuracy", its dotted name, its value."""
+    groups = {**summary["scenarios"], "accuracy": summary.get("accuracy", {})}
+    return [(group, *pair) for group, figures in groups.items() for pair in flat(figures)]
+
+
+def flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested figures as pairs of a dotted name and a value."""
     rows: list[tuple[str, Any]] = []
     for key, value in figures.items():
         if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{key}.")
+            rows += flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            rows += flat({str(number): it for number, it in enumerate(value, 1)}, f"{prefix}{key}.")
         else:
             rows.append((f"{prefix}{key}", "; ".join(value) if isinstance(value, list) else value))
     return rows
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """``manifest.json`` of a run directory.
+
+    Raises:
+        LogError: there is none, or it is damaged.
+    """
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise LogError("is not a run directory: it has no manifest.json", where=str(folder))
+    return _read_json(path)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,33 +1,160 @@
-"""Why LoadGen calls a performance test INVALID, in words a person can act on."""
+"""Why LoadGen calls a test INVALID, in words to act on: the condition, by how much, and what would meet it."""
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
 from harness.loadgen.log import DetailLog
+
+POWER_TIME = "%m-%d-%Y %H:%M:%S.%f"
+RAN_OUT = "Ran out of generated queries"
+_TO_PROCESS = re.compile(r"Need to process at least (\d+) queries")
+_MORE = re.compile(r"run at least (\d+) more queries")
+_MARGIN = 1.1
+"""How much better than measured a setting is suggested, so that noise does not undo it."""
 
 
 def explain(log: DetailLog, scenario: str) -> list[str]:
-    """The conditions that were not met, each with what would meet it; empty for a valid test."""
+    """Of a performance test: the conditions that were not met, each with what would meet it; empty for a valid one."""
     if log.valid:
         return []
+    return [
+        *_duration(log, scenario),
+        *_queries(log, scenario),
+        *_latency(log),
+        *_early_stopping(log, scenario),
+        *(f"LoadGen logged an error: {error}" for error in log.errors if not _told(log, error)),
+    ] or ["LoadGen gives no reason; see mlperf_log_summary.txt"]
+
+
+def explain_accuracy(log: DetailLog, images: int | None = None) -> list[str]:
+    """Of an accuracy test: what makes it worthless; empty for a sound one.
+
+    Args:
+        images: how many it should have run; none: those of its sample library.
+    """
     values = log.values
     reasons = []
-    if values.get("result_min_duration_met") is False:
-        needed_s = values["requested_min_duration_ms"] / 1e3
-        setting = {
-            "offline": "raise tests.offline.expected_qps",
-            "server": "raise tests.server.min_queries",
-        }.get(scenario, f"lower tests.{scenario}.expected_latency_ms")
-        reasons.append(f"it ended before its {needed_s:g} s; {setting}, or leave it out to have it calibrated")
-    if values.get("result_min_queries_met") is False:
-        reasons.append(
-            f"fewer queries than the {values['requested_min_query_count']} asked for were answered"
-            f" ({values.get('result_query_count', 'none')})"
+    mode = values.get("effective_test_mode")
+    if mode != "AccuracyOnly":
+        reasons.append(f"it was run in LoadGen's mode {mode}, not in AccuracyOnly; run --mode accuracy")
+    needed = values.get("qsl_reported_total_count") if images is None else images
+    run = images_run(log)
+    if needed is not None and run < needed:
+        hint = "leave out --count, and accuracy_sample_count_override in user.conf"
+        reasons.append(f"it ran {run} of {needed} images, {needed - run} are missing; {hint}")
+    return reasons + [f"LoadGen logged an error: {error}" for error in log.errors]
+
+
+def images_run(log: DetailLog) -> int:
+    """How many different samples an accuracy test loaded."""
+    sets = log.repeated.get("loaded_qsl_set") or [log.values.get("loaded_qsl_set")]
+    return len({index for one in sets if isinstance(one, list) for index in one})
+
+
+def duration_s(values: Mapping[str, Any]) -> float | None:
+    """How long a performance test's queries took by the clock in its log, None if it does not say."""
+    try:
+        begin, end = (datetime.strptime(values[key], POWER_TIME) for key in ("power_begin", "power_end"))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return (end - begin).total_seconds()
+
+
+def _told(log: DetailLog, error: str) -> bool:
+    """The error is the end of a test that was too short, which has its own words."""
+    return RAN_OUT in error and log.values.get("result_min_duration_met") is False
+
+
+def _duration(log: DetailLog, scenario: str) -> Iterator[str]:
+    values = log.values
+    if values.get("result_min_duration_met") is not False:
+        return
+    needed_s = values["requested_min_duration_ms"] / 1e3
+    took_s = duration_s(values)
+    took = "" if took_s is None else f" after {took_s:.1f} s,"
+    calibrated = "or leave it out to have it calibrated"
+    if scenario == "offline":
+        measured, expected = values.get("result_samples_per_second"), values.get("requested_offline_expected_qps")
+        to = "" if not measured else f" from {expected:g} to {measured * _MARGIN:.4g}"
+        what = (
+            "LoadGen makes samples for that long at the rate it expects; raise "
+            f"tests.offline.expected_qps{to}, {calibrated}"
         )
-    if values.get("result_perf_constraints_met") is False:
-        bound_ms = values.get("requested_server_target_latency_ns", 0) / 1e6
-        reasons.append(f"latencies are over the bound of {bound_ms:g} ms; lower tests.server.target_qps")
-    if values.get("early_stopping_met") is False:
-        text = " ".join(str(values.get("early_stopping_result", "")).replace("*", " ").split())
-        reasons.append(f"early stopping: {text} Raise tests.{scenario}.min_queries")
-    reasons += [f"LoadGen logged an error: {error}" for error in log.errors]
-    return reasons or ["LoadGen gives no reason; see mlperf_log_summary.txt"]
+    elif scenario == "server":
+        rate = values.get("result_scheduled_samples_per_sec")
+        to = "" if not rate else f" to {math.ceil(rate * needed_s * _MARGIN)}"
+        what = f"raise tests.server.min_queries{to}"
+    else:
+        latency_ns = values.get("result_mean_query_latency_ns", values.get("result_mean_latency_ns"))
+        expected_ns = values.get(f"requested_{scenario}_expected_latency_ns")
+        to = ""
+        if latency_ns and expected_ns:
+            to = f" from {expected_ns / 1e6:.4g} to {latency_ns / 1e6 / _MARGIN:.4g}"
+        what = (
+            "LoadGen made queries for that long at the latency it expects and ran out of them; lower "
+            f"tests.{scenario}.expected_latency_ms{to}, {calibrated}"
+        )
+    yield f"it ended{took} before its {needed_s:g} s: {what}"
+
+
+def _queries(log: DetailLog, scenario: str) -> Iterator[str]:
+    values = log.values
+    if values.get("result_min_queries_met") is not False:
+        return
+    needed, had = values.get("requested_min_query_count"), values.get("result_query_count")
+    missing = f", {needed - had} too few" if isinstance(needed, int) and isinstance(had, int) else ""
+    setting = "expected_qps" if scenario == "offline" else "expected_latency_ms"
+    direction = "higher" if scenario == "offline" else "lower"
+    yield (
+        f"fewer queries than the {needed} asked for were answered ({'none' if had is None else had}{missing}); "
+        f"a {direction} tests.{scenario}.{setting} makes LoadGen prepare more of them"
+    )
+
+
+def _latency(log: DetailLog) -> Iterator[str]:
+    values = log.values
+    if values.get("result_perf_constraints_met") is not False:
+        return
+    bound_ns = values.get("requested_server_target_latency_ns", 0)
+    percentile = 100 * values.get("effective_target_latency_percentile", 0.99)
+    text = f"latencies are over the bound of {bound_ns / 1e6:g} ms"
+    measured_ns = values.get(f"result_{percentile:.2f}_percentile_latency_ns")
+    if measured_ns:
+        text += f": the {percentile:g}th percentile is {measured_ns / 1e6:.3f} ms"
+    over, count = values.get("result_overlatency_query_count"), values.get("result_query_count")
+    if over and count:
+        text += f", and {over} of {count} queries are above it, {100 * over / count:.1f} %"
+        text += f" where {100 - percentile:g} % may be"
+    asked, completed = values.get("requested_server_target_qps"), values.get("result_completed_samples_per_sec")
+    at = "" if not asked else f" below {asked:g}"
+    if asked and completed and completed < 0.95 * asked:
+        at += f" (no more than {completed:.4g} queries/s were completed)"
+    yield f"{text}; lower tests.server.target_qps{at}, or let --mode find-peak find it"
+
+
+def _early_stopping(log: DetailLog, scenario: str) -> Iterator[str]:
+    values = log.values
+    if values.get("early_stopping_met") is not False:
+        return
+    text = " ".join(str(values.get("early_stopping_result", "")).replace("*", " ").split())
+    least, more = _TO_PROCESS.search(text), _MORE.search(text)
+    count = values.get("result_query_count")
+    if least:
+        short = f", {int(least[1]) - count} more than its {count}" if isinstance(count, int) else ""
+        yield (
+            f"early stopping needs {least[1]} queries to say anything of this percentile{short}; "
+            f"set tests.{scenario}.min_queries to {least[1]} or more"
+        )
+    elif more and isinstance(count, int):
+        yield (
+            f"early stopping: too many of the {count} queries are over the bound, {more[1]} more all within it "
+            f"would do; lower tests.{scenario}.target_qps, or set tests.{scenario}.min_queries above "
+            f"{count + int(more[1])}"
+        )
+    else:
+        yield f"early stopping: {text} Raise tests.{scenario}.min_queries"

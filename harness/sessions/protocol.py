@@ -25,7 +25,7 @@ class SessionRequest:
         threads: host threads the session may use.
         options: the backend's own; it rejects what it does not know.
         input, outputs: what the harness expects of the model.
-        example_outputs: ``(seed, quantized=…, tiled=…)`` → made-up raw outputs, for simulated devices.
+        example_outputs: ``(seed, quantized=…, tiled=…, objects=…)`` → made-up raw outputs, for simulated devices.
     """
 
     model: Path | None

@@ -15,16 +15,17 @@ from collections.abc import Callable, Iterator
 from itertools import cycle, repeat
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from harness.errors import UsageError
-from harness.records import QuantizedTensor, RawOutput, TensorSpec
+from harness.records import Detections, QuantizedTensor, RawOutput, TensorSpec
+from harness.sessions.known_objects import KnownObjects
 from harness.sessions.protocol import SessionRequest
-from harness.sessions.recorded import RecordedOutputs, recorded_latencies_s
+from harness.sessions.recorded import IN_MEMORY, RecordedOutputs, recorded_latencies_s
 from harness.sessions.tensors import contiguous_image
 from harness.settings import Section, validate
 
@@ -63,6 +64,8 @@ class Options(Section):
     """Of int8 outputs: plain, or tiled and padded as in an NPU's memory."""
     replay_outputs: Path | None = None
     """A folder made by ``ssd-harness prepare outputs``: each image gets what a real model gave for it."""
+    objects: Path | None = None
+    """A file made by ``ssd-harness prepare outputs --ground-truth``: in each image its objects are found."""
     fault: Fault | None = None
     seed: int = Field(0, ge=0)
     """Of the canned outputs and the drawn latencies."""
@@ -73,6 +76,8 @@ class Options(Section):
             raise ValueError("layout npu is one of int8 outputs: leave quantized as it is")
         if self.fault is not None and self.fault.kind == "nan" and self.quantized:
             raise ValueError("int8 has no NaN: a nan fault needs quantized: false")
+        if self.objects is not None and self.replay_outputs is not None:
+            raise ValueError("replay_outputs and objects both say what is found: give one of them")
         return self
 
 
@@ -87,8 +92,13 @@ class SimulatedSession:
         self._runs = 0
         self._closed = False
         self._outputs = _canned(request.example_outputs, options)
-        self._recorded = RecordedOutputs(options.replay_outputs) if options.replay_outputs else None
-        shown = self._recorded.any() if self._recorded else self._outputs
+        self._of_image: Callable[[npt.NDArray[Any]], list[RawOutput]] | None = None
+        shown = self._outputs
+        if options.replay_outputs is not None:
+            recorded = RecordedOutputs(options.replay_outputs)
+            self._of_image, shown = recorded.find, recorded.any()
+        elif options.objects is not None:
+            self._of_image = _planted(request.example_outputs, options)
         if len(shown) != len(request.outputs):
             raise UsageError(f"{len(shown)} recorded outputs; the model has {len(request.outputs)}", where="backend")
         self.input = request.input
@@ -107,13 +117,16 @@ class SimulatedSession:
         """
         if self._closed:
             raise ValueError("the session is closed")
+        began = time.monotonic()
         images = contiguous_image(images, self.input)
         latency_s = next(self._latencies_s)
         if self._fault is not None:
             latency_s *= self._go_wrong(self._fault)
+        # finding the outputs is part of the device's time, not beside it
+        outputs = self._outputs if self._of_image is None else self._of_image(images)
         if latency_s:
-            _wait(latency_s)
-        return self._outputs if self._recorded is None else self._recorded.find(images)
+            _wait_until(began + latency_s)
+        return outputs
 
     def _go_wrong(self, fault: Fault) -> float:
         """Gives the factor that this run's time has."""
@@ -155,6 +168,21 @@ def _make(example_outputs: Callable[..., list[RawOutput]], seed: int, quantized:
     return example_outputs(seed, quantized=quantized, **({"tiled": True} if tiled else {}))
 
 
+def _planted(
+    example_outputs: Callable[..., list[RawOutput]], options: Options
+) -> Callable[[npt.NDArray[Any]], list[RawOutput]]:
+    """Image → the outputs in which its objects are found."""
+    known, tiled = KnownObjects(cast(Path, options.objects)), options.layout == "npu"
+    return lambda images: _plant(example_outputs, known.find(images), options.quantized, tiled)
+
+
+@functools.lru_cache(IN_MEMORY)
+def _plant(
+    example_outputs: Callable[..., list[RawOutput]], objects: Detections, quantized: bool, tiled: bool
+) -> list[RawOutput]:
+    return example_outputs(0, quantized=quantized, tiled=tiled, objects=objects)
+
+
 def _latencies_s(options: Options, index: int) -> Iterator[float]:
     """The seconds of one run after the other, without end."""
     transfer_s = options.transfer_ms / 1e3
@@ -170,10 +198,9 @@ def _latencies_s(options: Options, index: int) -> Iterator[float]:
     return repeat(options.latency_ms / 1e3 + transfer_s)
 
 
-def _wait(seconds: float) -> None:
-    """Never less than ``seconds``, and little more."""
+def _wait_until(deadline: float) -> None:
+    """Never earlier, and little later."""
     now = time.monotonic
-    deadline = now() + seconds
     for early_s in (LONG_SLEEP_LATE_S, SHORT_SLEEP_LATE_S):
         left_s = deadline - now() - early_s
         if left_s > 0:

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 from harness.errors import BackendError, RunFailed, SampleFailed, Stalled
+from harness.live.figures import Meter
 from harness.loadgen.child import Finished
-from harness.loadgen.log import read_detail
+from harness.loadgen.log import WarningTail, read_detail
 from harness.loadgen.plan import Mode, Plan
 from harness.loadgen.process import Progress, run_test
 from harness.pipeline.devices import parse_devices, place
@@ -112,6 +113,36 @@ def test_a_performance_test_is_valid_with_the_rounds_seeds_and_the_counts_asked_
     assert sum(finished.samples_per_session.values()) >= queries
     assert {p.phase for p in seen} >= {"running"}
     assert not multiprocessing.active_children()
+
+
+def test_running_percentiles_and_stage_times_are_loadgens(tmp_path: Path) -> None:
+    """On the test's own moments, in buckets of 0.8 %; LoadGen's are of its own, some microseconds around them."""
+    seen: list[Progress] = []
+    it = plan(tmp_path, "single_stream", queries=200, backend=simulated(latency_ms=5))
+    run(it, seen)
+    figures = Meter(it).read(seen[-1])
+    log = read_detail(tmp_path / "mlperf_log_detail.txt")
+    assert figures.done == log.values["result_query_count"] >= 200
+    for name, percentile in (("p50", "50.00"), ("p90", "90.00"), ("p99", "99.00")):
+        loadgen_ms = log.milliseconds(f"result_{percentile}_percentile_latency_ns")
+        assert figures.latency_ms[name] == pytest.approx(loadgen_ms, rel=0.02)
+    assert sum(figures.stages_ms.values()) == pytest.approx(log.milliseconds("result_mean_latency_ns"), rel=0.02)
+    assert figures.devices[0].samples == figures.done
+    assert figures.waiting == 0
+
+
+def test_loadgens_errors_and_warnings_are_told_while_they_come(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    tail = WarningTail(log)
+    assert tail.new() == []
+    entry = ':::MLLOG {"key": "%s", "value": "%s", "metadata": {"is_error": %s, "is_warning": %s}}'
+    log.write_text(entry % ("fine", "v", "false", "false") + "\n" + (entry % ("odd", "v", "false", "true"))[:40])
+    assert tail.new() == []
+    with log.open("a") as file:
+        file.write((entry % ("odd", "v", "false", "true"))[40:] + "\nnot JSON is_error\n")
+        file.write(entry % ("bad", "w", "true", "false") + "\n")
+    assert tail.new() == ["LoadGen warning: odd: v", "LoadGen error: bad: w"]
+    assert tail.new() == []
 
 
 def test_lengths_are_calibrated_when_not_given(tmp_path: Path) -> None:

@@ -11,8 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 
 from harness import cli
@@ -27,24 +25,6 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSD_HARNESS_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
-@pytest.fixture
-def coco(tmp_path: Path) -> Path:
-    """Ten small JPEGs and their annotations: one box in each, where the tiny model finds it."""
-    folder = tmp_path / "coco"
-    (folder / "images").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    images, annotations = [], []
-    for k in range(1, 11):
-        name = f"{k:03d}.jpg"
-        cv2.imwrite(str(folder / "images" / name), rng.integers(0, 255, (40, 80, 3), np.uint8))
-        images.append({"id": k, "file_name": name, "width": 80, "height": 40})
-        box = {"bbox": [20, 10, 40, 20], "area": 800, "category_id": 7, "iscrowd": 0}
-        annotations.append({"id": k, "image_id": k, **box})
-    categories = [{"id": 7, "name": "thing"}]
-    write(folder, {"images": images, "annotations": annotations, "categories": categories})
-    return folder
 
 
 def write(folder: Path, data: Any) -> None:
@@ -204,6 +184,22 @@ def test_recorded_outputs_give_a_simulated_device_the_models_map(coco: Path, tmp
     replay = ("--set", f"backend.options={{latency_ms: 0, replay_outputs: {recorded}}}")
     assert cli.main(arguments(coco, "--mode", "accuracy", "--output", str(tmp_path / "o"), *replay)) == 0
     assert "mAP 100.000 %" in capsys.readouterr().out
+
+
+def test_the_annotations_objects_give_a_simulated_device_a_map_that_can_be_submitted(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    objects = str(tmp_path / "objects.npz")
+    ground_truth = ["prepare", "outputs", "smoke", "--ground-truth", "--output", objects]
+    assert cli.main([*ground_truth, "--found", "0.5"]) == 0
+    assert f"objects of 8 images in {objects}" in capsys.readouterr().out
+    knowing = ["run", "smoke", "--mode", "accuracy", "--set", f"backend.options.objects={objects}"]
+    assert cli.main([*knowing, "--set", "min_map_percent=19.8", "--output", str(tmp_path / "half")]) == 0
+    summary = json.loads((tmp_path / "half" / "summary.json").read_text())
+    assert 0.3 < summary["accuracy"]["mAP"] < 0.8
+    assert "the device is simulated" in summary["not_submittable_because"]
+    assert cli.main([*ground_truth[:3], "--found", "0.5", "--output", objects]) == 2
+    assert "--found goes with --ground-truth" in capsys.readouterr().err
 
 
 def test_too_few_queries_for_early_stopping_are_invalid_with_the_reason(

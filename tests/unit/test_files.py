@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.files import replacing, sha256_file, write_json, write_text
+from harness.files import remove_unfinished, replacing, sha256_file, unfinished, write_json, write_text
 
 
 def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -32,6 +32,16 @@ def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
         fail()
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
     assert path.read_text() == "old"
+
+
+def test_what_a_killed_process_left_is_found_and_removed(tmp_path: Path) -> None:
+    write_text(tmp_path / "a" / "kept.tmp", "")
+    with replacing(tmp_path / "a" / "b.txt") as temporary:
+        assert unfinished(tmp_path / "a") == {temporary}
+        remove_unfinished(tmp_path)
+        assert not temporary.exists()
+        temporary.write_text("")
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["b.txt", "kept.tmp"]
 
 
 def test_json_with_nan_is_refused(tmp_path: Path) -> None:

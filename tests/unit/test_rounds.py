@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from pathlib import Path
 
+import pytest
+import yaml
+
+import harness.rounds
 from harness.errors import UsageError
-from harness.rounds import load_round
+from harness.rounds import load_round, round_names
+from harness.settings import configs_dir
 
 
 def test_v2_0_has_the_numbers_of_its_sources() -> None:
@@ -20,10 +26,73 @@ def test_v2_0_has_the_numbers_of_its_sources() -> None:
     assert rules.scenario("offline").min_queries == 24576
     assert rules.scenario("server").latency_ms == 100
     assert {rules.scenario(s).min_duration_s for s in rules.scenarios} == {600}
+    assert rules.scenario("single_stream").result.key == "early_stopping_latency_ss"
+    assert rules.scenario("multi_stream").inferred_from["single_stream"].key == "early_stopping_latency_ms"
+    assert not rules.scenario("offline").early_stopping
+    assert rules.required_of("closed", "edge") == ("single_stream", "multi_stream", "offline")
+    assert rules.required_of("closed", "datacenter") == ("server", "offline")
+    assert rules.required_of("open", "edge") == ()
+    assert round_.submission.accuracy_log.most_bytes == 10 * 1024
+
+
+def test_v1_1_has_the_numbers_of_its_sources() -> None:
+    # mlperf.conf and submission-checker.py of mlcommons/inference, branch r1.1
+    round_ = load_round("v1.1")
+    rules = round_.benchmark("ssd-resnet34")
+    assert (round_.seeds.qsl, round_.seeds.sample_index) == (1624344308455410291, 517984244576520566)
+    assert round_.seeds.schedule == 10051496985653635065
+    assert rules.required_of("closed", "edge") == ("single_stream", "offline")
+    assert rules.required_of("closed", "datacenter") == ("offline",)
+    assert rules.optional_of("closed", "datacenter") == ("server",)
+    assert rules.scenario("single_stream").min_queries == 1024
+    assert rules.scenario("single_stream").result.key == "result_90.00_percentile_latency_ns"
+    assert not any(scenario.early_stopping for scenario in rules.scenarios.values())
+
+
+@pytest.mark.parametrize("name", ["v1.1", "v2.0"])
+def test_the_compliance_tests_have_the_settings_of_their_audit_files(name: str) -> None:
+    # compliance/nvidia/TEST*/audit.config of mlcommons/inference, the same in both rounds
+    tests = load_round(name).benchmark("ssd-resnet34").compliance_of("offline")
+    assert list(tests) == ["TEST01", "TEST04-A", "TEST04-B", "TEST05"]
+    assert tests["TEST01"].audit["accuracy_log_rng_seed"] == 720381539243781796
+    assert tests["TEST01"].audit["accuracy_log_sampling_target"] == 256
+    assert tests["TEST04-A"].audit["performance_issue_unique"] == 1
+    assert tests["TEST04-B"].audit["performance_issue_same_index"] == 3
+    assert tests["TEST05"].seeds is not None
+    assert tests["TEST05"].seeds.schedule == 413914573387865862
+    assert [tests[t].tolerance for t in ("TEST01", "TEST04-B", "TEST05")] == [0.10, 0.10, 0.05]
+
+
+@pytest.mark.parametrize("name", ["v1.1", "v2.0"])
+def test_every_scenario_that_is_required_has_rules_and_every_comparison_a_test(name: str) -> None:
+    for rules in load_round(name).benchmarks.values():
+        for by_type in (*rules.required.values(), *rules.optional.values()):
+            assert {scenario for scenarios in by_type.values() for scenario in scenarios} <= set(rules.scenarios)
+        for test in rules.compliance.values():
+            for other in (test.verified_by, test.compared_with):
+                assert other in (None, "performance", *rules.compliance)
+            assert (test.compared_with is None) == (test.tolerance is None)
+
+
+def test_a_round_is_added_by_adding_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness.rounds, "configs_dir", lambda: tmp_path)
+    data = yaml.safe_load((configs_dir() / "rounds" / "v2.0.yaml").read_text(encoding="utf-8"))
+    data["round"], data["seeds"]["qsl"] = "v9.9", 1
+    (tmp_path / "rounds").mkdir()
+    (tmp_path / "rounds" / "v9.9.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
+    assert round_names() == ["v9.9"]
+    assert load_round("v9.9").seeds.qsl == 1
+
+
+def test_the_system_description_that_is_shipped_has_every_field_and_says_that_it_is_simulated() -> None:
+    system = json.loads((configs_dir() / "systems" / "simulated.json").read_text(encoding="utf-8"))
+    for name in round_names():
+        assert set(load_round(name).submission.system_fields) == set(system)
+    assert "SIMULATED" in system["hw_notes"]
 
 
 def test_an_unknown_round_benchmark_or_scenario_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"no such round: v9.9\n  next: one of: v2.0"):
+    with pytest.raises(UsageError, match=r"no such round: v9.9\n  next: one of: v1.1, v2.0"):
         load_round("v9.9")
     with pytest.raises(UsageError, match=r"round v2.0 has no benchmark yolo\n  next: it has: ssd-resnet34"):
         load_round("v2.0").benchmark("yolo")

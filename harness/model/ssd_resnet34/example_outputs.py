@@ -81,9 +81,14 @@ def example_outputs(seed: int, *, quantized: bool, tiled: bool = False, scene: S
 def quantize(outputs: list[npt.NDArray[np.float32]]) -> list[QuantizedTensor]:
     """Float32 raw outputs as an INT8 model of `example_outputs` gives them: rounded to nearest and saturated."""
     return [
-        QuantizedTensor((np.rint(x / scale) + zero_point).clip(-128, 127).astype(np.int8), scale, zero_point)
+        QuantizedTensor(steps(x, scale, zero_point), scale, zero_point)
         for x, (scale, zero_point) in zip(outputs, _QUANTIZATION, strict=True)
     ]
+
+
+def steps(values: npt.NDArray[Any], scale: float, zero_point: int) -> npt.NDArray[np.int8]:
+    """Real values in steps of an int8 output: rounded to nearest and saturated."""
+    return np.asarray((np.rint(values / scale) + zero_point).clip(-128, 127).astype(np.int8))
 
 
 def tile(output: QuantizedTensor, layout: TiledLayout, padding: int = 127) -> QuantizedTensor:
@@ -112,7 +117,7 @@ def _plant(
     for _ in range(objects):
         size = np.exp(rng.uniform(np.log(0.06), np.log(0.5), 2)).clip(max=0.9)
         centre = rng.uniform(size / 2, 1 - size / 2)
-        seen = _overlap(priors, centre, size)
+        seen = overlap(priors, centre, size)
         anchors = np.argsort(-seen, kind="stable")[: candidates // objects]
         anchors = anchors[seen[anchors] > 0.3]
         label = int(rng.integers(1, NUM_CLASSES))
@@ -124,7 +129,7 @@ def _plant(
         deltas[2:, anchors] = np.log(size[:, None] / near[2:]) / 0.2 + noise[2:]
 
 
-def _overlap(
+def overlap(
     priors: npt.NDArray[np.float32], centre: npt.NDArray[np.float64], size: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """(N,) IoU of every prior box with one box."""

@@ -24,10 +24,11 @@ from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
 from harness.model.ssd_resnet34.labels import CLASSES
 from harness.model.ssd_resnet34.native_decoder import NativeDecoder
 from harness.model.ssd_resnet34.numpy_decoder import NumpyDecoder
+from harness.model.ssd_resnet34.planted_outputs import planted_outputs
 from harness.model.ssd_resnet34.probing import SSDResNet34Probe
 from harness.model.ssd_resnet34.results import ObjectDetectionResult, as_results
 from harness.quantization.int8 import Normalisation
-from harness.records import QuantizedTensor, RawOutput, RawOutputs, TensorSpec
+from harness.records import Detections, QuantizedTensor, RawOutput, RawOutputs, TensorSpec
 from harness.settings import cache_dir
 
 if TYPE_CHECKING:
@@ -187,8 +188,12 @@ class SSDResNet34:
         """See `DetectionModel.decoder`."""
         return _decoder(kind)
 
-    def example_outputs(self, seed: int, *, quantized: bool, tiled: bool = False) -> list[RawOutput]:
+    def example_outputs(
+        self, seed: int, *, quantized: bool, tiled: bool = False, objects: Detections | None = None
+    ) -> list[RawOutput]:
         """See `DetectionModel.example_outputs`."""
+        if objects is not None:
+            return planted_outputs(objects, quantized=quantized, tiled=tiled)
         return example_outputs.example_outputs(seed, quantized=quantized, tiled=tiled)
 
     def default_file(self, precision: default_model.Precision, report: Callable[[str], None]) -> Path:

@@ -10,7 +10,9 @@ from harness.accuracy.evaluate import FIGURES, Accuracy
 
 def test_the_last_two_lines_are_what_the_submission_checker_reads(tmp_path: Path) -> None:
     figures = {name: 0.22129 + 0.01 * i for i, name in enumerate(FIGURES)}
-    accuracy = Accuracy(**figures, images=5000, detections=7, evaluator="pycocotools 2.0.11", per_class=())
+    accuracy = Accuracy(
+        **figures, images=5000, detections=7, evaluator="pycocotools 2.0.11", per_class=(), precision_recall={}
+    )
     write_accuracy_txt(tmp_path / "accuracy.txt", accuracy, "ab" * 32)
     lines = (tmp_path / "accuracy.txt").read_text().splitlines()
     assert lines[-2:] == ["mAP=22.129%", "hash=" + "ab" * 32]

@@ -117,7 +117,12 @@ def test_images_that_were_not_recorded_are_missing(truth: GroundTruth, perfect: 
 
 def made(value: float, of_class: float) -> Accuracy:
     return Accuracy(
-        **dict.fromkeys(FIGURES, value), images=1, detections=1, evaluator="", per_class=(("cat", of_class),)
+        **dict.fromkeys(FIGURES, value),
+        images=1,
+        detections=1,
+        evaluator="",
+        per_class=(("cat", of_class),),
+        precision_recall={},
     )
 
 

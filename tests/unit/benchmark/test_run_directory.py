@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.benchmark.run_directory import RunDirectory, default_folder
-from harness.errors import DataError, UsageError
+from harness.benchmark.run_directory import RunDirectory, alone_in, default_folder, log_hashes
+from harness.errors import DataError, LogError, UsageError
 from harness.files import write_json
 
 
@@ -44,7 +44,7 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 
 def test_an_earlier_run_is_replaced_and_what_is_not_its_own_stays(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path, {}, resume=False)
-    run.open_test("offline", "performance", "f")
+    run.open_test(run.test_folder("offline", "performance"), "f")
     write_json(tmp_path / "summary.json", {})
     (tmp_path / "notes.txt").write_text("mine")
     RunDirectory.create(tmp_path, {}, resume=False)
@@ -53,20 +53,67 @@ def test_an_earlier_run_is_replaced_and_what_is_not_its_own_stays(tmp_path: Path
 
 def test_resuming_keeps_a_test_with_the_same_fingerprint_only(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path, {}, resume=False)
-    folder, done = run.open_test("offline", "accuracy", "f")
+    folder = run.test_folder("offline", "accuracy")
+    done = run.open_test(folder, "f")
     assert (folder, done) == (tmp_path / "offline" / "accuracy", None)
     write_json(folder / "test.json", {"fingerprint": "f", "mode": "accuracy"})
     again = RunDirectory.create(tmp_path, {}, resume=True)
-    assert again.open_test("offline", "accuracy", "f")[1] == {"fingerprint": "f", "mode": "accuracy"}
-    assert again.open_test("offline", "accuracy", "other")[1] is None
+    assert again.open_test(folder, "f") == {"fingerprint": "f", "mode": "accuracy"}
+    assert again.open_test(folder, "other") is None
     assert list(folder.iterdir()) == []
+
+
+def test_a_test_whose_logs_were_changed_is_not_taken_for_finished(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path, {}, resume=False)
+    folder = run.test_folder("offline", "performance")
+    run.open_test(folder, "f")
+    log = folder / "mlperf_log_detail.txt"
+    log.write_text("whole")
+    write_json(folder / "test.json", {"fingerprint": "f", "logs": log_hashes(folder)})
+    assert run.open_test(folder, "f") is not None
+    log.write_text("who")
+    assert run.open_test(folder, "f") is None
 
 
 def test_a_damaged_record_of_a_test_is_not_trusted(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path, {}, resume=False)
-    folder, _ = run.open_test("offline", "performance", "f")
+    folder = run.test_folder("offline", "performance")
+    run.open_test(folder, "f")
     (folder / "test.json").write_text('{"fingerprint": "f"')
-    assert run.open_test("offline", "performance", "f")[1] is None
+    assert run.open_test(folder, "f") is None
+
+
+def test_a_folder_with_nothing_but_what_a_killed_start_left_is_taken(tmp_path: Path) -> None:
+    (tmp_path / ".manifest.json.abc.tmp").write_text("{")
+    RunDirectory.create(tmp_path, {}, resume=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_a_resumed_run_says_when_it_was_first_started_and_when_resumed(tmp_path: Path) -> None:
+    RunDirectory.create(tmp_path, {}, resume=False)
+    first = manifest(tmp_path)["started"]
+    RunDirectory.create(tmp_path, {}, resume=True)
+    RunDirectory.create(tmp_path, {}, resume=True)
+    again = manifest(tmp_path)
+    assert again["started"] == first
+    assert len(str(again["resumed"]).split(",")) == 2
+
+
+def test_a_run_is_opened_with_its_manifest(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is not a run: it has no manifest\.json"):
+        RunDirectory.open(tmp_path)
+    RunDirectory.create(tmp_path, {"round": "v2.0"}, resume=False)
+    assert RunDirectory.open(tmp_path).manifest["round"] == "v2.0"
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(LogError, match="is damaged"):
+        RunDirectory.open(tmp_path)
+
+
+def test_one_process_at_a_time_has_a_run(tmp_path: Path) -> None:
+    with alone_in(tmp_path), pytest.raises(UsageError, match="another process is at this run"), alone_in(tmp_path):
+        pass
+    with alone_in(tmp_path), alone_in(tmp_path / "new"):
+        pass
 
 
 def test_there_must_be_something_to_resume(tmp_path: Path) -> None:

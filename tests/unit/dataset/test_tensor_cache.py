@@ -234,6 +234,15 @@ def test_float_tensors_are_preprocessed_when_they_are_loaded(sources: list[Path]
     assert_loads(tensors, sources, as_float32)
 
 
+def test_the_images_contents_have_one_name_however_they_are_loaded(tmp_path: Path, sources: list[Path]) -> None:
+    direct = DirectTensors(sources, as_uint8)
+    assert cache_in(tmp_path).build(sources, ignore).sha256 == direct.sha256
+    before = direct.sha256
+    assert DirectTensors(sources[::-1], as_uint8).sha256 != before
+    sources[0].write_bytes(sources[1].read_bytes())
+    assert direct.sha256 != before
+
+
 def test_images_that_are_not_cached_are_checked_beforehand(tmp_path: Path, sources: list[Path]) -> None:
     told: list[tuple[int, int]] = []
     DirectTensors(sources, as_uint8).check(lambda done, total: told.append((done, total)))

@@ -91,6 +91,7 @@ def test_a_recording_that_cannot_be_read_is_an_error_of_the_data(tmp_path: Path)
         ({"fault": {"kind": "nan"}}, "int8 has no NaN"),
         ({"layout": "npu", "quantized": False}, "layout npu is one of int8 outputs"),
         ({"latency_ms": -1}, "latency_ms"),
+        ({"objects": "a.npz", "replay_outputs": "b"}, "replay_outputs and objects both say what is found"),
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], message: str) -> None:

@@ -1,0 +1,38 @@
+"""``ssd-harness compliance``: the compliance tests of a run, run and verified."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+SUMMARY = "Run and verify MLPerf's compliance tests for every scenario of a run."
+EXAMPLES = """\
+  ssd-harness compliance results/mine
+  ssd-harness compliance results/mine --test TEST04-A,TEST04-B
+  ssd-harness compliance results/mine --official ~/inference    a clone of mlcommons/inference verifies too"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments."""
+    parser.add_argument("run_directory", type=Path, metavar="RUN", help="a complete run, best one of --mode submission")
+    parser.add_argument("--test", metavar="NAMES", help="comma-separated, e.g. TEST01,TEST05 (all of the run's round)")
+    parser.add_argument(
+        "--official", type=Path, metavar="DIR", help="a clone of mlcommons/inference: its scripts verify as well"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs what is not finished, verifies everything; 1 if a test fails."""
+    from harness.benchmark.compliance import run_compliance
+    from harness.terminal import Terminal
+
+    terminal = Terminal()
+    wanted = [name.strip() for name in args.test.split(",")] if args.test else None
+    outcomes = run_compliance(args.run_directory, wanted, terminal, official=args.official)
+    for outcome in outcomes:
+        terminal.result(str(outcome))
+        for note in outcome.verdict.notes:
+            terminal.result(f"       {note}")
+    failed = sum(not outcome.verdict.passed for outcome in outcomes)
+    terminal.result(f"{len(outcomes) - failed} of {len(outcomes)} compliance tests passed: {args.run_directory}")
+    return 1 if failed else 0

@@ -1,0 +1,65 @@
+"""A first systems/SYSTEM.json of a submission, from what this machine says of itself.
+
+Every field that the round requires is in it; what a machine cannot say is "", and is yours to fill in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.files import write_json
+from harness.rounds import load_round
+from harness.submission.system_description import system_errors
+from harness.terminal import Terminal
+
+SUMMARY = "write a systems JSON of this machine for a submission"
+EXAMPLES = """\
+  ssd-harness doctor system
+  ssd-harness doctor system --submitter MyOrg --name 'My NPU x1' --output my_npu.json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--round", default="v2.0", help="the MLPerf round whose fields are asked for (v2.0)")
+    add("--submitter", metavar="ORG", help="the organisation that submits")
+    add("--division", help="closed (default) or open")
+    add("--name", metavar="TEXT", help="the system's name (default: the host's)")
+    add("--type", metavar="TYPE", help="edge (default), datacenter or both: datacenter,edge")
+    add("--status", help="available, preview or rdi (default): research, development or internal")
+    add("--output", type=Path, metavar="JSON", help="write it there, a new file (default: print it)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints or writes the description; names the fields that are still to be filled in."""
+    from harness.submission.machine import describe_machine
+
+    rules = load_round(args.round).submission
+    given = {
+        "submitter": args.submitter,
+        "division": args.division,
+        "system_name": args.name,
+        "system_type": args.type,
+        "status": args.status,
+    }
+    if args.output is not None and args.output.exists():
+        raise UsageError("exists", where=str(args.output), hint="give another --output, or remove it")
+    system = describe_machine(rules, **{name: value for name, value in given.items() if value is not None})
+    errors = [it for it in system_errors(system, rules) if it.field in {k for k, v in given.items() if v is not None}]
+    if errors:
+        it = errors[0]
+        raise UsageError(f"{it.field}: found {it.found}, required {it.required}", where="doctor system")
+    terminal = Terminal()
+    if args.output is None:
+        terminal.result(json.dumps(system, indent=2))
+    else:
+        write_json(args.output, system)
+        terminal.result(str(args.output))
+    for it in system_errors(system, rules):
+        terminal.say(f"to be filled in: {it.field}, {it.required}")
+    empty = [name for name, value in system.items() if value == ""]
+    terminal.say(f'left "" (allowed): {", ".join(empty)}')
+    return 0

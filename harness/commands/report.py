@@ -1,0 +1,115 @@
+"""``ssd-harness report``: the report of a run made again from its directory, and runs compared."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.report.run import Run
+
+SUMMARY = "Make the report of a run again, or compare runs with a baseline."
+EXAMPLES = """\
+  ssd-harness report results/demo-20261124-004124                  the figures, and report.html anew
+  ssd-harness report results/a results/b --format markdown         the figures of two runs, for a document
+  ssd-harness report results/b --compare results/a                 what changed, and whether it is more than noise
+  ssd-harness report results/b --compare results/a --format html --output comparison.html
+  ssd-harness report results/b --compare results/a --fail-if-slower    exit status 1 when b is slower"""
+FORMATS = ("table", "csv", "markdown", "json", "html")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("runs", nargs="+", type=Path, metavar="RUN", help="a run directory")
+    add("--compare", type=Path, metavar="BASELINE", help="the run directory that each RUN is compared with")
+    add("--format", choices=FORMATS, help="default: a table, and report.html in each run directory")
+    add("--output", type=Path, help="a file instead of standard output (html: instead of RUN/report.html)")
+    add(
+        "--threshold",
+        type=float,
+        default=1.0,
+        metavar="PERCENT",
+        help="changes smaller than this do not matter, however certain they are (default: 1)",
+    )
+    add("--fail-if-slower", action="store_true", help="exit with status 1 when a figure got significantly worse")
+
+
+def run(args: argparse.Namespace) -> int:
+    if not 0 <= args.threshold < 100:
+        raise UsageError(f"{args.threshold:g} is not a percentage from 0 to 100", where="--threshold")
+    if args.fail_if_slower and args.compare is None:
+        raise UsageError("--fail-if-slower needs a baseline", hint="give --compare BASELINE")
+    from harness.report.run import load_run
+
+    runs = [load_run(path) for path in args.runs]
+    if args.compare is not None:
+        return _compare(args, runs)
+    if args.format == "html" or (args.format is None and args.output is None):
+        _write_pages(args, runs)
+    if args.format != "html":
+        _show(args, runs)
+    return 0 if all(it.summary["valid"] for it in runs) else 1
+
+
+def _write_pages(args: argparse.Namespace, runs: list[Run]) -> None:
+    from harness.files import write_text
+    from harness.report.page import REPORT_NAME, report_html
+    from harness.terminal import Terminal
+
+    if args.output is not None and len(runs) > 1:
+        raise UsageError(
+            "several reports do not go into one file", where="--output", hint="leave it out, or give one RUN"
+        )
+    for it in runs:
+        target = args.output or it.folder / REPORT_NAME
+        write_text(target, report_html(it))
+        Terminal().say(f"Report: {target}")
+
+
+def _show(args: argparse.Namespace, runs: list[Run]) -> None:
+    from harness.report.cells import Table, as_csv
+    from harness.report.formats import write_out
+    from harness.report.summary import summary_rows
+    from harness.report.table import print_summary, summary_tables
+    from harness.terminal import output
+
+    if args.format in (None, "table") and args.output is None:
+        for it in runs:
+            print_summary(it.summary, it.folder, output())
+    elif args.format == "json":
+        summaries = {str(it.folder): it.summary for it in runs}
+        text = json.dumps(runs[0].summary if len(runs) == 1 else summaries, indent=2, ensure_ascii=False)
+        write_out(f"{text}\n", args.output)
+    elif args.format == "csv":
+        rows = [(str(it.folder), *row) for it in runs for row in summary_rows(it.summary)]
+        write_out(as_csv(Table("", ("run", "scenario", "figure", "value"), rows)), args.output)
+    else:
+        tables = [table for it in runs for table in summary_tables(it.name, it.summary)]
+        write_out(tables, args.output, args.format)
+
+
+def _compare(args: argparse.Namespace, runs: list[Run]) -> int:
+    from harness.report.comparison import compare
+    from harness.report.comparison_page import comparison_html
+    from harness.report.formats import write_out
+    from harness.report.run import load_run
+
+    baseline = load_run(args.compare)
+    compared = [compare(baseline, it, args.threshold / 100) for it in runs]
+    if args.format == "html":
+        if len(runs) > 1 and args.output is not None:
+            raise UsageError("several comparisons do not go into one file", where="--output", hint="give one RUN")
+        for it in compared:
+            target = args.output or it.run.folder / f"comparison-with-{baseline.name}.html"
+            write_out(comparison_html(it), target)
+    elif args.format == "json":
+        data = [it.as_json() for it in compared]
+        write_out(json.dumps(data[0] if len(data) == 1 else data, indent=2, ensure_ascii=False) + "\n", args.output)
+    else:
+        write_out([table for it in compared for table in it.tables()], args.output, args.format)
+    worse = any(it.worse for it in compared)
+    return 1 if args.fail_if_slower and worse else 0

@@ -1,0 +1,121 @@
+"""Checks a submission tree against everything that its round asks: one line a finding, exit status 1 on any failure.
+
+Also what the official checker only logs and lets pass. The tree may be made by anybody, by any version of LoadGen from
+the round's own to today's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from harness.accuracy.ground_truth import read_ground_truth
+from harness.errors import UsageError
+from harness.files import write_json
+from harness.rounds import Round, load_round
+from harness.submission.accuracy_backup import default_backup
+from harness.submission.check import Checked, check_tree
+from harness.submission.official import check_officially
+from harness.terminal import Terminal, output
+
+SUMMARY = "check a submission tree against everything its round asks"
+EXAMPLES = """\
+  ssd-harness submission check my_submission
+  ssd-harness submission check my_submission --failures --official ../inference
+  ssd-harness submission check inference_results_v1.1 --round v1.1 --submitter FuriosaAI
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("tree", type=Path, metavar="DIR", help="the folder that holds closed/ and open/")
+    add("--round", default="v2.0", help="the MLPerf round (v2.0)")
+    add("--submitter", metavar="ORG", help="look at this submitter's part only")
+    add("--backup", type=Path, metavar="DIR", help="the whole accuracy logs (default: DIR-accuracy-logs, if there)")
+    add("--annotations", type=Path, metavar="JSON", help="also evaluate the whole accuracy logs again, with these")
+    add(
+        "--official", type=Path, metavar="CLONE", help="also run the official checker of a clone of mlcommons/inference"
+    )
+    add("--failures", action="store_true", help="print what fails or was not looked at, not what passes")
+    add("--json", type=Path, metavar="OUT", help="write findings and results as JSON; -: to stdout, no lines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Checks and prints; 1 if anything fails."""
+    round_ = load_round(args.round)
+    if args.backup is not None and not args.backup.is_dir():
+        raise UsageError("is not a folder", where=str(args.backup), hint="give --backup the folder of the whole logs")
+    backup = args.backup or default_backup(args.tree)
+    truth = None if args.annotations is None else read_ground_truth(args.annotations)
+    checked = check_tree(args.tree, round_, submitter=args.submitter, backup=backup, truth=truth)
+    if args.official is not None:
+        terminal = Terminal()
+        with terminal.task("Official checker"):
+            checked.findings.extend(check_officially(args.official, args.tree, round_.round, args.submitter))
+    report = _report(args, round_, checked)
+    if args.json is not None and str(args.json) == "-":
+        Terminal().result(json.dumps(report, indent=2))
+    else:
+        print_checked(checked, failures_only=args.failures)
+        if args.json is not None:
+            write_json(args.json, report)
+    return 1 if checked.failures else 0
+
+
+def print_checked(checked: Checked, *, failures_only: bool) -> None:
+    """The findings, failures last, the results and the count."""
+    terminal = Terminal()
+    for status in ("SKIP", "FAIL") if failures_only else ("PASS", "SKIP", "FAIL"):
+        for finding in checked.findings:
+            if finding.status == status:
+                terminal.result(str(finding))
+    if checked.results:
+        output().print(_table(checked))
+    terminal.result(summary_line(checked))
+
+
+def summary_line(checked: Checked) -> str:
+    """``114 checks: 113 passed, 1 failed``."""
+    counts = {status: sum(it.status == status for it in checked.findings) for status in ("PASS", "FAIL", "SKIP")}
+    skipped = f", {counts['SKIP']} not looked at" if counts["SKIP"] else ""
+    return f"{len(checked.findings)} checks: {counts['PASS']} passed, {counts['FAIL']} failed{skipped}"
+
+
+def _table(checked: Checked) -> Table:
+    table = Table()
+    for title in ("division", "submitter", "system", "benchmark", "scenario"):
+        table.add_column(title)
+    for title in ("result", "mAP"):
+        table.add_column(title, justify="right")
+    for it in checked.results:
+        place = it.place
+        value = "–" if it.value is None else f"{it.value:.2f} {it.unit}" if it.unit != "ms" else f"{it.value:.3f} ms"
+        accuracy = "–" if it.accuracy_percent is None else f"{it.accuracy_percent:.3f} %"
+        inferred = " (inferred)" if it.inferred else ""
+        names = (place.division, place.submitter, place.system, place.benchmark, place.scenario)
+        table.add_row(*names, value + inferred, accuracy)
+    return table
+
+
+def _report(args: argparse.Namespace, round_: Round, checked: Checked) -> dict[str, Any]:
+    return {
+        "tree": str(args.tree),
+        "round": round_.round,
+        "passed": not checked.failures,
+        "findings": [dataclasses.asdict(it) for it in checked.findings],
+        "results": [dataclasses.asdict(it.place) | _figures(it) for it in checked.results],
+    }
+
+
+def _figures(it: Any) -> dict[str, Any]:
+    return {
+        "value": it.value,
+        "unit": it.unit,
+        "inferred": it.inferred,
+        "accuracy_percent": it.accuracy_percent,
+    }

@@ -1,0 +1,109 @@
+"""Tables as data, and as what people and programs read: text, CSV, Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+Cell: TypeAlias = "str | int | float | None"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a title.
+
+    Attributes:
+        columns: their headings, with units.
+        rows: a cell for every column; None where there is nothing.
+        note: a sentence below it.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    note: str = ""
+
+    @property
+    def to_the_right(self) -> list[bool]:
+        """Per column, whether it holds nothing but numbers, with or without units."""
+        return [all(_is_number(row[place]) for row in self.rows) for place in range(len(self.columns))]
+
+    def records(self) -> list[dict[str, Cell]]:
+        """One object a row, by column, for JSON."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+def text_of_cell(cell: Cell) -> str:
+    """A cell for people: a dash for nothing, numbers without needless digits."""
+    if cell is None:
+        return "–"
+    if isinstance(cell, float):
+        return f"{cell:.6g}" if abs(cell) < 1e6 else f"{cell:.0f}"
+    return str(cell)
+
+
+def _is_number(cell: Cell) -> bool:
+    return not isinstance(cell, str) or cell == "–" or cell.lstrip("+-")[:1].isdigit()
+
+
+def print_table(table: Table, console: Console) -> None:
+    """As a table in the terminal; text from files is shown as it is."""
+    shown = RichTable(title=Text(table.title))
+    for column, right in zip(table.columns, table.to_the_right, strict=True):
+        shown.add_column(Text(column), justify="right" if right else "left", overflow="fold")
+    for row in table.rows:
+        shown.add_row(*(Text(text_of_cell(cell)) for cell in row))
+    if table.rows:
+        console.print(shown)
+    if table.note:
+        console.print(table.note, markup=False, highlight=False)
+
+
+def as_csv(table: Table) -> str:
+    """Headings and rows; nothing is an empty field, numbers have all their digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(["" if cell is None else cell for cell in row] for row in table.rows)
+    return text.getvalue()
+
+
+def as_markdown(table: Table) -> str:
+    """A heading and a pipe table, numbers to the right."""
+    lines = [f"### {_escaped(table.title)}", ""] if table.title else []
+    if table.rows:
+        lines += _pipe_table(table)
+    if table.note:
+        lines += [""] * bool(table.rows) + [_escaped(table.note)]
+    return "\n".join(lines) + "\n"
+
+
+def _pipe_table(table: Table) -> list[str]:
+    lines = ["| " + " | ".join(map(_escaped, table.columns)) + " |"]
+    lines.append("|" + "|".join("---:" if right else "---" for right in table.to_the_right) + "|")
+    lines += ["| " + " | ".join(_escaped(text_of_cell(cell)) for cell in row) + " |" for row in table.rows]
+    return lines
+
+
+def _escaped(text: str) -> str:
+    for mark in ("\\", "|", "<", "`", "*", "_", "["):
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())
+
+
+def json_ready(value: Any) -> Any:
+    """NaN has no JSON: it becomes None."""
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, dict):
+        return {key: json_ready(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_ready(item) for item in value]
+    return value

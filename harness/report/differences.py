@@ -1,0 +1,29 @@
+"""What differs between two runs before any figure is looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.report.summary import flat
+
+GROUPS = {
+    "configuration": ("settings",),
+    "system": ("system",),
+    "model": ("model", "dataset", "backend"),
+    "versions": ("versions",),
+}
+"""What a person looks for → the parts of the manifest."""
+LEFT_OUT = {"settings.name"}
+
+
+def differences(baseline: dict[str, Any], manifest: dict[str, Any]) -> list[tuple[str, str, Any, Any]]:
+    """Group, key, the baseline's value and the run's; None where one does not have the key."""
+    found = []
+    for group, parts in GROUPS.items():
+        one, other = (dict(flat({part: it.get(part) or {} for part in parts})) for it in (baseline, manifest))
+        if group == "configuration":
+            one["round"], other["round"] = baseline.get("round"), manifest.get("round")
+        for key in dict.fromkeys([*one, *other]):
+            if key not in LEFT_OUT and one.get(key) != other.get(key):
+                found.append((group, key.removeprefix("settings."), one.get(key), other.get(key)))
+    return found

@@ -1,0 +1,95 @@
+"""The first things that a person wants to know of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from harness.report.summary import Summary
+from harness.report.table import TITLES
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One figure: ``Offline``, ``443.1``, ``samples/s``."""
+
+    title: str
+    value: str
+    unit: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The run's verdict in words.
+
+    Attributes:
+        word: VALID, INVALID, or FAILED where the run did not reach its end.
+        sentence: what that means here.
+        because: the reasons where it is not VALID.
+        caveats: what its figures are not, e.g. of a real device.
+        not_submittable_because: what MLPerf would not take; empty for a submittable run.
+    """
+
+    word: str
+    sentence: str
+    because: tuple[str, ...]
+    caveats: tuple[str, ...]
+    not_submittable_because: tuple[str, ...]
+
+
+def verdict(summary: Summary) -> Verdict:
+    """The words for ``valid`` and ``submittable``."""
+    caveats = []
+    if summary["backend"]["simulated"]:
+        caveats.append("SIMULATED device")
+    if summary["dataset"]["synthetic"]:
+        caveats.append("synthetic images")
+    because = [
+        f"{TITLES[scenario]}: {reason}"
+        for scenario, figures in summary["scenarios"].items()
+        for reason in figures.get("invalid_because", [])
+    ]
+    because += [f"accuracy: LoadGen logged an error: {error}" for error in summary.get("accuracy_errors", [])]
+    invalid_runs = [
+        f"{TITLES[scenario]}: repetition {number} is INVALID"
+        for scenario, figures in summary["scenarios"].items()
+        for number, it in enumerate(figures.get("runs", []), 1)
+        if not it["valid"] and number > 1
+    ]
+    if summary["status"] != "complete":
+        word, sentence = "FAILED", "The run did not reach its end; what it measured until then is below."
+    elif summary["valid"]:
+        word, sentence = "VALID", "Every test met LoadGen's conditions for a valid result."
+    else:
+        word, sentence = "INVALID", "LoadGen's conditions for a valid result were not met."
+    reasons = tuple(summary["not_submittable_because"])
+    return Verdict(word, sentence, (*because, *invalid_runs), tuple(caveats), reasons)
+
+
+def headlines(summary: Summary) -> list[Headline]:
+    """Each scenario's own metric, and the mAP."""
+    found = [_of_scenario(scenario, figures) for scenario, figures in summary["scenarios"].items()]
+    for scenario, peak in summary.get("peak", {}).items():
+        rate = "–" if peak["qps"] is None else f"{peak['qps']:.4g}"
+        found.append(Headline(f"{TITLES[scenario]} peak", rate, "queries/s" if scenario == "server" else "samples/s"))
+    if "accuracy" in summary:
+        accuracy = summary["accuracy"]
+        note = f"{accuracy['images']} images, AP50 {100 * accuracy['AP50']:.3f} %"
+        found.append(Headline("mAP", f"{100 * accuracy['mAP']:.3f}", "%", note))
+    return found
+
+
+def _of_scenario(scenario: str, figures: dict[str, Any]) -> Headline:
+    title = TITLES[scenario]
+    if scenario == "offline":
+        return Headline(title, f"{figures['samples_per_second']:.5g}", "samples/s", f"{figures['samples']} samples")
+    latency = figures["latency_ms"]
+    if scenario == "server":
+        note = ", ".join(f"{name} {latency[name]:.3f} ms" for name in ("p50", "p99") if name in latency)
+        return Headline(title, f"{figures['scheduled_samples_per_second']:.5g}", "queries/s", note)
+    name = f"p{figures['percentile'] * 100:g}"
+    note = f"{name} of {figures['queries']} queries"
+    if name not in latency:
+        return Headline(title, "–", "ms", f"see {name} in LoadGen's summary")
+    return Headline(title, f"{latency[name]:.3f}", "ms", note)

@@ -1,0 +1,201 @@
+"""``report.html``: one file with everything in it, made from a run directory alone."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from harness.files import write_text
+from harness.report.accuracy_plots import accuracy_plots
+from harness.report.cells import Cell, Table, json_ready, text_of_cell
+from harness.report.gallery import FOLDER, KINDS, read_gallery
+from harness.report.headlines import headlines, verdict
+from harness.report.latency_plots import latency_plots
+from harness.report.plot import Plot
+from harness.report.run import Run, load_run
+from harness.report.table import TITLES, accuracy_table, peak_table, repetitions_table
+from harness.report.targets import reference_plots, reference_table, requirements
+from harness.report.throughput_plots import devices_plot, offline_plots
+from harness.version import __version__
+
+REPORT_NAME = "report.html"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        key: its anchor.
+        body: paragraphs before the plots.
+    """
+
+    key: str
+    title: str
+    body: tuple[str, ...] = ()
+    plots: tuple[Plot, ...] = ()
+    tables: tuple[Table, ...] = ()
+    gallery: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    text: str = ""
+
+
+def write_report(folder: Path, target: Path | None = None) -> Path:
+    """Makes the report of a run directory, by default as ``report.html`` in it.
+
+    Raises:
+        LogError: a file of the run is missing or damaged.
+    """
+    target = target or folder / REPORT_NAME
+    write_text(target, report_html(load_run(folder)))
+    return target
+
+
+def report_html(run: Run) -> str:
+    """The page. The same run directory always gives the same page."""
+    sections = [_targets(run)]
+    sections += [_scenario(run, scenario) for scenario in run.summary["scenarios"]]
+    if run.summary.get("peak"):
+        sections.append(_peak(run))
+    if run.accuracy_test is not None:
+        sections += _accuracy(run)
+    sections += [_configuration(run), _system(run)]
+    return render(
+        "report.html.j2",
+        title=run.name,
+        run=run,
+        verdict=verdict(run.summary),
+        headlines=headlines(run.summary),
+        sections=sections,
+    )
+
+
+def render(template: str, *, sections: list[Section], **context: Any) -> str:
+    """A page of sections, with plotly.js, style and script inside."""
+    plots = {plot.key: json_ready(plot.figure) for section in sections for plot in section.plots}
+    return (
+        _templates()
+        .get_template(template)
+        .render(
+            sections=sections,
+            figures=plots,
+            plotly=_plotly(),
+            version=__version__,
+            **context,
+        )
+    )
+
+
+@functools.lru_cache(1)
+def _templates() -> jinja2.Environment:
+    loader = jinja2.PackageLoader("harness.report")
+    templates = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    templates.filters["cell"] = text_of_cell
+    templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return templates
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _targets(run: Run) -> Section:
+    table = reference_table(run.name, run.summary)
+    tables = [requirements(run.manifest, run.summary)]
+    plots = []
+    if table is not None:
+        tables.append(table)
+        plots = reference_plots(table)
+    return Section("targets", "Against the round and other systems", plots=tuple(plots), tables=tuple(tables))
+
+
+def _scenario(run: Run, scenario: str) -> Section:
+    figures, tests = run.summary["scenarios"][scenario], run.performance[scenario]
+    test = tests[0]
+    if scenario == "offline":
+        plots = offline_plots(test, figures["samples_per_second"])
+    else:
+        plots = latency_plots(test, figures["latency_ms"])
+    body = [f"INVALID: {reason}" for reason in figures.get("invalid_because", [])]
+    tables = [repetitions_table(scenario, figures["runs"])] if "runs" in figures else []
+    return Section(scenario, TITLES[scenario], tuple(body), (*plots, devices_plot(test)), tuple(tables))
+
+
+def _peak(run: Run) -> Section:
+    tables = [peak_table(scenario, peak) for scenario, peak in run.summary["peak"].items()]
+    return Section("peak", "Search for the peak", tables=tuple(tables))
+
+
+def _accuracy(run: Run) -> list[Section]:
+    test = run.accuracy_test
+    assert test is not None
+    table = accuracy_table(run.summary["accuracy"])
+    evaluation = run.evaluation
+    body: tuple[str, ...] = ()
+    if evaluation is None:
+        body = ("This run was made before categories and curves were kept with it.",)
+    plots = accuracy_plots(evaluation) if evaluation is not None else []
+    sections = [Section("accuracy", "Accuracy", body, tuple(plots), (table,))]
+    gallery = _gallery(test.folder)
+    if gallery:
+        how = (
+            "The images that came out best and worst by their own AP at IoU 0.5, and a few at random."
+            " Solid: what is there. Dashed: what was found, thick where it is right."
+        )
+        sections.append(Section("gallery", "Gallery", (how,), gallery=gallery))
+    else:
+        sections.append(Section("gallery", "Gallery", ("No images were kept with this run.",)))
+    return sections
+
+
+def _gallery(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Kind → images, each with its thumbnail as a data URI, None where it is gone."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for entry in read_gallery(folder):
+        path = folder / FOLDER / str(entry["thumbnail"])
+        there = entry["thumbnail"] is not None and path.is_file()
+        uri = f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}" if there else None
+        kinds.setdefault(KINDS[entry["kind"]], []).append({**entry, "uri": uri})
+    return kinds
+
+
+def _configuration(run: Run) -> Section:
+    command = " ".join(str(part) for part in run.manifest["command"])
+    settings = yaml.safe_dump(run.manifest["settings"], sort_keys=False, allow_unicode=True)
+    return Section("configuration", "Configuration", (command,), text=settings)
+
+
+def _system(run: Run) -> Section:
+    manifest = run.manifest
+    system = Table("System", ("", ""), [(key, _shown(value)) for key, value in manifest["system"].items()])
+    backend = Table("Backend", ("", ""), [(key, _shown(value)) for key, value in manifest["backend"].items()])
+    versions = Table("Versions", ("package", "version"), list(manifest["versions"].items()))
+    hashes: list[tuple[Cell, ...]] = [
+        ("model", manifest["model"]["path"], manifest["model"]["sha256"]),
+        ("annotations", manifest["dataset"]["annotations"], manifest["dataset"]["sha256"]),
+    ]
+    test = run.accuracy_test
+    if test is not None:
+        text = (test.folder / "accuracy.txt").read_text(encoding="utf-8")
+        found = next((line.partition("=")[2] for line in text.splitlines() if line.startswith("hash=")), None)
+        hashes.append(("accuracy log", f"{test.scenario}/accuracy/mlperf_log_accuracy.json", found))
+    table = Table("SHA-256", ("what", "file", "sha256"), hashes)
+    times = Table(
+        "Run", ("", ""), [(key, manifest.get(key)) for key in ("status", "reason", "started", "ended", "round")]
+    )
+    return Section("system", "System, versions, hashes", tables=(times, system, backend, versions, table))
+
+
+def _shown(value: Any) -> Cell:
+    """A value of the manifest as a cell."""
+    return value if value is None or isinstance(value, (str, int, float)) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,138 @@
+"""The accuracy log of a submission: cut to its beginning and its end, with the sha256 of the whole beside it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.accuracy.log import read_accuracy_log
+from harness.errors import LogError
+from harness.files import replacing, sha256_file
+from harness.rounds import AccuracyLogRules
+
+_CUT = b"\n\n...\n\n"
+_RECORD = re.compile(rb'\{ *"seq_id" *: *(\d+) *, *"qsl_idx" *: *(\d+) *, *"data" *: *"')
+_HASH = re.compile(r"^hash=(\S*)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class LogInTree:
+    """What an accuracy log in a tree shows.
+
+    Attributes:
+        size: in bytes.
+        cut: only its beginning and its end are there.
+        sha256: of the whole log; None where it is cut.
+        records: how many there are; None where it is cut.
+        images: likewise of different images.
+        indices: (seq_id, qsl_idx) of the records that can be seen, in order.
+        damage: what is wrong with its form; None when nothing is.
+    """
+
+    size: int
+    cut: bool
+    sha256: str | None
+    records: int | None
+    images: int | None
+    indices: tuple[tuple[int, int], ...]
+    damage: str | None
+
+
+def read_log_in_tree(path: Path, rules: AccuracyLogRules) -> LogInTree:
+    """Reads a log that may be cut.
+
+    Raises:
+        LogError: it cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            beginning = file.read(rules.most_bytes)
+    except OSError as error:
+        raise LogError(f"cannot be read: {error}", where=str(path)) from error
+    indices = tuple((int(seq), int(qsl)) for seq, qsl in _RECORD.findall(beginning))
+    if size <= rules.most_bytes and _CUT in beginning:
+        return LogInTree(size, True, None, None, None, indices, _damage_of_cut(beginning))
+    if size > rules.most_bytes:
+        return LogInTree(size, False, sha256_file(path), None, None, indices, None)
+    try:
+        log = read_accuracy_log(path)
+    except LogError as error:
+        return LogInTree(size, False, sha256_file(path), None, None, indices, error.what)
+    return LogInTree(size, False, log.sha256, len(log.sequence), len(log.images), indices, None)
+
+
+def _damage_of_cut(content: bytes) -> str | None:
+    head, _, tail = content.partition(_CUT)
+    if not re.match(rb"\s*\[\s*\{", head):
+        return f"it begins with {head[:20]!r}, not with [ and a record"
+    if not re.search(rb"\}\s*\]\s*$", tail):
+        return f"it ends with {tail[-20:]!r}, not with a record and ]"
+    if not re.fullmatch(rb"[\s\[\]{}:,\"0-9A-Za-z_]*", head + tail):
+        return "it holds what no accuracy log holds"
+    return None if _RECORD.search(head) else "no record at its beginning"
+
+
+def cut_log(path: Path, accuracy_txt: Path, rules: AccuracyLogRules, backup: Path) -> bool:
+    """Cuts a log that is too long for a submission; True if it was cut, False if it is short enough already.
+
+    Its sha256 goes into accuracy.txt and the whole log to ``backup`` before anything of it is lost.
+
+    Raises:
+        LogError: it or accuracy.txt cannot be read, accuracy.txt has the sha256 of another log, or the backup is there
+            with other content.
+        OSError: the backup cannot be written.
+    """
+    try:
+        size = path.stat().st_size
+        text = accuracy_txt.read_text(encoding="utf-8") if accuracy_txt.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise LogError(f"cannot be read: {error}", where=str(accuracy_txt)) from error
+    if size <= rules.most_bytes:
+        return False
+    sha256 = sha256_file(path)
+    stated = stated_hash(text)
+    if stated not in (None, sha256):
+        raise LogError(
+            f"states hash={stated}, but the log's sha256 is {sha256}",
+            where=str(accuracy_txt),
+            hint="one of the two is of another run: evaluate the log again",
+        )
+    if backup.exists() and sha256_file(backup) != sha256:
+        raise LogError("the backup of another log is there", where=str(backup), hint="give another --backup")
+    with replacing(backup) as copy, path.open("rb") as source, copy.open("wb") as target:
+        while block := source.read(1 << 20):
+            target.write(block)
+    if stated is None:
+        with replacing(accuracy_txt) as temporary:
+            lead = text if not text or text.endswith("\n") else f"{text}\n"
+            temporary.write_text(f"{lead}hash={sha256}\n", encoding="utf-8")
+    with path.open("rb") as file:
+        head = file.read(rules.kept_bytes)
+        file.seek(-rules.kept_bytes, 2)
+        tail = file.read()
+    with replacing(path) as temporary:
+        temporary.write_bytes(head + _CUT + tail)
+    return True
+
+
+def is_cut_of(cut: Path, whole: Path, rules: AccuracyLogRules) -> bool:
+    """Whether a cut log's beginning and end are those of the whole one."""
+    head, _, tail = cut.read_bytes().partition(_CUT)
+    with whole.open("rb") as file:
+        if file.read(len(head)) != head or whole.stat().st_size <= rules.most_bytes:
+            return False
+        file.seek(-len(tail), 2)
+        return file.read() == tail
+
+
+def stated_hash(text: str) -> str | None:
+    """The value of the ``hash=`` line of an accuracy.txt; None where there is none."""
+    found = _HASH.findall(text)
+    return found[-1] if found else None
+
+
+def stated_hashes(text: str) -> list[str]:
+    """Those of all its ``hash=`` lines."""
+    return _HASH.findall(text)

@@ -1,0 +1,173 @@
+"""Every rule over a whole submission tree, and the results that it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from harness.accuracy.ground_truth import GroundTruth
+from harness.rounds import ComplianceTest, Round
+from harness.submission import (
+    accuracy_rules,
+    checksums,
+    compliance_rules,
+    description_rules,
+    inferred_rules,
+    layout_rules,
+    log_figures,
+    performance_rules,
+)
+from harness.submission.accuracy_rules import AccuracyTest, stated_accuracy
+from harness.submission.compliance_rules import Compliance
+from harness.submission.description_rules import Measurement, System
+from harness.submission.findings import Finding, Rule, judge
+from harness.submission.subjects import DETAIL, SUMMARY, LoadGenTest, read_test
+from harness.submission.tree import SCENARIO_FOLDERS, Place, SubmissionTree, read_tree
+
+
+@dataclass(frozen=True)
+class PlaceResult:
+    """What a scenario's logs show.
+
+    Attributes:
+        value: samples/s, or milliseconds of a query; None where the logs do not have it.
+        inferred: worked out from another scenario's logs.
+        accuracy_percent: as accuracy.txt states it; None where it does not.
+    """
+
+    place: Place
+    value: float | None
+    unit: Literal["samples/s", "ms"]
+    inferred: bool
+    accuracy_percent: float | None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The outcome of a check."""
+
+    findings: list[Finding] = field(default_factory=list)
+    results: list[PlaceResult] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[Finding]:
+        """Those that fail."""
+        return [finding for finding in self.findings if finding.status == "FAIL"]
+
+
+def check_tree(
+    root: Path,
+    round_: Round,
+    *,
+    submitter: str | None = None,
+    backup: Path | None = None,
+    truth: GroundTruth | None = None,
+) -> Checked:
+    """Checks everything that the round asks of a submission.
+
+    Args:
+        root: the folder that holds ``closed/`` and ``open/``.
+        submitter: look at this one's part only.
+        backup: folder of the whole accuracy logs, laid out as the tree.
+        truth: the annotations, to evaluate these logs again.
+
+    Raises:
+        DataError: there is no tree there.
+    """
+    tree = read_tree(root, round_, submitter, backup=backup, truth=truth)
+    checked = Checked()
+    checked.findings.extend(judge(layout_rules.RULES, tree, "."))
+    for owner, name in tree.systems:
+        system = System(tree, owner, name)
+        checked.findings.extend(judge(description_rules.SYSTEM_RULES, system, system.path))
+    for place in tree.places:
+        _check_place(tree, place, checked)
+    for place in tree.others:
+        required = f"rules for {place.benchmark}"
+        checked.findings.append(Finding("SKIP", "benchmark", str(place), "not looked at", required))
+    if not tree.places:
+        remedy = "put results of " + " or ".join(round_.benchmarks) + " there"
+        checked.findings.append(Finding("FAIL", "results", ".", "none that the round has rules for", "results", remedy))
+    return checked
+
+
+def _check_place(tree: SubmissionTree, place: Place, checked: Checked) -> None:
+    findings = checked.findings
+    performance = _logs(tree, place, tree.folder("performance", place), findings)
+    if performance is not None:
+        findings.extend(judge(_log_rules(performance), performance, performance.folder))
+        if performance.inferred:
+            findings.extend(judge(inferred_rules.RULES, performance, str(place)))
+    measurement = Measurement(tree, place, performance)
+    findings.extend(judge(description_rules.RULES, measurement, measurement.folder))
+    if checksums.read_checksums(tree, place)[0]:
+        findings.extend(judge(checksums.RULES, (tree, place), str(place)))
+    folder = tree.folder("accuracy", place)
+    accuracy = _logs(tree, place, folder, findings, mode="AccuracyOnly")
+    if accuracy is not None:
+        more = {} if tree.truth is None else accuracy_rules.EVALUATED_AGAIN
+        findings.extend(judge({**accuracy_rules.RULES, **more}, AccuracyTest(accuracy, folder), folder))
+    if place.division == "closed":
+        _check_compliance(tree, place, performance, findings)
+    checked.results.append(_result(tree, place, performance))
+
+
+def _check_compliance(
+    tree: SubmissionTree, place: Place, performance: LoadGenTest | None, findings: list[Finding]
+) -> None:
+    tests = {} if performance is None else {"performance": performance}
+    for name, rules in tree.rules(place).compliance_of(SCENARIO_FOLDERS[place.scenario]).items():
+        folder = tree.folder("compliance_performance", place, test=name)
+        test = _logs(tree, place, folder, findings, compliance=rules)
+        if test is not None:
+            tests[name] = test
+    for name in [name for name in tests if name != "performance"]:
+        it = Compliance(name, tests)
+        findings.extend(judge(_log_rules(it.test), it.test, it.test.folder))
+        findings.extend(judge(compliance_rules.rules_for(it), it, it.folder))
+        if it.rules.accuracy:
+            folder = tree.folder("compliance_accuracy", place, test=name)
+            answers = AccuracyTest(it.test, folder, partial=True)
+            findings.extend(judge(accuracy_rules.RULES_OF_ANSWERS, answers, folder))
+
+
+def _log_rules(test: LoadGenTest) -> dict[str, Rule[LoadGenTest]]:
+    return {**performance_rules.rules_for(test), **log_figures.rules_for(test)}
+
+
+def _logs(
+    tree: SubmissionTree,
+    place: Place,
+    folder: str,
+    findings: list[Finding],
+    *,
+    mode: Literal["PerformanceOnly", "AccuracyOnly"] = "PerformanceOnly",
+    compliance: ComplianceTest | None = None,
+) -> LoadGenTest | None:
+    """A test's logs; None where they are missing, which the layout's rules say, or damaged, which is a finding here."""
+    if any(f"{folder}/{name}" not in tree.files for name in (DETAIL, SUMMARY)):
+        return None
+    test = read_test(tree, place, folder, mode, compliance)
+    if isinstance(test, Finding):
+        findings.append(test)
+        return None
+    return test
+
+
+def _result(tree: SubmissionTree, place: Place, test: LoadGenTest | None) -> PlaceResult:
+    text = ""
+    path = tree.root / tree.folder("accuracy", place) / accuracy_rules.TXT
+    if path.is_file():
+        text = path.read_text(encoding="utf-8", errors="replace")
+    stated = stated_accuracy(text, tree.rules(place).accuracy)
+    percent = stated[0] if len(stated) == 1 else None
+    rules = tree.rules(place).scenario(SCENARIO_FOLDERS[place.scenario])
+    inferred = test is not None and test.inferred
+    source = rules.inferred_from[test.scenario] if inferred and test is not None else rules.result
+    value = None if test is None else test.detail.values.get(source.key)
+    if not isinstance(value, (int, float)):
+        return PlaceResult(place, None, "ms" if source.unit == "ns" else "samples/s", inferred, percent)
+    if source.unit == "ns":
+        return PlaceResult(place, value / 1e6 * (rules.samples_per_query if inferred else 1), "ms", inferred, percent)
+    return PlaceResult(place, float(value), "samples/s", inferred, percent)

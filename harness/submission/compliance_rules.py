@@ -1,0 +1,196 @@
+"""What the compliance tests of a closed result must show: performance like that of the run, answers that agree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from harness.errors import LogError
+from harness.loadgen.plan import LOADGEN_SCENARIOS
+from harness.rounds import ComplianceTest, Result, ScenarioRules
+from harness.submission.findings import Problem, Rule
+from harness.submission.layout_rules import VERIFY_ACCURACY, VERIFY_PERFORMANCE, has_verify_performance
+from harness.submission.subjects import ACCURACY, LoadGenTest, shown
+from harness.submission.tree import folder_rules
+from harness.submission.verification import accuracy_verdict
+
+_PASSES = re.compile(r"^TEST PASS\s*$", re.MULTILINE)
+_FAILS = re.compile(r"TEST FAIL|Error|Traceback")
+_SCORE = re.compile(r"^(.+) score = ([0-9.eE+-]+)\s*$", re.MULTILINE)
+_COUNTED = re.compile(r"^(num_\w+) = (\d+)\s*$", re.MULTILINE)
+_VERIFY = "run `ssd-harness compliance` again; the files say what was measured and are not to be edited"
+
+
+@dataclass(frozen=True)
+class Compliance:
+    """One compliance test of a place.
+
+    Attributes:
+        name: of the test.
+        tests: the place's tests whose logs can be read, "performance" (the run's own) and the compliance tests.
+    """
+
+    name: str
+    tests: Mapping[str, LoadGenTest]
+
+    @property
+    def test(self) -> LoadGenTest:
+        """Its logs."""
+        return self.tests[self.name]
+
+    @property
+    def rules(self) -> ComplianceTest:
+        """The round's."""
+        return self.test.benchmark.compliance[self.name]
+
+    @property
+    def folder(self) -> str:
+        """From the tree's root."""
+        return self.test.tree.folder("compliance", self.test.place, test=self.name)
+
+    def text(self, name: str) -> str:
+        """A file of its folder; empty where it is missing, which the layout's rules say."""
+        path = self.test.tree.root / self.folder / name
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def performance(it: Compliance) -> Iterator[Problem]:
+    """Within the round's tolerance of what it is compared with."""
+    reference = it.tests.get(it.rules.compared_with or "")
+    if reference is None:
+        return  # compared with nothing, or that is missing and has its own finding
+    result = compared_result(it.test.rules)
+    was, now = reference.detail.values.get(result.key), it.test.detail.values.get(result.key)
+    if not isinstance(was, (int, float)) or not isinstance(now, (int, float)) or was <= 0:
+        found = f"{result.key} {shown(now)}, and {shown(was)} in {it.rules.compared_with}"
+        yield Problem(it.test.detail_path, found, "two figures to compare", "run the test again")
+        return
+    low, high = it.rules.bounds(it.test.scenario, was, result)
+    if not low < now < high:
+        sides = ([f"above {low:.10g}"] if low > 0 else []) + ([f"below {high:.10g}"] if high < float("inf") else [])
+        required = f"{' and '.join(sides)}, as {it.rules.compared_with} has {was:.10g}"
+        remedy = "run it again on a quiet machine; if it stays so, the result is not sound"
+        yield Problem(it.test.detail_path, f"{result.key} {now:.10g}", required, remedy)
+
+
+def same_scenario(it: Compliance) -> Iterator[Problem]:
+    """The scenario that the run's own performance test has."""
+    run = it.tests.get("performance")
+    if run is not None and run.scenario != it.test.scenario:
+        found, wanted = (LOADGEN_SCENARIOS[test.scenario] for test in (it.test, run))
+        yield Problem(it.test.detail_path, f"effective_scenario {found}", wanted, f"run {it.name} in {wanted}")
+
+
+def compared_result(rules: ScenarioRules) -> Result:
+    """The figure of a scenario that compliance tests compare."""
+    return rules.compared or rules.result
+
+
+def verified_performance(it: Compliance) -> Iterator[Problem]:
+    """verify_performance.txt says that it passed, with the figures of the logs."""
+    path = f"{it.folder}/{VERIFY_PERFORMANCE}"
+    text = it.text(VERIFY_PERFORMANCE)
+    yield from _passes(path, text)
+    of = it.rules.verified_by or it.name
+    rules = it.test.benchmark.compliance[of]
+    pair = (it.tests.get(rules.compared_with or ""), it.tests.get(of))
+    tests = [test for test in pair if test is not None]
+    key = compared_result(it.test.rules).key
+    figures = [test.detail.values.get(key) for test in tests]
+    scores = [(name, float(score)) for name, score in _SCORE.findall(text) if _is_float(score)]
+    if len(tests) < 2:
+        return  # what is missing has its own finding
+    if len(scores) != 2:
+        yield Problem(path, f"{len(scores)} scores", "two: of the reference and of the test", _VERIFY)
+    for (name, score), figure in zip(scores, figures, strict=False):
+        if not isinstance(figure, (int, float)) or abs(score - figure) > 1e-5 * abs(figure):
+            yield Problem(path, f"{name} score {score:.10g}", f"{shown(figure)} as {key} in its log", _VERIFY)
+
+
+def verified_accuracy(it: Compliance) -> Iterator[Problem]:
+    """verify_accuracy.txt says that the answers agree; where they do not, the round's other files are there."""
+    path = f"{it.folder}/{VERIFY_ACCURACY}"
+    text = it.text(VERIFY_ACCURACY)
+    counted = {name: int(count) for name, count in _COUNTED.findall(text)}
+    needed = it.test.benchmark.dataset_images  # MultiStream fills its last query up, so there may be more
+    entries = counted.get("num_acc_log_entries", needed)
+    if entries < needed:
+        required = f"at least {needed}, the images of the dataset"
+        yield Problem(path, f"num_acc_log_entries {entries}", required, _VERIFY)
+    if counted.get("num_perf_log_entries", 1) == 0:
+        yield Problem(path, "num_perf_log_entries 0", "answers that were compared", _VERIFY)
+    differing = counted.get("num_perf_log_data_mismatch", 0) + counted.get("num_missing_qsl_idxs", 0)
+    if _PASSES.search(text) and not _FAILS.search(text):
+        if differing:
+            yield Problem(path, f"TEST PASS with {differing} answers that differ", "none that differ", _VERIFY)
+        return
+    there = set(it.test.tree.below(it.test.tree.folder("compliance_accuracy", it.test.place, test=it.name)))
+    folder = it.test.tree.folder("compliance_accuracy", it.test.place, test=it.name)
+    for name in folder_rules(it.test.round, "compliance_accuracy").files_when_accuracy_differs:
+        if f"{folder}/{name}" not in there:
+            remedy = "find why answers change from run to run; or show that the accuracy is the same"
+            yield Problem(path, "no line TEST PASS", f"it, or {folder}/{name}", remedy)
+
+
+def answers(it: Compliance) -> Iterator[Problem]:
+    """The answers that the test logged are those of the accuracy run, where both logs are at hand, whole."""
+    tree, place = it.test.tree, it.test.place
+    path = f"{tree.folder('compliance_accuracy', place, test=it.name)}/{ACCURACY}"
+    logs = [tree.whole_accuracy_log(f"{tree.folder('accuracy', place)}/{ACCURACY}"), tree.whole_accuracy_log(path)]
+    if None in logs:
+        return  # the rules of the logs say that they could not be seen
+    try:
+        verdict = accuracy_verdict(*(log for log in logs if log is not None))
+    except LogError:
+        return  # damaged, likewise
+    folder = PurePosixPath(path).parent
+    excused = folder_rules(it.test.round, "compliance_accuracy").files_when_accuracy_differs
+    if not all(f"{folder}/{name}" in tree.files for name in excused):
+        for reason in verdict.reasons:
+            yield Problem(path, reason, "the accuracy run's answers", _VERIFY)
+
+
+def own_run(it: Compliance) -> Iterator[Problem]:
+    """The logs are of a run of its own."""
+    mine = it.test.detail.values
+    for name, other in it.tests.items():
+        if name == it.name or (name != "performance" and name < it.name):
+            continue  # each pair once
+        theirs = other.detail.values
+        if mine.get("test_datetime") == theirs.get("test_datetime") and _latencies(mine) == _latencies(theirs):
+            remedy = f"run {it.name}; its logs are not those of another test"
+            yield Problem(it.test.detail_path, f"the logs of {name}", "a run of its own", remedy)
+
+
+def rules_for(it: Compliance) -> dict[str, Rule[Compliance]]:
+    """Those that apply to a test."""
+    rules: dict[str, Rule[Compliance]] = {"a run of its own": own_run, "the run's scenario": same_scenario}
+    if it.rules.compared_with is not None:
+        rules["performance of the compliance test"] = performance
+    if has_verify_performance(it.test.tree, it.test.place, it.name):
+        rules[VERIFY_PERFORMANCE] = verified_performance
+    if it.rules.accuracy:
+        rules[VERIFY_ACCURACY] = verified_accuracy
+        rules["answers of the accuracy run"] = answers
+    return rules
+
+
+def _passes(path: str, text: str) -> Iterator[Problem]:
+    if not _PASSES.search(text):
+        yield Problem(path, "no line TEST PASS", "it", _VERIFY)
+    elif _FAILS.search(text):
+        yield Problem(path, "a failure beside TEST PASS", "TEST PASS alone", _VERIFY)
+
+
+def _latencies(values: Mapping[str, object]) -> list[object]:
+    return [values.get(key) for key in ("result_min_latency_ns", "result_mean_latency_ns", "result_max_latency_ns")]
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,231 @@
+"""What a submission says in words and settings: systems/, measurements/ and code/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from harness.errors import UsageError
+from harness.loadgen.plan import LOADGEN_SCENARIOS
+from harness.rounds import ScenarioRules
+from harness.submission.findings import Problem, Rule
+from harness.submission.loadgen_conf import LoadGenConf, read_conf
+from harness.submission.path_pattern import fill, match_path
+from harness.submission.subjects import LoadGenTest, shown
+from harness.submission.system_description import read_json_object, system_errors
+from harness.submission.tree import SCENARIO_FOLDERS, Place, SubmissionTree, folder_rules
+
+_REQUESTED = {
+    "min_duration": "min_duration_ms",
+    "max_duration": "max_duration_ms",
+    "min_query_count": "min_query_count",
+    "max_query_count": "max_query_count",
+    "performance_sample_count_override": "performance_sample_count_override",
+    "sample_concatenate_permutation": "sample_concatenate_permutation",
+}
+"""user.conf's keys → the detail log's, after ``requested_``, in every scenario."""
+_OF_SCENARIO: dict[str, dict[str, tuple[str, float]]] = {
+    "single_stream": {
+        "target_latency": ("single_stream_expected_latency_ns", 1e6),
+        "target_latency_percentile": ("single_stream_target_latency_percentile", 0.01),
+    },
+    "multi_stream": {
+        "target_latency": ("multi_stream_expected_latency_ns", 1e6),
+        "target_latency_percentile": ("multi_stream_target_latency_percentile", 0.01),
+        "samples_per_query": ("multi_stream_samples_per_query", 1),
+    },
+    "server": {
+        "target_latency": ("server_target_latency_ns", 1e6),
+        "target_latency_percentile": ("server_target_latency_percentile", 0.01),
+        "target_qps": ("server_target_qps", 1),
+    },
+    "offline": {"target_qps": ("offline_expected_qps", 1)},
+}
+"""Likewise in one scenario, with the factor from user.conf's unit to the log's."""
+_UNLOGGED = {"coalesce_queries", "max_async_queries", "target_duration", "target_latency_percentile"}
+
+
+@dataclass(frozen=True)
+class System:
+    """One systems JSON: the tree it is in, its ``DIVISION/SUBMITTER`` and the name of its file."""
+
+    tree: SubmissionTree
+    owner: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """From the tree's root."""
+        return f"{self.owner}/systems/{self.name}.json"
+
+
+def system_fields(system: System) -> Iterator[Problem]:
+    """Every field is there and has a value that the round takes."""
+    try:
+        data = read_json_object(system.tree.root / system.path)
+    except UsageError as error:
+        yield Problem(system.path, error.what, "a JSON object", "mend the file; `ssd-harness doctor system` writes one")
+        return
+    for it in system_errors(data, system.tree.round.submission):
+        yield Problem(system.path, f"{it.field} {it.found}", it.required, f"mend the field {it.field}")
+
+
+def system_owner(system: System) -> Iterator[Problem]:
+    """The folders' division and submitter."""
+    try:
+        data = read_json_object(system.tree.root / system.path)
+    except UsageError:
+        return  # `system_fields` says so
+    division, submitter = system.owner.split("/")
+    for field, folder in (("division", division), ("submitter", submitter)):
+        found = data.get(field)
+        if isinstance(found, str) and found.lower() != folder.lower():  # as the official checker compares
+            yield Problem(system.path, f"{field} {json.dumps(found)}", f"{folder!r} as the folder", "make them equal")
+
+
+SYSTEM_RULES: dict[str, Rule[System]] = {"system fields": system_fields, "division and submitter": system_owner}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The measurements of a place, and its performance test where its logs can be read."""
+
+    tree: SubmissionTree
+    place: Place
+    test: LoadGenTest | None
+
+    @property
+    def folder(self) -> str:
+        """From the tree's root."""
+        return self.tree.folder("measurements", self.place)
+
+    def implementations(self) -> list[tuple[str, str]]:
+        """(path, implementation) of the JSON files that describe it."""
+        place = self.place
+        known = {"system": place.system, "benchmark": place.benchmark, "scenario": place.scenario}
+        found = []
+        for pattern in folder_rules(self.tree.round, "measurements").files or ():
+            if pattern.endswith(".json"):
+                for path in self.tree.below(self.folder):
+                    fields = match_path(f"{self.folder}/{fill(pattern, **known)}", path)
+                    if fields is not None:
+                        found.append((path, fields.get("implementation", "")))
+        return found
+
+
+def implementation_fields(it: Measurement) -> Iterator[Problem]:
+    """One JSON file describes the implementation, with every field of the round."""
+    found = it.implementations()
+    if len(found) > 1:
+        yield Problem(it.folder, f"{len(found)} implementation files", "one", "remove what is not of this result")
+    for path, _ in found:
+        try:
+            data = read_json_object(it.tree.root / path)
+        except UsageError as error:
+            yield Problem(path, error.what, "a JSON object", "mend the file")
+            continue
+        for field in it.tree.round.submission.implementation_fields:
+            value = data.get(field)
+            if not isinstance(value, str) or not value.strip() or not value.isascii():
+                yield Problem(path, f"{field} {json.dumps(value)}", "a text in ASCII", f"fill in {field}")
+        for field in sorted(set(data) - set(it.tree.round.submission.implementation_fields)):
+            yield Problem(path, f"a field {field!r}", "no such field", "remove it")
+
+
+def code(it: Measurement) -> Iterator[Problem]:
+    """The code that the measurements name is there."""
+    for path, implementation in it.implementations():
+        names = {"benchmark": it.place.benchmark, "implementation": implementation}
+        folder = f"{it.place.owner}/{fill(folder_rules(it.tree.round, 'code').path, **names)}"
+        files = it.tree.below(folder)
+        if not any((it.tree.root / file).stat().st_size for file in files if PurePosixPath(file).name[0] != "."):
+            found = "no file with anything in it" if files else "nothing"
+            yield Problem(folder, found, f"the code of {PurePosixPath(path).name}", "put the code there")
+
+
+def round_settings(it: Measurement) -> Iterator[Problem]:
+    """mlperf.conf is the round's: its seeds, and no counts or durations below its own."""
+    path = f"{it.folder}/mlperf.conf"
+    conf = _conf(it, path)
+    if conf is None:
+        return
+    yield from _ignored(path, conf)
+    remedy = "take the round's mlperf.conf, unchanged"
+    settings = conf.settings(it.place.benchmark, it.place.scenario)
+    for name, value in it.tree.round.seeds.model_dump().items():
+        found = settings.get(f"{name}_rng_seed")
+        if found != str(value):
+            yield Problem(path, f"{name}_rng_seed {shown(found)}", f"{value} of the round", remedy)
+    for key, needed in _minima(it, it.tree.rules(it.place).scenario(SCENARIO_FOLDERS[it.place.scenario])).items():
+        found = settings.get(key)
+        if found is not None and not _number(found) >= needed:
+            yield Problem(path, f"{key} {found}", f"at least {needed:g}", remedy)
+
+
+def user_settings(it: Measurement) -> Iterator[Problem]:
+    """user.conf is what the test was run with, and sets nothing that is the round's to set."""
+    path = f"{it.folder}/user.conf"
+    conf = _conf(it, path)
+    if conf is None or it.test is None:
+        return
+    yield from _ignored(path, conf)
+    scenario = LOADGEN_SCENARIOS[it.test.scenario]
+    settings = conf.settings(it.place.benchmark, scenario)
+    if not settings:
+        remedy = "put the user.conf there that the test was run with"
+        yield Problem(path, "no setting", f"{it.place.benchmark}.{scenario}.… = …", remedy)
+    logged = {**{k: (v, 1.0) for k, v in _REQUESTED.items()}, **_OF_SCENARIO[it.test.scenario]}
+    for key, text in settings.items():
+        if key in logged:
+            name, factor = logged[key]
+            found = it.test.detail.values.get(f"requested_{name}")
+            if not _same(_number(text) * factor, found):
+                required = f"{shown(found)} as requested_{name} in the detail log"
+                yield Problem(path, f"{key} {text}", required, "put the user.conf there that the test was run with")
+        elif key not in _UNLOGGED:
+            yield Problem(path, f"the key {key}", "only a system's own settings", "remove it and run again without it")
+    for key, needed in _minima(it, it.test.rules).items():
+        if key in settings and not _number(settings[key]) >= needed:
+            yield Problem(path, f"{key} {settings[key]}", f"at least {needed:g}", "run again with the round's")
+
+
+RULES: dict[str, Rule[Measurement]] = {
+    "implementation fields": implementation_fields,
+    "code": code,
+    "mlperf.conf": round_settings,
+    "user.conf": user_settings,
+}
+
+
+def _conf(it: Measurement, path: str) -> LoadGenConf | None:
+    """None where the file is missing, which the layout's rules say."""
+    return read_conf(it.tree.root / path) if path in it.tree.files else None
+
+
+def _ignored(path: str, conf: LoadGenConf) -> Iterator[Problem]:
+    for number, line in conf.ignored:
+        required = "model.scenario.key = value, with the spaces"
+        yield Problem(path, f"line {number} {line!r}, which LoadGen ignores", required, "mend the line and run again")
+
+
+def _minima(it: Measurement, rules: ScenarioRules) -> dict[str, float]:
+    """The least that a scenario's counts and durations may be."""
+    return {
+        "min_duration": rules.min_duration_s * 1000,
+        "min_query_count": rules.min_queries,
+        "performance_sample_count_override": it.tree.rules(it.place).performance_sample_count,
+    }
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _same(value: float, found: object) -> bool:
+    """As far as LoadGen prints it: six significant digits."""
+    return isinstance(found, (int, float)) and abs(value - found) <= 1e-5 * max(abs(value), abs(found))

@@ -1,0 +1,68 @@
+"""What a check found: one line each, for a person and for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+Status = Literal["PASS", "FAIL", "SKIP"]
+SubjectT = TypeVar("SubjectT")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one rule for one file or folder of a tree.
+
+    Attributes:
+        status: SKIP: it could not be looked at, e.g. without the backup of the accuracy logs; no failure.
+        rule: which one, in a few words.
+        path: of the file or folder it is about, relative to the tree.
+        found: what is there.
+        required: what the round asks for.
+        remedy: what to do.
+    """
+
+    status: Status
+    rule: str
+    path: str
+    found: str = ""
+    required: str = ""
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"[{self.status}] {self.path}: {self.rule}"
+        if self.found:
+            text += f": found {self.found}"
+        if self.required:
+            text += f", required {self.required}"
+        return f"{text}; next: {self.remedy}" if self.remedy else text
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a rule does not accept; `judge` makes a finding of it."""
+
+    path: str
+    found: str
+    required: str
+    remedy: str
+    status: Literal["FAIL", "SKIP"] = "FAIL"
+
+
+Rule = Callable[[SubjectT], Iterable[Problem]]
+
+
+def judge(rules: dict[str, Rule[SubjectT]], subject: SubjectT, where: str) -> Iterator[Finding]:
+    """The problems that each rule has with a subject, or one PASS.
+
+    Args:
+        rules: name → rule.
+        where: path of the subject, for the PASS.
+    """
+    for name, rule in rules.items():
+        problems = list(rule(subject))
+        for it in problems:
+            yield Finding(it.status, name, it.path, it.found, it.required, it.remedy)
+        if not problems:
+            yield Finding("PASS", name, where)

@@ -1,0 +1,218 @@
+"""What the logs of a performance test must say: the main one of a scenario, and those of the compliance tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeGuard
+
+from harness.loadgen.plan import LOADGEN_SCENARIOS
+from harness.report.verdict import duration_s, explain
+from harness.submission.findings import Problem, Rule
+from harness.submission.log_figures import latency_percentile_key
+from harness.submission.subjects import LoadGenTest, shown
+
+_RUN_AGAIN = "run the test again; a log is not to be edited"
+_SPECIAL = (
+    "accuracy_log_rng_seed",
+    "accuracy_log_probability",
+    "accuracy_log_sampling_target",
+    "print_timestamps",
+    "performance_issue_unique",
+    "performance_issue_same",
+    "performance_issue_same_index",
+)
+
+
+def scenario_and_mode(test: LoadGenTest) -> Iterator[Problem]:
+    """The folder's scenario, in the mode that belongs there."""
+    names = ", or ".join(LOADGEN_SCENARIOS[it] for it in _possible(test))
+    yield from _both(test, "scenario", LOADGEN_SCENARIOS[test.scenario], names)
+    yield from _both(test, "test_mode", test.mode, test.mode)
+
+
+def verdict(test: LoadGenTest) -> Iterator[Problem]:
+    """LoadGen's own."""
+    values = test.detail.values
+    found = shown(values.get("result_validity"))
+    if found != "VALID":
+        yield Problem(
+            test.detail_path, f"result_validity {found}", "VALID", "; ".join(explain(test.detail, test.scenario))
+        )
+    conditions = ["result_min_duration_met", "result_min_queries_met"]
+    if test.rules.early_stopping:
+        conditions.append("early_stopping_met")
+    for key in conditions:
+        if values.get(key) is not True:
+            yield Problem(test.detail_path, f"{key} {shown(values.get(key))}", "True", _RUN_AGAIN)
+
+
+def no_errors(test: LoadGenTest) -> Iterator[Problem]:
+    """No entry that LoadGen marks as an error."""
+    expected = () if test.compliance is None else test.compliance.expected_errors
+    for text in test.detail.errors:
+        if any(part in text for part in expected):
+            continue
+        yield Problem(test.detail_path, f"the error entry {text!r}", "none", "mend its cause and run the test again")
+
+
+def seeds(test: LoadGenTest) -> Iterator[Problem]:
+    """The round's three, or those of a compliance test."""
+    for name in ("qsl", "sample_index", "schedule"):
+        value = getattr(test.seeds, name)
+        yield from _both(test, f"{name}_rng_seed", value, f"{value} of round {test.round.round}")
+
+
+def duration(test: LoadGenTest) -> Iterator[Problem]:
+    """As long as the round asks for: as set, and as it was."""
+    needed_ms = test.rules.min_duration_s * 1000
+    required = f"at least {needed_ms:g} ms"
+    for key in ("requested_min_duration_ms", "effective_min_duration_ms"):
+        found = test.detail.values.get(key)
+        if not _at_least(found, needed_ms):
+            remedy = f"run with min_duration {needed_ms:g} or more"
+            yield Problem(test.detail_path, f"{key} {shown(found)}", required, remedy)
+    took_s = duration_s(test.detail.values)
+    if took_s is None:
+        yield Problem(test.detail_path, "no power_begin and power_end", "the times of the test", _RUN_AGAIN)
+    elif not test.of_memory_only and took_s * 1000 < needed_ms:
+        yield Problem(test.detail_path, f"power_end {took_s * 1000:.0f} ms after power_begin", required, _RUN_AGAIN)
+
+
+def counts(test: LoadGenTest) -> Iterator[Problem]:
+    """As many queries, or samples in Offline, as the round asks for: as set, and as it was."""
+    values, needed = test.detail.values, test.rules.min_queries
+    offline = test.scenario == "offline"
+    if offline and not test.of_memory_only:
+        keys = ["effective_samples_per_query", "generated_samples_per_query"]
+    elif offline:
+        return
+    else:
+        keys = ["requested_min_query_count", "effective_min_query_count"]
+        if not test.of_memory_only and (test.rules.early_stopping or "result_query_count" in values):
+            keys.append("result_query_count")
+    what = "samples" if offline else "queries"
+    for key in keys:
+        if not _at_least(values.get(key), needed):
+            remedy = f"run with min_query_count {needed} or more"
+            yield Problem(test.detail_path, f"{key} {shown(values.get(key))}", f"at least {needed} {what}", remedy)
+    if not offline:
+        size = test.rules.samples_per_query
+        for key in ("effective_samples_per_query", "generated_samples_per_query"):
+            if values.get(key) != size:
+                remedy = "run with the round's samples_per_query"
+                yield Problem(test.detail_path, f"{key} {shown(values.get(key))}", f"{size}", remedy)
+
+
+def samples_in_memory(test: LoadGenTest) -> Iterator[Problem]:
+    """As many different samples as the round asks for."""
+    values, needed = test.detail.values, test.benchmark.performance_sample_count
+    loaded = values.get("loaded_qsl_set")
+    found = {
+        "effective_performance_sample_count": values.get("effective_performance_sample_count"),
+        "requested_performance_sample_count_override": values.get("requested_performance_sample_count_override"),
+        "samples in loaded_qsl_set": len(set(loaded)) if isinstance(loaded, list) else None,
+    }
+    if not test.detail.values.get("requested_performance_sample_count_override"):
+        found.pop("requested_performance_sample_count_override")  # 0: what the sample library says
+    for key, value in found.items():
+        if not _at_least(value, needed):
+            remedy = f"set performance_sample_count_override to {needed} or more and run again"
+            yield Problem(test.detail_path, f"{key} {shown(value)}", f"at least {needed}", remedy)
+    total, images = values.get("qsl_reported_total_count"), test.benchmark.dataset_images
+    if total != images:
+        remedy = "run with the whole dataset"
+        yield Problem(test.detail_path, f"qsl_reported_total_count {shown(total)}", f"{images} images", remedy)
+
+
+def percentile(test: LoadGenTest) -> Iterator[Problem]:
+    """The one whose latency counts."""
+    needed = test.rules.latency_percentile or 0
+    found = test.detail.values.get("effective_target_latency_percentile")
+    if not _close(found, needed):
+        remedy = "run with the round's target_latency_percentile"
+        yield Problem(test.detail_path, f"effective_target_latency_percentile {shown(found)}", f"{needed:g}", remedy)
+
+
+def latency_bound(test: LoadGenTest) -> Iterator[Problem]:
+    """Server's."""
+    bound_ms = test.rules.latency_ms or 0
+    required = f"at most {bound_ms:g} ms"
+    keys = ["effective_target_latency_ns"]
+    if not test.of_memory_only:
+        keys.append(latency_percentile_key(test))
+    for key in keys:
+        found = test.detail.values.get(key)
+        if not _is_number(found) or found > bound_ms * 1e6:
+            remedy = "lower target_qps, or run with the round's target_latency"
+            yield Problem(test.detail_path, f"{key} {shown(found)}", required, remedy)
+
+
+def special_settings(test: LoadGenTest) -> Iterator[Problem]:
+    """Those that make a test another one: none in a result, and the audit's in a compliance test."""
+    for key in _SPECIAL:
+        for prefix in ("requested", "effective"):
+            found = test.detail.values.get(f"{prefix}_{key}")
+            wanted = test.audit.get(key, 0)
+            if found is None or int(found) != wanted:
+                remedy = "run with " + ("the round's audit settings" if test.audit else "no audit.config")
+                yield Problem(test.detail_path, f"{prefix}_{key} {shown(found)}", str(wanted), remedy)
+
+
+def inferable(test: LoadGenTest) -> Iterator[Problem]:
+    """A result worked out from another scenario's log needs that log's estimate."""
+    key = test.benchmark.scenario(_own(test)).inferred_from[test.scenario].key
+    found = test.detail.values.get(key)
+    if not _is_number(found) or found <= 0:
+        remedy = f"run {LOADGEN_SCENARIOS[test.scenario]} with more queries, or {test.place.scenario} itself"
+        yield Problem(test.detail_path, f"{key} {shown(found)}", "above 0", remedy)
+
+
+def rules_for(test: LoadGenTest) -> dict[str, Rule[LoadGenTest]]:
+    """Those that apply to a test."""
+    rules: dict[str, Rule[LoadGenTest]] = {
+        "scenario and mode": scenario_and_mode,
+        "no error entries": no_errors,
+        "seeds": seeds,
+        "duration": duration,
+        "query counts": counts,
+        "samples in memory": samples_in_memory,
+        "special settings": special_settings,
+    }
+    if not test.of_memory_only:
+        rules["LoadGen's verdict"] = verdict
+    if test.rules.latency_percentile is not None:
+        rules["latency percentile"] = percentile
+    if test.rules.latency_ms is not None:
+        rules["latency bound"] = latency_bound
+    if test.inferred and test.compliance is None:
+        rules["estimate to infer from"] = inferable
+    return rules
+
+
+def _possible(test: LoadGenTest) -> list[Any]:
+    own = _own(test)
+    return [own, *test.benchmark.scenario(own).inferred_from]
+
+
+def _own(test: LoadGenTest) -> Any:
+    return next(name for name, folder in LOADGEN_SCENARIOS.items() if folder == test.place.scenario)
+
+
+def _both(test: LoadGenTest, key: str, value: object, required: str) -> Iterator[Problem]:
+    """The setting as requested and as used."""
+    for prefix in ("requested", "effective"):
+        found = test.detail.values.get(f"{prefix}_{key}")
+        if found != value:
+            yield Problem(test.detail_path, f"{prefix}_{key} {shown(found)}", required, f"run with {key} {value}")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _at_least(value: Any, needed: float) -> bool:
+    return _is_number(value) and value >= needed
+
+
+def _close(value: Any, needed: float) -> bool:
+    return _is_number(value) and abs(value - needed) < 1e-9

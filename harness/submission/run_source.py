@@ -1,0 +1,157 @@
+"""Run directories as the sources of a submission: whose they are, and which scenario each of them holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.rounds import Round, load_round
+from harness.settings import Division, Scenario
+from harness.submission.system_description import NAME, read_json_object, require_sound
+
+_NO_SUBMISSION = "run with --mode submission, or give --division, --submitter and --system"
+
+
+@dataclass(frozen=True)
+class RunSource:
+    """One finished run.
+
+    Attributes:
+        system_id: name of its systems JSON, and of its folders.
+        system: the description, division and submitter filled in.
+        not_real: what in it is not real, e.g. "the device is simulated"; empty for a result.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    division: Division
+    submitter: str
+    system_id: str
+    system: dict[str, Any]
+    not_real: tuple[str, ...]
+
+    @property
+    def benchmark(self) -> str:
+        """MLPerf's name."""
+        name: str = self.manifest["model"]["benchmark"]
+        return name
+
+    @property
+    def implementation(self) -> str:
+        """The name of the code's folder: the backend's."""
+        return re.sub(r"[^A-Za-z0-9.-]+", "-", self.manifest["backend"]["name"])
+
+    @property
+    def simulated(self) -> bool:
+        """It ran on simulated devices."""
+        return bool(self.manifest["backend"]["simulated"])
+
+    def performance(self, scenario: Scenario) -> Path:
+        """The folder of a performance test."""
+        return self.folder / scenario / "performance" / "run_1"
+
+    def accuracy(self, scenario: Scenario) -> Path:
+        """The folder of the accuracy run; of another scenario where it was measured once for all."""
+        own = self.folder / scenario / "accuracy"
+        return own if own.is_dir() else next(iter(sorted(self.folder.glob("*/accuracy"))), own)
+
+    def compliance(self, scenario: Scenario, test: str) -> Path:
+        """The folder of a compliance test."""
+        return self.folder / scenario / "compliance" / test
+
+
+def read_run(folder: Path, overrides: dict[str, Any], system: Path | None) -> tuple[RunSource, Round]:
+    """A run directory and its round.
+
+    Args:
+        overrides: ``division``, ``submitter`` and ``round`` where they are given on the command line.
+        system: a systems JSON to take instead of the run's.
+
+    Raises:
+        UsageError: it is no finished run, or does not say whose it is, or its system's description is not right.
+    """
+    manifest = read_json_object(folder / "manifest.json")
+    if manifest.get("status") != "complete":
+        hint = f"finish it: ssd-harness run … --resume --output {folder}"
+        raise UsageError(f"the run is {manifest.get('status')}, not complete", where=str(folder), hint=hint)
+    round_ = load_round(overrides.get("round") or manifest["round"])
+    stated = manifest.get("submission") or {}
+    submitter = overrides.get("submitter") or stated.get("submitter")
+    division = overrides.get("division") or stated.get("division")
+    described = read_json_object(system) if system is not None else stated.get("system")
+    system_id = system.stem if system is not None else stated.get("system_id")
+    if not submitter or not division or not described or not system_id:
+        raise UsageError("the run does not say whose it is", where=str(folder), hint=_NO_SUBMISSION)
+    for what, name in (("submitter", submitter), ("system", system_id)):
+        if not re.fullmatch(NAME, name):
+            hint = "letters, digits, dots, hyphens and underscores"
+            raise UsageError(f"{what} {name!r} cannot be a folder's name", where=str(folder), hint=hint)
+    summary = read_json_object(folder / "summary.json")
+    not_real = _not_real(manifest, summary)
+    described = _labelled({**described, "division": division, "submitter": submitter}, not_real)
+    require_sound(described, round_.submission, str(system or folder / "manifest.json"))
+    source = RunSource(folder, manifest, division, submitter, system_id, described, not_real)
+    return source, round_
+
+
+def by_scenario(sources: Sequence[RunSource], round_: Round) -> dict[tuple[str, str, Scenario], RunSource]:
+    """(system, benchmark, scenario) → the run that holds its performance test.
+
+    Raises:
+        UsageError: two runs hold the same, or are of systems of the same name that differ, or of several submitters.
+    """
+    found: dict[tuple[str, str, Scenario], RunSource] = {}
+    owners = {(source.division, source.submitter) for source in sources}
+    if len(owners) > 1:
+        names = " and ".join(sorted("/".join(owner) for owner in owners))
+        raise UsageError(f"the runs are of {names}", where="RUN", hint="build a tree for each")
+    systems: dict[str, RunSource] = {}
+    for source in sources:
+        same = systems.setdefault(source.system_id, source)
+        if same.system != source.system:
+            fields = [key for key in same.system if same.system[key] != source.system.get(key)]
+            what = f"the descriptions of {source.system_id} differ in {', '.join(fields)}"
+            raise UsageError(what, where=f"{same.folder}, {source.folder}", hint="give one --system for all")
+        for scenario in round_.benchmark(source.benchmark).scenarios:
+            if not source.performance(scenario).is_dir():
+                continue
+            key = (source.system_id, source.benchmark, scenario)
+            if key in found:
+                what = f"{scenario} of {source.system_id} is in two runs"
+                raise UsageError(what, where=f"{found[key].folder}, {source.folder}", hint="leave one of them out")
+            found[key] = source
+    if not found:
+        where = ", ".join(str(source.folder) for source in sources)
+        raise UsageError("no performance test in the runs", where=where, hint="run with --mode submission")
+    return found
+
+
+def _not_real(manifest: dict[str, Any], summary: dict[str, Any]) -> tuple[str, ...]:
+    reasons = []
+    if manifest["backend"]["simulated"]:
+        reasons.append("the devices are SIMULATED")
+    if manifest["dataset"]["synthetic"]:
+        reasons.append("the dataset is SYNTHETIC")
+    if manifest.get("submission", {}).get("rehearsal"):
+        reasons.append("this is a REHEARSAL")
+    if not summary.get("submittable", False) and not reasons:
+        reasons.append("NOT SUBMITTABLE: " + "; ".join(summary.get("not_submittable_because", [])))
+    return tuple(reasons)
+
+
+def _labelled(system: dict[str, Any], not_real: tuple[str, ...]) -> dict[str, Any]:
+    """The description, saying in its name and its notes what is not real."""
+    if not not_real:
+        return system
+    label = "; ".join(not_real).encode("ascii", "replace").decode()
+    labelled = dict(system)
+    name, notes = str(system.get("system_name", "")), str(system.get("hw_notes", ""))
+    if "SIMULATED" in label and "simulated" not in name.lower():
+        labelled["system_name"] = f"{name} (simulated)"
+    if label not in notes:
+        labelled["hw_notes"] = f"{label}: no result. {notes}".strip()
+    return labelled

@@ -1,0 +1,122 @@
+"""What the rules look at: one LoadGen test of a tree with its logs, and what the round asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.errors import LogError
+from harness.loadgen.log import DetailLog, read_detail
+from harness.loadgen.plan import LOADGEN_SCENARIOS
+from harness.loadgen.summary_log import SummaryLog, read_summary
+from harness.rounds import BenchmarkRules, ComplianceTest, Round, ScenarioRules, Seeds
+from harness.settings import Scenario
+from harness.submission.findings import Finding
+from harness.submission.tree import SCENARIO_FOLDERS, Place, SubmissionTree
+
+DETAIL = "mlperf_log_detail.txt"
+SUMMARY = "mlperf_log_summary.txt"
+ACCURACY = "mlperf_log_accuracy.json"
+
+
+@dataclass(frozen=True)
+class LoadGenTest:
+    """One test as it was run and as it should have been.
+
+    Attributes:
+        folder: path of its logs from the tree's root.
+        scenario: that was run; not the place's where the round lets one be inferred from another.
+        mode: LoadGen's name of it.
+        compliance: the rules of the compliance test that it is; None for the others.
+    """
+
+    tree: SubmissionTree
+    place: Place
+    folder: str
+    detail: DetailLog
+    summary: SummaryLog
+    scenario: Scenario
+    mode: Literal["PerformanceOnly", "AccuracyOnly"]
+    compliance: ComplianceTest | None = None
+
+    @property
+    def seeds(self) -> Seeds:
+        """That it must have."""
+        own = None if self.compliance is None else self.compliance.seeds
+        return own or self.round.seeds
+
+    @property
+    def audit(self) -> Mapping[str, int]:
+        """LoadGen's settings of a compliance test; empty for others."""
+        return {} if self.compliance is None else self.compliance.audit
+
+    @property
+    def round(self) -> Round:
+        """Its rules."""
+        return self.tree.round
+
+    @property
+    def benchmark(self) -> BenchmarkRules:
+        """Of the round."""
+        return self.tree.rules(self.place)
+
+    @property
+    def rules(self) -> ScenarioRules:
+        """Of the scenario that was run."""
+        return self.benchmark.scenario(self.scenario)
+
+    @property
+    def inferred(self) -> bool:
+        """The place's result is worked out from another scenario's logs."""
+        return LOADGEN_SCENARIOS[self.scenario] != self.place.scenario
+
+    @property
+    def of_memory_only(self) -> bool:
+        """A compliance test that sent each sample in memory once, or one of them as often: short, INVALID by nature.
+
+        LoadGen did so with both settings in the rounds' days; today's has a test of the same sample go on.
+        """
+        if not any(self.audit.get(f"performance_issue_{which}") for which in ("unique", "same")):
+            return False
+        queries, size = (self.detail.values.get(f"generated_{what}") for what in ("query_count", "samples_per_query"))
+        in_memory = self.detail.values.get("effective_performance_sample_count")
+        numbers = all(isinstance(it, int) for it in (queries, size, in_memory))
+        return numbers and queries * size <= in_memory  # type: ignore[operator]
+
+    @property
+    def detail_path(self) -> str:
+        """From the tree's root."""
+        return f"{self.folder}/{DETAIL}"
+
+    @property
+    def summary_path(self) -> str:
+        """From the tree's root."""
+        return f"{self.folder}/{SUMMARY}"
+
+
+def read_test(
+    tree: SubmissionTree,
+    place: Place,
+    folder: str,
+    mode: Literal["PerformanceOnly", "AccuracyOnly"],
+    compliance: ComplianceTest | None = None,
+) -> LoadGenTest | Finding:
+    """A test's logs, or the finding that they cannot be read."""
+    path = DETAIL
+    try:
+        detail = read_detail(tree.root / folder / DETAIL)
+        path = SUMMARY
+        summary = read_summary(tree.root / folder / SUMMARY)
+    except LogError as error:
+        remedy = "put LoadGen's own file there, as it wrote it"
+        return Finding("FAIL", "logs can be read", f"{folder}/{path}", error.what, "a log of LoadGen", remedy)
+    own = SCENARIO_FOLDERS[place.scenario]
+    said = SCENARIO_FOLDERS.get(str(detail.values.get("effective_scenario")), own)
+    scenario = said if said in tree.rules(place).scenario(own).inferred_from else own
+    return LoadGenTest(tree, place, folder, detail, summary, scenario, mode, compliance)
+
+
+def shown(value: object) -> str:
+    """A value of a log as people write it."""
+    return "nothing" if value is None else str(value)

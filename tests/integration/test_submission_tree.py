@@ -1,0 +1,312 @@
+"""From finished runs to a checked tree, by the command line; and every defect that is planted into it is found."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+from harness.files import sha256_file
+from harness.rounds import load_round
+from harness.submission.check import check_tree
+from tests.planted_defects import DEFECTS, Defect
+from tests.submission_tree import ORG, Rehearsal, rehearse
+from tests.tree_edits import (
+    BENCHMARK,
+    accuracy,
+    compliance,
+    entry,
+    measurements,
+    replace,
+    results,
+    run_1,
+    summary,
+    system_json,
+    txt,
+    value_of,
+)
+
+Capture = pytest.CaptureFixture[str]
+SCENARIOS = ("MultiStream", "Offline", "SingleStream")
+
+
+@pytest.fixture(scope="session")
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
+    """Built once for all of pytest-xdist's processes."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSD_HARNESS_CACHE", str(shared / "rehearsal-cache"))
+        return rehearse(shared / "rehearsal")
+
+
+@pytest.fixture(scope="session")
+def light_tree(rehearsal: Rehearsal, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree with one file of code instead of all."""
+    tree = tmp_path_factory.mktemp("light") / "tree"
+    shutil.copytree(rehearsal.tree, tree)
+    code = tree / "closed" / ORG / "code" / BENCHMARK / "simulated"
+    shutil.rmtree(code)
+    code.mkdir()
+    (code / "run.py").write_text("print()\n")
+    return tree
+
+
+@pytest.fixture
+def tree(light_tree: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(light_tree, tmp_path / "tree"))
+
+
+def check(tree: Path, rehearsal: Rehearsal, *more: str) -> int:
+    return cli.main(["submission", "check", str(tree), "--round", str(rehearsal.round), *more])
+
+
+def test_a_sound_tree_passes_and_shows_its_results(rehearsal: Rehearsal, capsys: Capture, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    assert check(rehearsal.tree, rehearsal, "--json", str(report)) == 0
+    shown = capsys.readouterr().out
+    assert "[FAIL]" not in shown
+    assert "[SKIP]" not in shown
+    assert "[PASS] closed/Org/results/simulated/ssd-resnet34/Offline/performance/run_1: seeds" in shown
+    data = json.loads(report.read_text())
+    assert data["passed"] is True
+    assert len(data["findings"]) > 200
+    found = {result["scenario"]: result for result in data["results"]}
+    assert sorted(found) == list(SCENARIOS)
+    logged = json.loads((rehearsal.run / "summary.json").read_text())["scenarios"]
+    assert found["Offline"]["value"] == logged["offline"]["samples_per_second"]
+    assert found["SingleStream"]["value"] == pytest.approx(logged["single_stream"]["early_stopping_latency_ms"])
+    assert {result["accuracy_percent"] for result in data["results"]} == {100.0}
+
+
+def test_the_tree_is_complete_and_says_what_is_not_real(rehearsal: Rehearsal) -> None:
+    owner = rehearsal.tree / "closed" / ORG
+    system = json.loads(system_json(owner).read_text())
+    assert (system["submitter"], system["division"]) == (ORG, "closed")
+    assert "simulated" in system["system_name"].lower()
+    assert "SIMULATED" in system["hw_notes"]
+    for scenario in SCENARIOS:
+        names = sorted(path.name for path in measurements(owner, scenario).iterdir())
+        assert names == ["README.md", "mlperf.conf", f"simulated_simulated_{scenario}.json", "user.conf"]
+        readme = (measurements(owner, scenario) / "README.md").read_text()
+        assert "the devices are SIMULATED: this is no result" in readme
+        assert sorted(path.name for path in run_1(owner, scenario).iterdir()) == [
+            "mlperf_log_detail.txt",
+            "mlperf_log_summary.txt",
+        ]
+        for test in ("TEST01", "TEST04-A", "TEST04-B", "TEST05"):
+            assert (compliance(owner, scenario, test) / "performance" / "run_1" / "mlperf_log_detail.txt").is_file()
+    code = owner / "code" / BENCHMARK / "simulated"
+    for path in (
+        "harness/cli.py",
+        "harness/native/nms.cpp",
+        "configs/rounds/v2.0.yaml",
+        "setup.cfg",
+        "scripts/install",
+    ):
+        assert (code / path).is_file(), path
+    data = [path for path in code.rglob("*") if path.suffix in (".so", ".pyc", ".jpg", ".onnx", ".npy")]
+    assert data == []
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: str(defect.name))
+def test_a_planted_defect_fails_with_a_line_that_names_it(defect: Defect, tree: Path, rehearsal: Rehearsal) -> None:
+    defect.plant(tree / "closed" / ORG)
+    lines = [str(finding) for finding in check_tree(tree, load_round(str(rehearsal.round))).failures]
+    assert any(defect.words in line for line in lines), "\n".join(lines) or "it passes unseen"
+
+
+def test_a_failure_is_a_line_with_file_value_requirement_and_remedy(
+    tree: Path, rehearsal: Rehearsal, capsys: Capture
+) -> None:
+    detail = run_1(tree / "closed" / ORG, "Offline") / "mlperf_log_detail.txt"
+    replace(detail, '"effective_scenario", "value": "Off', "X")
+    assert check(tree, rehearsal, "--failures") == 1
+    shown = capsys.readouterr().out
+    assert "[PASS]" not in shown
+    assert f"[FAIL] {detail.relative_to(tree)}: logs can be read: found line" in shown
+    assert "; next: " in shown
+    assert "1 failed" in shown
+
+
+def test_json_goes_to_stdout_alone(tree: Path, rehearsal: Rehearsal, capsys: Capture) -> None:
+    (tree / "notes.txt").write_text("x")
+    assert check(tree, rehearsal, "--json", "-") == 1
+    [failure] = [it for it in json.loads(capsys.readouterr().out)["findings"] if it["status"] == "FAIL"]
+    assert (failure["path"], failure["rule"]) == ("notes.txt", "only files that belong there")
+
+
+def test_what_is_no_tree_is_refused(tmp_path: Path, rehearsal: Rehearsal, capsys: Capture) -> None:
+    assert check(tmp_path / "none", rehearsal) == 3
+    assert check(rehearsal.tree / "closed", rehearsal) == 3
+    assert "holds no closed/ or open/" in capsys.readouterr().err
+    assert check(rehearsal.tree, rehearsal, "--submitter", "Nobody") == 3
+
+
+def test_a_long_log_is_cut_with_its_hash_and_kept_outside(tree: Path, rehearsal: Rehearsal, capsys: Capture) -> None:
+    owner = tree / "closed" / ORG
+    folder = accuracy(owner, "Offline")
+    log = folder / "mlperf_log_accuracy.json"
+    # a blank line is still the same log for whoever reads it, but longer than a submission may have
+    log.write_text(log.read_text().replace("\n]", " " * 20000 + "\n]"))
+    sha256 = sha256_file(log)
+    replace(txt(owner, "Offline"), r"hash=\w+\n", "")
+    assert cli.main(["submission", "truncate", str(tree), "--round", str(rehearsal.round)]) == 0
+    path = log.relative_to(tree)
+    assert f"cut: {path}" in capsys.readouterr().out
+    assert log.stat().st_size == 2 * 4096 + 7
+    kept = tree.with_name("tree-accuracy-logs") / path
+    assert sha256_file(kept) == sha256
+    assert f"hash={sha256}" in txt(owner, "Offline").read_text()
+    assert cli.main(["submission", "truncate", str(tree), "--round", str(rehearsal.round)]) == 0
+    assert "no log is too long" in capsys.readouterr().out
+
+
+def test_the_hash_is_held_against_the_whole_log(tree: Path, rehearsal: Rehearsal) -> None:
+    owner = tree / "closed" / ORG
+    log = accuracy(owner, "Offline") / "mlperf_log_accuracy.json"
+    log.write_text(log.read_text().replace("\n]", " " * 20000 + "\n]"))
+    for folder in measurements(owner, "").iterdir():
+        replace(folder / "README.md", r"(?m)^- whole.*\n", "")  # which would say it too
+    replace(txt(owner, "Offline"), r"hash=\w+\n", "")
+    backup = tree.with_name("kept")
+    arguments = ["submission", "truncate", str(tree), "--round", str(rehearsal.round), "--backup", str(backup)]
+    assert cli.main(arguments) == 0
+
+    def found(**more: Path) -> list[tuple[str, str]]:
+        findings = check_tree(tree, load_round(str(rehearsal.round)), **more).findings
+        return [
+            (it.status, it.found) for it in findings if it.rule == "hash of the accuracy log" and it.status != "PASS"
+        ]
+
+    assert found() == [("SKIP", "a cut log only")]
+    assert found(backup=backup) == []
+    kept = backup / log.relative_to(tree)
+    kept.write_text(kept.read_text() + " ")
+    stated = txt(owner, "Offline").read_text().split("hash=")[1].strip()
+    assert found(backup=backup) == [("FAIL", f"hash={stated}"), ("FAIL", "another log than its backup")]
+
+
+def test_the_whole_logs_are_evaluated_again(tree: Path, rehearsal: Rehearsal, capsys: Capture) -> None:
+    annotations = str(rehearsal.round.parent / "coco" / "instances.json")
+    assert check(tree, rehearsal, "--annotations", annotations) == 0
+    assert "Offline/accuracy: accuracy of the whole log" in capsys.readouterr().out
+    text = txt(tree / "closed" / ORG, "Offline")
+    replace(text, r"mAP=[\d.]+%", "mAP=99.950%")  # which COCO's line of three digits does not tell from 100
+    check(tree, rehearsal, "--annotations", annotations)
+    assert "accuracy of the whole log: found mAP=99.95%, required 100.000 percent" in capsys.readouterr().out
+
+
+def test_a_backup_in_the_tree_is_refused(tree: Path, rehearsal: Rehearsal) -> None:
+    arguments = ["submission", "truncate", str(tree), "--round", str(rehearsal.round), "--backup", str(tree / "kept")]
+    assert cli.main(arguments) == 2
+    assert not (tree / "kept").exists()
+
+
+def build(rehearsal: Rehearsal, run: Path, output: Path, *more: str) -> int:
+    return cli.main(["submission", "build", str(run), "--output", str(output), *more])
+
+
+def test_multistream_is_inferred_from_singlestream_when_it_was_not_run(
+    rehearsal: Rehearsal, tmp_path: Path, capsys: Capture
+) -> None:
+    run = Path(shutil.copytree(rehearsal.run, tmp_path / "run"))
+    shutil.rmtree(run / "multi_stream")
+    # 64 queries give no estimate of a 99th percentile; 662 would
+    folder = run / "single_stream" / "performance" / "run_1"
+    p90_ns, p99_ns = value_of(folder, "early_stopping_latency_ss"), 40_000_000
+    words = [f" * Early stopping {p}.0th percentile estimate: {ns}" for p, ns in ((90, p90_ns), (99, p99_ns))]
+    entry(folder, "early_stopping_latency_ms", p99_ns)
+    entry(folder, "early_stopping_result", "\n".join(words))
+    replace(
+        summary(folder), r"(?s)Early Stopping Result:\n.*?\n\n", "\n".join(["Early Stopping Result:", *words, "", ""])
+    )
+    output = tmp_path / "tree"
+    assert build(rehearsal, run, output) == 0
+    shown = capsys.readouterr().out
+    assert "multi_stream is inferred from single_stream" in shown
+    owner = output / "closed" / ORG
+    for name in ("mlperf_log_detail.txt", "mlperf_log_summary.txt"):
+        assert sha256_file(run_1(owner, "MultiStream") / name) == sha256_file(run_1(owner, "SingleStream") / name)
+    assert "inferred from SingleStream" in (measurements(owner, "MultiStream") / "README.md").read_text()
+    checked = check_tree(output, load_round(str(rehearsal.round)))
+    [result] = [it for it in checked.results if it.place.scenario == "MultiStream"]
+    assert result.inferred
+    assert result.value == pytest.approx(8 * p99_ns / 1e6)  # 8 samples a query
+    # half a copy is none
+    (accuracy(owner, "MultiStream") / "accuracy.txt").write_text(txt(owner, "MultiStream").read_text() + "more\n")
+    failures = check_tree(output, load_round(str(rehearsal.round))).failures
+    assert {it.rule for it in failures} == {"copy of the scenario it is inferred from", "files as they were built"}
+
+
+def test_without_an_estimate_nothing_is_inferred(rehearsal: Rehearsal, tmp_path: Path, capsys: Capture) -> None:
+    run = Path(shutil.copytree(rehearsal.run, tmp_path / "run"))
+    shutil.rmtree(run / "multi_stream")
+    assert build(rehearsal, run, tmp_path / "tree") == 1
+    assert "required scenarios: found nothing, required MultiStream" in capsys.readouterr().out
+
+
+def test_the_open_division_needs_no_compliance(rehearsal: Rehearsal, tmp_path: Path, capsys: Capture) -> None:
+    run = Path(shutil.copytree(rehearsal.run, tmp_path / "run"))
+    shutil.rmtree(run / "multi_stream")
+    for folder in run.glob("*/compliance"):
+        shutil.rmtree(folder)
+    output = tmp_path / "tree"
+    assert build(rehearsal, run, output, "--division", "open") == 0
+    assert not (output / "closed").exists()
+    assert not (output / "open" / ORG / "compliance").exists()
+    assert "0 failed" in capsys.readouterr().out
+
+
+def test_a_tree_appears_whole_or_not_at_all(rehearsal: Rehearsal, tmp_path: Path, capsys: Capture) -> None:
+    run = Path(shutil.copytree(rehearsal.run, tmp_path / "run"))
+    (run / "offline" / "accuracy" / "accuracy.txt").unlink()
+    here = tmp_path / "here"
+    assert build(rehearsal, run, here / "tree") == 3
+    assert "accuracy.txt: is missing" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+    (here / "tree").mkdir()
+    assert build(rehearsal, rehearsal.run, here / "tree") == 2
+    assert list((here / "tree").iterdir()) == []
+
+
+def test_runs_that_do_not_fit_together_are_refused(rehearsal: Rehearsal, tmp_path: Path, capsys: Capture) -> None:
+    again = Path(shutil.copytree(rehearsal.run, tmp_path / "again"))
+    arguments = ["submission", "build", str(rehearsal.run), str(again), "--output", str(tmp_path / "tree")]
+    assert cli.main(arguments) == 2
+    assert "of simulated is in two runs" in capsys.readouterr().err
+    manifest = json.loads((again / "manifest.json").read_text())
+    manifest["submission"]["system"]["cooling"] = "water"
+    (again / "manifest.json").write_text(json.dumps(manifest))
+    assert cli.main(arguments) == 2
+    assert "the descriptions of simulated differ in cooling" in capsys.readouterr().err
+    manifest["status"] = "failed"
+    (again / "manifest.json").write_text(json.dumps(manifest))
+    assert cli.main(arguments) == 2
+    assert "the run is failed, not complete" in capsys.readouterr().err
+    assert not (tmp_path / "tree").exists()
+
+
+def test_two_runs_of_one_system_make_one_tree(rehearsal: Rehearsal, tmp_path: Path) -> None:
+    latency = Path(shutil.copytree(rehearsal.run, tmp_path / "latency"))
+    shutil.rmtree(latency / "offline")
+    offline = Path(shutil.copytree(rehearsal.run, tmp_path / "offline"))
+    shutil.rmtree(offline / "single_stream")
+    shutil.rmtree(offline / "multi_stream")
+    output = tmp_path / "tree"
+    assert cli.main(["submission", "build", str(latency), str(offline), "--output", str(output)]) == 0
+    assert sorted(path.name for path in results(output / "closed" / ORG, "").iterdir()) == list(SCENARIOS)
+
+
+def test_a_field_of_the_measurements_may_be_set(rehearsal: Rehearsal, tmp_path: Path, capsys: Capture) -> None:
+    output = tmp_path / "tree"
+    assert build(rehearsal, rehearsal.run, output, "--set", "weight_data_types=int4") == 0
+    described = measurements(output / "closed" / ORG, "Offline") / "simulated_simulated_Offline.json"
+    assert json.loads(described.read_text())["weight_data_types"] == "int4"
+    assert build(rehearsal, rehearsal.run, tmp_path / "other", "--set", "colour=red") == 2
+    assert "unknown field 'colour'" in capsys.readouterr().err

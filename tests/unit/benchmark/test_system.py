@@ -1,0 +1,45 @@
+"""What identifies the code and the machine of a run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.benchmark import system
+
+
+def hash_with(monkeypatch: pytest.MonkeyPatch, package: Path) -> str:
+    monkeypatch.setattr(system, "__file__", str(package / "benchmark" / "system.py"))
+    system.code_sha256.cache_clear()
+    return system.code_sha256()
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    source = Path(harness.__file__).parent
+    return Path(shutil.copytree(source, tmp_path / "harness", ignore=shutil.ignore_patterns("*.so", "__pycache__")))
+
+
+@pytest.mark.parametrize(
+    ("changed", "counts"),
+    [
+        ("pipeline/lane.py", True),
+        ("native/scan.cpp", True),
+        ("native/nms.h", True),
+        ("loadgen/child.py", True),
+        ("report/summary.py", False),
+        ("cli.py", False),
+    ],
+)
+def test_code_that_takes_part_in_a_test_counts_and_what_comes_after_does_not(
+    package: Path, monkeypatch: pytest.MonkeyPatch, changed: str, counts: bool
+) -> None:
+    before = hash_with(monkeypatch, package)
+    with (package / changed).open("a") as file:
+        file.write("\n")
+    after = hash_with(monkeypatch, package)
+    system.code_sha256.cache_clear()
+    assert (before != after) == counts
