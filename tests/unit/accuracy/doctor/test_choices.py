@@ -12,7 +12,7 @@ from harness.accuracy.doctor.reading import Readings
 from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.log import AccuracyLog
 from tests.made_logs import detector_log
-from tests.planted_defects import DEFECTS, categories_of
+from tests.planted_mistakes import DEFECTS, categories_of
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from harness.accuracy.doctor.evidence import evidence_of_log, evidence_of_result
 from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.log import AccuracyLog
 from tests.made_logs import detector_log
-from tests.planted_defects import DEFECTS, Defect, both
+from tests.planted_mistakes import DEFECTS, Defect, both
 
 pytest.importorskip("hotcoco")  # with pycocotools a diagnosis takes ten times as long
 
@@ -91,7 +91,8 @@ def test_coco_results_with_labels_in_place_of_ids_are_recognised(healthy: tuple[
 def test_images_that_the_annotations_do_not_have_mean_other_annotations(
     healthy: tuple[AccuracyLog, GroundTruth],
 ) -> None:
-    log, truth = healthy
+    truth = healthy[1]
+    log = detector_log(images=40, seed=9)[0]
     elsewhere = replace(log, qsl_idx=log.qsl_idx + 1000, images=log.images + 1000)
     found = diagnose(evidence_of_log(elsewhere, truth, "contiguous"), "hotcoco")
     assert [finding.name for finding in found.findings] == ["wrong-annotations"]
