@@ -114,7 +114,9 @@ class _Examination:
         qualities: dict[str, Floats] = {}
         for number, reading in enumerate(inputs, 1):
             outputs = self.runner.run(reading, number, len(inputs))
-            chosen = self._best_reading(outputs, stages)
+            works = number > 1 and self.objects is not None and best_quality.mean() >= LEAST_FOUND
+            # where something is found, only another way to feed it can be better, and the search is left out
+            chosen = best.outputs if works else self._best_reading(outputs, stages)
             quality = self._quality(outputs, chosen)
             qualities[reading.name] = quality
             if number == 1:
