@@ -162,9 +162,13 @@ class _Search:
         """What else can be seen; of images only where it is known which they are."""
         read = self.readings.read(best)
         known = not lost and best.order != "order-unknown"
+        scores = [*score_findings(self.evidence.scores)]
+        images = [*image_findings(self.evidence, read)] if known else []
+        if any(finding.name == "score-threshold" for finding in scores):  # which empties images by itself
+            images = [finding for finding in images if finding.name != "images-without-detections"]
         return [
-            *(image_findings(self.evidence, read) if known else ()),
-            *score_findings(self.evidence.scores),
+            *scores,
+            *images,
             *count_findings(self.evidence),
             *nms_findings(read),
         ]
