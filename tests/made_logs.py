@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from harness.accuracy.coco_results import CocoResults
 from harness.accuracy.ground_truth import GroundTruth
+from harness.accuracy.log import AccuracyLog
+from harness.dataset.coco_categories import COCO_CATEGORIES
 
 
 def rows(sample_index: int, *detections: tuple[float, ...]) -> npt.NDArray[np.float32]:
@@ -92,3 +94,56 @@ def random_dataset(seed: int) -> tuple[GroundTruth, CocoResults]:
     found[:, 5] = rng.integers(1, 12, len(found)) / 12 if seed % 2 else rng.random(len(found))
     found[:, 3:5] = abs(found[:, 3:5])
     return truth, CocoResults(found[rng.permutation(len(found))], images, "coco")
+
+
+def detector_log(images: int = 60, seed: int = 0) -> tuple[AccuracyLog, GroundTruth]:
+    """The log of a made-up detector that is good but not perfect, with its annotations: COCO's 80 categories and ids,
+    images of a few sizes in no order, up to 12 objects an image, boxes a little off, and false detections of low score.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = np.array([(640, 480), (480, 640), (640, 427), (500, 375), (375, 500)])[rng.integers(0, 5, images)]
+    ids = rng.choice(100_000, images, replace=False).astype(np.int64)
+    category_ids = np.array([category.id for category in COCO_CATEGORIES], np.int64)
+    place = np.repeat(np.arange(images), rng.integers(1, 13, images))
+    category = rng.choice(80, len(place), p=(weight := 1 / np.arange(1, 81)) / weight.sum())
+    side = np.exp(rng.uniform(np.log(0.06), np.log(0.6), (len(place), 2)))
+    corner = rng.uniform(0, 1, side.shape) * (1 - side)
+    wh = sizes[place]
+    boxes = np.concatenate([corner * wh, side * wh], axis=1)
+    truth = GroundTruth(
+        path=Path("made up"),
+        image_ids=ids,
+        widths=sizes[:, 0].astype(np.float64),
+        heights=sizes[:, 1].astype(np.float64),
+        category_ids=category_ids,
+        category_names=tuple(category.name for category in COCO_CATEGORIES),
+        box_image_ids=ids[place],
+        box_category_ids=category_ids[category],
+        boxes=boxes,
+        areas=boxes[:, 2] * boxes[:, 3],
+        crowds=np.zeros(len(place), np.bool_),
+        file_names=tuple(f"{image:012}.jpg" for image in ids.tolist()),
+    )
+    seen = rng.random(len(place)) < 0.85
+    false = np.repeat(np.arange(images), 12)
+    near = np.concatenate([corner, corner + side], axis=1)[seen]
+    near += rng.normal(0, 0.04, near.shape) * np.tile(side[seen], 2)
+    far = np.exp(rng.uniform(np.log(0.06), np.log(0.5), (len(false), 2)))
+    far_corner = rng.uniform(0, 1, far.shape) * (1 - far)
+    ltrb = np.concatenate([near, np.concatenate([far_corner, far_corner + far], axis=1)]).clip(0, 1)
+    qsl_idx = np.concatenate([place[seen], false])
+    order = np.argsort(qsl_idx, kind="stable")
+    scores = np.concatenate([rng.beta(4, 2, seen.sum()), 0.05 + 0.4 * rng.random(len(false)) ** 3])
+    labels = 1 + np.concatenate([category[seen], rng.integers(0, 80, len(false))])
+    log = AccuracyLog(
+        path=Path("made up"),
+        sha256="",
+        images=np.arange(images),
+        sequence=np.arange(images),
+        repeated=0,
+        qsl_idx=qsl_idx[order],
+        boxes=ltrb[order][:, [1, 0, 3, 2]].astype(np.float32),
+        scores=scores[order].clip(0.0501, 0.999).astype(np.float32),
+        labels=labels[order].astype(np.int32),
+    )
+    return log, truth

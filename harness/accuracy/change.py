@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
-_RECALLS = 100  # COCO's 101 recall thresholds are 0, 0.01, … 1
+_RECALLS = np.linspace(0, 1, 101)  # COCO's recall thresholds
 _MOST_DRAWS, _FEWEST_DRAWS = 1000, 200
 _WORK = 100_000_000  # drawn detections, a few seconds
 
@@ -153,11 +153,11 @@ def _average_precision(hits: Floats, counted: Floats, total: Floats) -> Floats:
     """
     precision = hits / np.maximum(counted, 1)
     falling = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    # how many of the recalls are reached with each hit; the margin is for 0.29 · 100 < 29
-    reached = np.floor(_RECALLS * hits / np.maximum(total, 1)[:, np.newaxis] + 1e-9) + 1
+    # how many of the recalls are reached with each hit
+    reached = np.searchsorted(_RECALLS, hits / np.maximum(total, 1)[:, np.newaxis], side="right")
     reached[hits == 0] = 0
     steps = np.diff(reached, axis=1, prepend=0)
-    return np.asarray((falling * steps).sum(axis=1) / (_RECALLS + 1))
+    return np.asarray((falling * steps).sum(axis=1) / len(_RECALLS))
 
 
 def _interval(changes: Floats) -> tuple[float, float]:

@@ -7,33 +7,32 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from harness.accuracy.doctor.agreement import Objects, average_precision, match, objects_of, pairs_of
+from harness.accuracy.doctor.agreement import Objects, match, objects_of, own_precision, pairs_of
 from harness.accuracy.doctor.evidence import Floats
 from harness.accuracy.doctor.finding import Finding
 from harness.accuracy.doctor.reading import significance
 from harness.accuracy.ground_truth import GroundTruth
+from harness.benchmark.model_runner import OutputMaps, Runner, Say, output_order
 from harness.dataset.tensors import read_image
-from harness.errors import ModelError
 from harness.model.probing import InputReading, OutputReading, OutputSigns
 from harness.model.protocol import DetectionModel
-from harness.records import Detections, QuantizedTensor, RawOutput, TensorSpec
+from harness.records import Detections
 from harness.sessions import SessionRequest, open_session
-from harness.sessions.protocol import Session
 
-Say = Callable[[str], None]
-OutputMaps = list[np.ndarray]
-CERTAINTY = 2.0
-"""Standard errors over the images; few, as the images are."""
+CERTAINTY, GAIN = 1.5, 1.25
+"""By how many standard errors over the images, and how many times, another way must be better to be believed. The
+images are few, and the ways are few too."""
 LEAST_FOUND = 0.02
-"""Average precision from which on what is found decides."""
+"""Average precision within an image from which on what is found decides."""
 _CLEAR_BACKGROUND = 0.5
-_MORE = 1.3  # times as good, for signs that have no annotations behind them
+_MOST_MISTAKES = 2  # in the outputs, together
+_NO_DIFFERENCE = 0.98  # of the quality: what another way leaves unharmed cannot be told from it
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class ModelDiagnosis:
     Attributes:
         checks: each thing looked at.
         findings: what is wrong.
-        found: average precision over the images as the model is, and in the best way; None without annotations.
+        found: mean average precision within an image as the model is, and in the best way; None without annotations.
         signs: of the outputs, as the model is.
         images: how many were run.
     """
@@ -94,79 +93,13 @@ def examine(
     threads = len(os.sched_getaffinity(0))
     request = SessionRequest(file, model.input, model.outputs, model.example_outputs, threads=threads)
     with open_session(backend, request) as session:
-        order, order_finding = _output_order(session, model, str(file))
-        runner = _Runner(session, model, order, [read_image(path) for path in images], say)
+        order, order_finding = output_order(session, model, str(file))
+        runner = Runner(session, model, order, [read_image(path) for path in images], say)
         return _Examination(runner, model, truth).diagnosis(order_finding)
 
 
-def _output_order(session: Session, model: DetectionModel, where: str) -> tuple[list[int], Finding | None]:
-    """Which output of the session is each expected one: by shape, and among equal shapes by name, else in order."""
-    if session.input.shape != model.input.shape:
-        raise ModelError(f"its input {session.input.shape} is not {model.input.shape}", where=where)
-    given = list(session.outputs)
-    names = [spec.name for spec in given]
-    order = []
-    for spec in model.outputs:
-        fitting = [k for k, found in enumerate(given) if found.shape == spec.shape and k not in order]
-        if not fitting:
-            shapes = ", ".join(str(found.shape) for found in given)
-            raise ModelError(
-                f"no output of shape {spec.shape} for {spec.name}; it has {shapes}",
-                where=where,
-                hint="cut it at the raw outputs: ssd-harness prepare model --extract ONNX --output FILE",
-            )
-        named = [k for k in fitting if names[k] == spec.name]
-        order.append((named or fitting)[0])
-    if order == list(range(len(order))):
-        return order, None
-    wanted = ", ".join(spec.name for spec in model.outputs)
-    finding = Finding(
-        "outputs-in-another-order",
-        "the outputs are in another order",
-        f"by shape and name, the expected ones are its outputs {order}",
-        f"give them in this order: {wanted}",
-    )
-    return order, finding
-
-
-class _Runner:
-    """Runs images; inference is what takes long, so that nothing is run twice."""
-
-    def __init__(
-        self, session: Session, model: DetectionModel, order: list[int], images: list[bytes], say: Say
-    ) -> None:
-        self.session = session
-        self.model = model
-        self.order = order
-        self.images = images
-        self.say = say
-
-    @property
-    def dtype(self) -> str:
-        return self.session.input.dtype
-
-    def run(self, reading: InputReading, number: int, total: int) -> list[OutputMaps]:
-        """The raw outputs of every image, float32, in the expected order."""
-        outputs = []
-        for k, encoded in enumerate(self.images):
-            self.say(f"way {number} of {total} to feed it: image {k + 1} of {len(self.images)}")
-            raw = self.session.run(reading.tensor(encoded)[np.newaxis])
-            kept = [raw[at] for at in self.order]
-            outputs.append([_as_float32(each, spec) for each, spec in zip(kept, self.model.outputs, strict=True)])
-        return outputs
-
-
-def _as_float32(output: RawOutput, spec: TensorSpec) -> np.ndarray:
-    if isinstance(output, QuantizedTensor):
-        if output.layout is not None:
-            raise ModelError("outputs in a device's own layout cannot be examined; use --backend onnxruntime")
-        values = output.scale * (output.data.astype(np.float32) - np.float32(output.zero_point))
-        return np.ascontiguousarray(values, np.float32).reshape(spec.shape)
-    return np.array(output, np.float32).reshape(spec.shape)
-
-
 class _Examination:
-    def __init__(self, runner: _Runner, model: DetectionModel, truth: GroundTruth | None) -> None:
+    def __init__(self, runner: Runner, model: DetectionModel, truth: GroundTruth | None) -> None:
         self.runner = runner
         self.model = model
         self.truth = truth
@@ -181,20 +114,26 @@ class _Examination:
         qualities: dict[str, Floats] = {}
         for number, reading in enumerate(inputs, 1):
             outputs = self.runner.run(reading, number, len(inputs))
-            chosen = self._best_reading(outputs, stages)
+            works = number > 1 and self.objects is not None and best_quality.mean() >= LEAST_FOUND
+            # where something is found, only another way to feed it can be better, and the search is left out
+            chosen = best.outputs if works else self._best_reading(outputs, stages)
             quality = self._quality(outputs, chosen)
             qualities[reading.name] = quality
             if number == 1:
                 raw, default_quality = outputs, self._quality(outputs, expected.outputs)
                 best, best_quality = Ways(reading, chosen), quality
-            elif quality.sum() > best_quality.sum() and significance(quality, best_quality) > CERTAINTY:
+            elif _better(quality, best_quality):
                 best, best_quality = Ways(reading, chosen), quality
         signs = _mean([self.model.probe.signs(each) for each in raw])
+        told = {} if best.input is not inputs[0] else self._told(raw, best, stages, best_quality)
+        others = [figure.sum() for name, figure in qualities.items() if name != best.input.name]
+        fed_told = best_quality.sum() * _NO_DIFFERENCE > max(others, default=0.0)
         findings = [order_finding] if order_finding is not None else []
-        findings += self._findings(best, expected, default_quality, best_quality)
-        found = None if self.objects is None else (float(default_quality.sum()), float(best_quality.sum()))
-        decided = bool(best_quality.sum() > 0)
-        checks = self._checks(best, expected, qualities, findings, signs, decided)
+        findings += self._findings(best, default_quality, best_quality)
+        found = None if self.objects is None else (float(default_quality.mean()), float(best_quality.mean()))
+        enough = best_quality.mean() >= (LEAST_FOUND if self.objects is not None else 1e-9)
+        told = {about: enough and tells for about, tells in told.items()}
+        checks = self._checks(best, qualities, findings, signs, told, bool(enough and fed_told))
         return ModelDiagnosis(tuple(checks), tuple(findings), found, signs, len(self.runner.images))
 
     def _best_reading(self, outputs: list[OutputMaps], stages: list[list[OutputReading]]) -> tuple[OutputReading, ...]:
@@ -203,16 +142,11 @@ class _Examination:
         best, quality = chosen, self._quality(outputs, chosen)
         if self.objects is None:
             return best
-        expected = tuple(stage[0] for stage in stages)
-        every = [expected, *itertools.product(*stages)]
-        for reading in sorted(every, key=lambda each: sum(bool(part.problem) for part in each)):
-            if reading in (best,):
-                continue
-            other = self._quality(outputs, reading)
-            simpler = sum(bool(part.problem) for part in reading) < sum(bool(part.problem) for part in best)
-            better = other.sum() > quality.sum() and significance(other, quality) > CERTAINTY
-            if better or (simpler and other.sum() >= quality.sum()):
-                best, quality = reading, other
+        ways = [way for way in itertools.product(*stages) if _mistakes(way) <= _MOST_MISTAKES and way != best]
+        for way in sorted(ways, key=_mistakes):
+            other = self._quality(outputs, way)
+            if _better(other, quality) or (_mistakes(way) < _mistakes(best) and other.sum() >= quality.sum()):
+                best, quality = way, other
         return best
 
     def _by_signs(self, outputs: list[OutputMaps], stages: list[list[OutputReading]]) -> tuple[OutputReading, ...]:
@@ -226,12 +160,12 @@ class _Examination:
                 figures.append(signs.background if stage[0].about in _ABOUT_CLASSES else signs.agreement)
             best = int(np.argmax(figures))
             enough = _ABOUT_CLASSES.get(stage[0].about, 0.0)
-            clearly = figures[best] > _MORE * figures[0] and figures[best] >= enough
+            clearly = figures[best] > GAIN * figures[0] and figures[best] >= enough
             chosen[at] = stage[best] if clearly else stage[0]
         return tuple(chosen)
 
     def _quality(self, outputs: list[OutputMaps], reading: Sequence[OutputReading]) -> Floats:
-        """(I,) how good each image's outputs are: its part of the average precision, or sureness and agreement."""
+        """(I,) how good each image's outputs are: the average precision within it, or sureness and agreement."""
         read = [_read(each, reading) for each in outputs]
         if self.objects is None:
             signs = [self.model.probe.signs(each) for each in read]
@@ -246,13 +180,27 @@ class _Examination:
         scores = np.concatenate([each.scores for each in found]).astype(np.float64)
         pairs = pairs_of(self.objects, places, np.arange(len(found)))
         matches = match(self.objects, pairs, boxes, categories)
-        return average_precision(matches, scores, places, len(found), pairs.total)
+        return own_precision(matches, scores, places, self.objects.counts[: len(found)])
 
-    def _findings(self, best: Ways, expected: Ways, before: Floats, after: Floats) -> list[Finding]:
-        if self.objects is not None and after.sum() < LEAST_FOUND:
+    def _told(
+        self, outputs: list[OutputMaps], best: Ways, stages: list[list[OutputReading]], quality: Floats
+    ) -> dict[str, bool]:
+        """Of each thing that may be read in several ways, whether every other way is worse."""
+        told = {}
+        for at, stage in enumerate(stages):
+            others = [
+                self._quality(outputs, [*best.outputs[:at], reading, *best.outputs[at + 1 :]]).sum()
+                for reading in stage
+                if reading is not best.outputs[at]
+            ]
+            told[stage[0].about] = bool(max(others) < _NO_DIFFERENCE * quality.sum())
+        return told
+
+    def _findings(self, best: Ways, before: Floats, after: Floats) -> list[Finding]:
+        if self.objects is not None and after.mean() < LEAST_FOUND:
             return []
         what = "average precision" if self.objects is not None else "sureness and agreement of the outputs"
-        gain = f"{what} {before.sum():.3f} as it is, {after.sum():.3f} in the other way, over {len(after)} images"
+        gain = f"{what} {before.mean():.3f} as it is, {after.mean():.3f} in the other way, over {len(after)} images"
         wrong: list[InputReading | OutputReading] = [best.input] if best.input.problem else []
         wrong += [reading for reading in best.outputs if reading.problem]
         return [Finding(each.name, each.problem, gain, each.advice) for each in wrong]
@@ -260,15 +208,14 @@ class _Examination:
     def _checks(
         self,
         best: Ways,
-        expected: Ways,
         qualities: dict[str, Floats],
         findings: list[Finding],
         signs: OutputSigns,
-        decided: bool,
+        told: dict[str, bool],
+        fed_told: bool,
     ) -> list[Check]:
         names = {finding.name for finding in findings}
-        tells = decided and (self.objects is None or max(each.sum() for each in qualities.values()) >= LEAST_FOUND)
-        shown = {name: round(float(each.sum()), 3) for name, each in qualities.items()}
+        shown = {name: round(float(each.mean()), 3) for name, each in qualities.items()}
         fed = ", ".join(f"{name} {figure}" for name, figure in shown.items())
         checks = []
         for about in ("normalisation", "colour order"):
@@ -276,7 +223,7 @@ class _Examination:
             if about == "normalisation" and self.runner.dtype != "float32":
                 checks.append(Check(about, "unknown", "it takes bytes: its normalisation is inside"))
                 continue
-            checks.append(Check(about, "wrong" if wrong else "ok" if tells else "unknown", f"by input: {fed}"))
+            checks.append(Check(about, _verdict(wrong, fed_told), f"by input: {fed}"))
         measured = (
             f"background {100 * signs.background:.1f} % of the softmax, entropy {100 * signs.entropy:.1f} % of the "
             f"most, {signs.confident:.0f} sure places an image"
@@ -288,11 +235,28 @@ class _Examination:
         for reading in best.outputs:
             wrong = reading.name in names or (reading.about == "output order" and "outputs-in-another-order" in names)
             evidence = measured if reading.about in _ABOUT_CLASSES else boxes
-            checks.append(Check(reading.about, "wrong" if wrong else "ok" if tells else "unknown", evidence))
+            tells = told.get(reading.about, False)
+            if reading.about == "output order" and self.runner.named:
+                tells, evidence = True, "the outputs have the expected names"
+            elif not (wrong or tells):
+                evidence = f"other ways do as well on these images; {evidence}"
+            checks.append(Check(reading.about, _verdict(wrong, tells), evidence))
         return checks
 
 
 _ABOUT_CLASSES = {"class layout": _CLEAR_BACKGROUND, "background": _CLEAR_BACKGROUND}
+
+
+def _mistakes(way: Sequence[OutputReading]) -> int:
+    return sum(bool(reading.problem) for reading in way)
+
+
+def _verdict(wrong: bool, told: bool) -> str:
+    return "wrong" if wrong else "ok" if told else "unknown"
+
+
+def _better(one: Floats, other: Floats) -> bool:
+    return bool(one.sum() > GAIN * other.sum() and significance(one, other) > CERTAINTY)
 
 
 def _read(outputs: OutputMaps, readings: Sequence[OutputReading]) -> OutputMaps:

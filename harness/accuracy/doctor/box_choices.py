@@ -71,6 +71,10 @@ def _scaled(factor: Callable[[Sizes], Floats | float]) -> Callable[[Floats, Size
     return lambda boxes, sizes: boxes * factor(sizes)
 
 
+def _scaled_from_pixels(factor: Callable[[Sizes], Floats | float]) -> Callable[[Floats, Sizes], Floats]:
+    return lambda boxes, sizes: boxes * factor(sizes) / sizes.own
+
+
 def _neighbour(step: int) -> Callable[[Sizes], Floats]:
     return lambda sizes: np.asarray(sizes.all[(sizes.places + step) % len(sizes.all)])
 
@@ -100,10 +104,12 @@ def unit_choices(kind: Kind) -> list[Choice]:
         if is_log
         else "give pixels of the original image: normalised x times its width, y times its height, once"
     )
-    choices = [Choice("units-as-expected", "units", f"boxes are {expected}", "", lambda boxes, sizes: boxes)]
+    scaled = _scaled if is_log else _scaled_from_pixels
+    as_expected = scaled(lambda sizes: 1.0)
+    choices = [Choice("units-as-expected", "units", f"boxes are {expected}", "", as_expected)]
 
     def add(name: str, problem: str, factor: Callable[[Sizes], Floats | float]) -> None:
-        choices.append(Choice(name, "units", problem, advice, _scaled(factor)))
+        choices.append(Choice(name, "units", problem, advice, scaled(factor)))
 
     pixels = "in pixels of the image, not normalised to 0..1"
     if is_log:

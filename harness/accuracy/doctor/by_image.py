@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,9 @@ from harness.accuracy.doctor.agreement import Objects, match, own_precision, pai
 from harness.accuracy.doctor.choices import Geometry, Sizes
 from harness.accuracy.doctor.evidence import Floats, Ints
 from harness.accuracy.doctor.reading import Read
+from harness.accuracy.ground_truth import GroundTruth
 
-CLEARLY = 0.25
+CLEARLY = 0.2
 """Average precision within an image by which another reading must be better to be believed of that image."""
 _CELLS = 3
 _CANDIDATES = 20
@@ -102,18 +103,18 @@ def _at(read: Read, images: Ints, objects: Objects, places: Ints) -> Floats:
     )
 
 
-def other_sizes(sizes: Floats, most: int = 40) -> list[tuple[tuple[int, int], Callable[[Floats, Sizes], Floats]]]:
-    """The commonest height and width of images, and what undoes a division by it."""
-    found, counts = np.unique(sizes[:, :2].astype(np.int64), axis=0, return_counts=True)
-    common = found[np.argsort(-counts, kind="stable")[:most]]
-    return [((int(h), int(w)), _divided_by(float(h), float(w))) for h, w in common]
+def other_sizes(truth: GroundTruth, most: int = 40) -> list[Geometry]:
+    """What undoes a division by another image's size, of each of the commonest sizes."""
+    sizes = np.stack([truth.heights, truth.widths], axis=1)
+    found, counts = np.unique(sizes, axis=0, return_counts=True)
+    return [_divided_by(*size) for size in found[np.argsort(-counts, kind="stable")[:most]].tolist()]
 
 
-def _divided_by(height: float, width: float) -> Callable[[Floats, Sizes], Floats]:
+def _divided_by(height: float, width: float) -> Geometry:
     size = np.array([height, width, height, width])
     return lambda boxes, sizes: boxes * size / sizes.own
 
 
-def multiplied_by(undo: Callable[[Floats, Sizes], Floats]) -> Callable[[Floats, Sizes], Floats]:
+def multiplied_by(undo: Geometry) -> Geometry:
     """The other way round: boxes that were multiplied by the size."""
     return lambda boxes, sizes: boxes * boxes / np.where(boxes == 0, 1, undo(boxes, sizes))

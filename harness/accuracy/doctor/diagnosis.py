@@ -30,6 +30,7 @@ CERTAINTY = 4.0
 """Standard errors by which a reading must be better to be believed: far above the best of thousands by chance."""
 LEAST_GAIN = 0.002
 """mAP that a repair must give at least: 0.2 points."""
+_CERTAINTY_BY_IMAGE = 2.0  # these come with a count of images of their own, and a tenth of the images may be harmed
 _NOTHING = 0.01  # average precision of boxes that have nothing to do with the images
 
 
@@ -81,8 +82,12 @@ def diagnose(evidence: Evidence, evaluator: Evaluator, say: Callable[[str], None
         evaluator: for the figures.
         say: told what is being done.
     """
-    search = _Search(evidence, evaluator, say)
-    return search.diagnosis()
+    if not len(evidence):
+        images = f"{len(evidence.images)} images are recorded, and there is not one detection"
+        advice = "see what the model gives (ssd-harness doctor model) and which score threshold is applied"
+        nothing = Finding("no-detections", "nothing was detected in any image", images, advice)
+        return Diagnosis((nothing,), 0.0, None, (), (), evaluator, len(evidence.images), 0)
+    return _Search(evidence, evaluator, say).diagnosis()
 
 
 class _Search:
@@ -125,11 +130,6 @@ class _Search:
     def _by_image(self, best: Reading) -> tuple[Reading, list[Finding]]:
         """A reading that treats images differently, if that is better; and what is wrong if no reading fits at all."""
         default = self.readings.default
-        if not self._fits_at_all(best):
-            found = unknown_order(self.readings, self.trial, default)
-            if found is not None:
-                return self.readings.with_choice(default, found[0]), []
-            return default, [unfitting(self.readings, self.trial)]
         made = []
         for reading in dict.fromkeys([best, default]):
             for look in (turned_images, resized_images):
@@ -137,9 +137,14 @@ class _Search:
                 if choice is not None and reading.at(choice.stage) == default.at(choice.stage):
                     made.append(self.readings.with_choice(reading, choice))
         for reading in made:
-            if self._surpasses(reading, best):
+            if self._surpasses(reading, best, certainty=_CERTAINTY_BY_IMAGE):
                 best = reading
-        return best, []
+        if self._fits_at_all(best):
+            return best, []
+        order = unknown_order(self.readings, self.trial, default)
+        if order is not None:
+            return self.readings.with_choice(default, order), []
+        return default, [unfitting(self.readings, self.trial)]
 
     def _fits_at_all(self, best: Reading) -> bool:
         """Whether detections agree with the annotations better than with those of other images."""
@@ -157,9 +162,13 @@ class _Search:
         """What else can be seen; of images only where it is known which they are."""
         read = self.readings.read(best)
         known = not lost and best.order != "order-unknown"
+        scores = [*score_findings(self.evidence.scores)]
+        images = [*image_findings(self.evidence, read)] if known else []
+        if any(finding.name == "score-threshold" for finding in scores):  # which empties images by itself
+            images = [finding for finding in images if finding.name != "images-without-detections"]
         return [
-            *(image_findings(self.evidence, read) if known else ()),
-            *score_findings(self.evidence.scores),
+            *scores,
+            *images,
             *count_findings(self.evidence),
             *nms_findings(read),
         ]
@@ -210,9 +219,9 @@ class _Search:
                 best = of_count[0]
         return best
 
-    def _surpasses(self, one: Reading, other: Reading) -> bool:
+    def _surpasses(self, one: Reading, other: Reading, certainty: float = CERTAINTY) -> bool:
         parts, others = self.parts(one), self.parts(other)
-        if parts.sum() <= others.sum() or significance(parts, others) < CERTAINTY:
+        if parts.sum() <= others.sum() or significance(parts, others) < certainty:
             return False
         after, before = self.accuracy(one), self.accuracy(other)
         return after is not None and after.mAP > (before.mAP if before else 0) + LEAST_GAIN

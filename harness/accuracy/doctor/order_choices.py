@@ -35,7 +35,7 @@ def order_choices(evidence: Evidence) -> list[Choice]:
         choices.append(Choice(f"order-against-{name}", "order", text, ORDER_ADVICE, inverse))
     for name, what, order in (
         ("annotated", "without the images that have no boxes", annotated),
-        ("from-1", "from 1", every - 1),
+        ("from-1", "from 1", np.arange(count + 1) - 1),
         ("ahead", "one too low: the first image is left out", np.append(every[1:], -1)),
         ("rotated-ahead", "one too low, the first image at the end", np.roll(every, -1)),
         ("rotated-behind", "one too high, the last image at the beginning", np.roll(every, 1)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -197,4 +198,7 @@ def significance(parts: Floats, others: Floats) -> float:
     """By how many standard errors the sum of the first exceeds that of the second, over the images they share."""
     difference = parts - others
     spread = float(np.sqrt(np.sum((difference - difference.mean()) ** 2)))
-    return float(difference.sum()) / spread if spread > 0 else 0.0
+    total = float(difference.sum())
+    if spread == 0:  # the same in every image
+        return math.copysign(math.inf, total) if total else 0.0
+    return total / spread

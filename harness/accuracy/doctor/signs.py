@@ -96,7 +96,7 @@ def _cap(counts: Ints) -> int | None:
     most = int(counts.max())
     at = int((counts == most).sum())
     near = max(int((counts == most - 1).sum()), int((counts == most - 2).sum()))
-    return most if at >= max(3, 0.01 * len(counts)) and at > 3 * near else None
+    return most if at >= max(5, 0.01 * len(counts)) and at > 1.5 * near else None
 
 
 def image_findings(evidence: Evidence, read: Read) -> Iterator[Finding]:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from harness.accuracy.doctor.box_choices import TURNS, unit_choices
-from harness.accuracy.doctor.by_image import CLEARLY, BestPlaces, best_places, fits, multiplied_by, other_sizes
+from harness.accuracy.doctor.by_image import CLEARLY, best_places, fits, multiplied_by, other_sizes
 from harness.accuracy.doctor.choices import Choice, Geometry, Sizes
 from harness.accuracy.doctor.evidence import Floats, Ints
 from harness.accuracy.doctor.order_choices import ORDER_ADVICE
 from harness.accuracy.doctor.reading import Reading, Readings, Trial
 
-_SOME_TURNED = 0.004  # none of 7 turns ever fits a healthy image so much better, in 10 063 images of three logs
+_FEWEST_TURNED, _SOME_TURNED = 2, 0.004  # at most 1 of 1200 healthy images fits a turn so much better
 _SOME_RESIZED = 0.05  # 0.2 % of healthy images fit some of 80 sizes better by chance, 40 % and more of resized ones
 _PLACES_CLEAR = 0.2
 _EVERY_IMAGE = 1_000_000
@@ -24,11 +24,12 @@ def turned_images(readings: Readings, trial: Trial, reading: Reading) -> Choice 
     gains = _gains(readings, trial, reading, [turn for _, _, turn in TURNS])
     clear = (gains > CLEARLY).sum(axis=1)
     chosen = int(clear.argmax())
-    if clear[chosen] < max(2, _SOME_TURNED * gains.shape[1]):
+    if clear[chosen] < max(_FEWEST_TURNED, _SOME_TURNED * gains.shape[1]):
         return None
     name, what, turn = TURNS[chosen]
     whole = Trial.of(readings, images=_EVERY_IMAGE, best=trial.best)
-    places = whole.evidence.images[_gains(readings, whole, reading, [turn])[0] > 0]
+    better = _gains(readings, whole, reading, [turn])[0] > 0
+    places = readings.read(reading, whole.evidence).images[better]
     base = readings.choices["frame"][reading.frame].read
     return Choice(
         f"{name}-some",
@@ -41,7 +42,7 @@ def turned_images(readings: Readings, trial: Trial, reading: Reading) -> Choice 
 
 def resized_images(readings: Readings, trial: Trial, reading: Reading) -> Choice | None:
     """Every image's boxes are scaled by the size of some other image; None if not."""
-    divided = [undo for _, undo in other_sizes(Sizes.at(readings.evidence.truth, trial.evidence.images).own)]
+    divided = other_sizes(readings.evidence.truth)
     for name, what, variants in (
         ("divided-by-other-image", "divided", divided),
         ("multiplied-by-other-image", "scaled", [multiplied_by(undo) for undo in divided]),
@@ -51,7 +52,8 @@ def resized_images(readings: Readings, trial: Trial, reading: Reading) -> Choice
             whole = Trial.of(readings, images=_EVERY_IMAGE, best=trial.best)
             every = _gains(readings, whole, reading, variants)
             which = np.full(len(readings.evidence.truth.image_ids), -1)
-            which[whole.evidence.images] = np.where(every.max(axis=0) > 0, every.argmax(axis=0), -1)
+            places = readings.read(reading, whole.evidence).images
+            which[places] = np.where((every.max(axis=0) > 0) & (places >= 0), every.argmax(axis=0), -1)
             base = readings.choices["units"][reading.units].read
             advice = unit_choices(readings.evidence.kind)[1].advice
             text = f"boxes were {what} by the size of another image, a different one for each"
@@ -59,7 +61,7 @@ def resized_images(readings: Readings, trial: Trial, reading: Reading) -> Choice
     return None
 
 
-def unknown_order(readings: Readings, trial: Trial, reading: Reading) -> tuple[Choice, BestPlaces] | None:
+def unknown_order(readings: Readings, trial: Trial, reading: Reading) -> Choice | None:
     """The images lie in an order that is none of the known ones; None if they are not those of the annotations."""
     read = readings.read(reading, trial.evidence)
     found = best_places(read, trial.images, trial.objects, len(readings.evidence.truth.category_ids))
@@ -69,14 +71,13 @@ def unknown_order(readings: Readings, trial: Trial, reading: Reading) -> tuple[C
         return None
     table = np.full(int(readings.evidence.images.max()) + 1, -1)
     table[trial.evidence.images[clear]] = found.places[clear]
-    choice = Choice(
+    return Choice(
         "order-unknown",
         "order",
         "the samples are counted in another order than the annotations' (none of the usual sorted ones)",
         f"{ORDER_ADVICE}; use the annotations file of the run itself, not a sorted copy",
         lambda places: table[places],
     )
-    return choice, found
 
 
 def _gains(readings: Readings, trial: Trial, reading: Reading, variants: list[Geometry]) -> Floats:
