@@ -19,6 +19,7 @@ setup(
     package_data={
         "harness.configs": ["*.yaml", "*/*.yaml", "*/*.json"],
         "harness": ["py.typed", "native/*.pyi", "report/templates/*"],
+        "harness.model.ssd_resnet34": ["trained/*"],
     },
     ext_modules=[
         Pybind11Extension(

@@ -149,6 +149,8 @@ class RunSettings(Section):
     """Performance tests leave a trace for Perfetto, which costs them some of their speed; see docs/trace.md."""
     min_map_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     """Exit with status 1 when the mAP is below this."""
+    expected_map_percent: Annotated[float, Field(gt=0, le=100)] | None = None
+    """What this file's model reaches on this file's images; the command line drops it with either of them."""
     watchdog_s: Positive = 120
     """A session that is at one sample for so long, or a test that shows no sign of life, hangs."""
     startup_s: Positive = 900

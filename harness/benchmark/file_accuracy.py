@@ -42,14 +42,14 @@ def file_accuracy(
             progress(done, len(dataset))
             tensor = tensor_of(image.path, read_image(image.path), preprocess)
             found = decoder.decode(session.run(tensor[np.newaxis]))
-            rows.append(_rows(found, image, np.asarray(dataset.category_ids)))
+            rows.append(result_rows(found, image, np.asarray(dataset.category_ids)))
     progress(len(dataset), len(dataset))
     results = CocoResults(np.concatenate(rows), truth.image_ids, "contiguous")
     return evaluate(truth, results, truth.image_ids)
 
 
-def _rows(found: Detections, image: CocoImage, category_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """As `CocoResults.rows`."""
+def result_rows(found: Detections, image: CocoImage, category_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """One image's detections as `CocoResults.rows`; ``category_ids``: of the labels from 1 on."""
     boxes = found.boxes.astype(np.float64) * (image.width, image.height, image.width, image.height)
     sizes = boxes[:, 2:] - boxes[:, :2]
     ids = np.full(len(found), image.id)

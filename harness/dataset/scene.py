@@ -121,9 +121,27 @@ def draw_scene(seed: int, index: int) -> Scene:
         seed, index: 0 or more.
     """
     categories, is_grey = _plan(seed, index // BLOCK)[index % BLOCK]
-    rng = np.random.default_rng([seed, index, GENERATOR_VERSION])
-    width, height = IMAGE_SIZES[rng.integers(len(IMAGE_SIZES))]
-    objects = _place(rng, categories, width, height)
+    return compose(np.random.default_rng([seed, index, GENERATOR_VERSION]), categories, grey=is_grey)
+
+
+def compose(
+    rng: np.random.Generator,
+    categories: Sequence[int],
+    *,
+    grey: bool = False,
+    crop: int | None = None,
+    largest: int = LARGEST,
+) -> Scene:
+    """A scene with an object of each of these categories; one that finds no place is left out.
+
+    Args:
+        categories: 0..79, any of them more than once.
+        crop: the side of a square image that the model takes as it is, a part of what a whole one would be.
+        largest: side of an object in pixels of the model's input.
+    """
+    width, height = (crop, crop) if crop else IMAGE_SIZES[rng.integers(len(IMAGE_SIZES))]
+    model_side = crop or MODEL_SIDE
+    objects = _place(rng, categories, (width, height), (width / model_side, height / model_side), largest)
     canvas = _background(rng, width, height)
     _draw_distractors(rng, canvas)
     for item in objects:
@@ -133,7 +151,7 @@ def draw_scene(seed: int, index: int) -> Scene:
     canvas *= rng.uniform(0.9, 1.1)
     canvas += rng.standard_normal((height, width, 1), dtype=np.float32) * rng.uniform(2, 10)
     pixels = canvas.clip(0, 255).astype(np.uint8)
-    if is_grey:
+    if grey:
         pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     return Scene(pixels, objects, int(rng.integers(70, 96)))
 
@@ -149,17 +167,29 @@ def _plan(seed: int, block: int) -> list[tuple[list[int], bool]]:
     return plan
 
 
-def _place(rng: np.random.Generator, categories: Sequence[int], width: int, height: int) -> tuple[SceneObject, ...]:
-    """A box for each category, larger ones first; one that finds no place shrinks until it does."""
-    sizes = np.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST), len(categories)))
+def _place(
+    rng: np.random.Generator,
+    categories: Sequence[int],
+    size: tuple[int, int],
+    scales: tuple[float, float],
+    largest: int,
+) -> tuple[SceneObject, ...]:
+    """A box for each category, larger ones first; one that finds no place shrinks until it does.
+
+    Args:
+        size: width and height of the image.
+        scales: of its pixels to the model's, along both.
+    """
+    width, height = size
+    sizes = np.exp(rng.uniform(math.log(SMALLEST), math.log(largest), len(categories)))
     aspects = np.exp(rng.uniform(-ASPECT, ASPECT, len(categories)) / 2)
     placed: list[SceneObject] = []
     for k in np.argsort(-sizes):
         scale = 1.0
         for attempt in range(200):
             scale *= 0.8 if attempt % 10 == 9 else 1.0
-            box_width = _side(sizes[k] * scale * aspects[k], width)
-            box_height = _side(sizes[k] * scale / aspects[k], height)
+            box_width = _side(sizes[k] * scale * aspects[k], scales[0], largest)
+            box_height = _side(sizes[k] * scale / aspects[k], scales[1], largest)
             left, top = rng.integers(width - box_width + 1), rng.integers(height - box_height + 1)
             item = SceneObject(categories[k], int(left), int(top), box_width, box_height)
             if _can_be_told_apart(item, placed):
@@ -168,10 +198,9 @@ def _place(rng: np.random.Generator, categories: Sequence[int], width: int, heig
     return tuple(placed)
 
 
-def _side(model_pixels: float, image_side: int) -> int:
+def _side(model_pixels: float, scale: float, largest: int) -> int:
     """A side in the image's own pixels, within the sizes promised for the model's input."""
-    scale = image_side / MODEL_SIDE
-    return int(min(max(round(model_pixels * scale), math.ceil(SMALLEST * scale)), math.floor(LARGEST * scale)))
+    return int(min(max(round(model_pixels * scale), math.ceil(SMALLEST * scale)), math.floor(largest * scale)))
 
 
 def _can_be_told_apart(item: SceneObject, placed: Sequence[SceneObject]) -> bool:

@@ -27,6 +27,7 @@ from harness.model.ssd_resnet34.numpy_decoder import NumpyDecoder
 from harness.model.ssd_resnet34.planted_outputs import planted_outputs
 from harness.model.ssd_resnet34.probing import SSDResNet34Probe
 from harness.model.ssd_resnet34.results import ObjectDetectionResult, as_results
+from harness.model.ssd_resnet34.weights import trained_ranges
 from harness.quantization.int8 import Normalisation
 from harness.records import Detections, QuantizedTensor, RawOutput, RawOutputs, TensorSpec
 from harness.settings import cache_dir
@@ -154,8 +155,7 @@ class SSDResNet34:
     @property
     def tensor_name_to_range(self) -> dict[str, list[float]]:
         """The calibration ranges that the default INT8 model was made with: tensor of `origin` → smallest, largest."""
-        ranges = default_model.default_ranges(cache_dir() / "models", _LOGGER.info)
-        return {name: [low, high] for name, (low, high) in ranges.items()}
+        return {name: [low, high] for name, (low, high) in trained_ranges().items()}
 
     def model_source(self, num_pe: Literal[1, 2] = 2) -> bytes:
         """The default INT8 ONNX model: uint8 in, int8 out.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from harness.model.ssd_resnet34.heads import FEATURE_MAPS, IMAGE_SIZE, NUM_CLASSES, OUTPUTS
+from harness.model.ssd_resnet34.heads import FEATURE_MAPS, IMAGE_SIZE, OUTPUTS
 
 if TYPE_CHECKING:
     import onnx
@@ -190,48 +190,3 @@ class _Graph:
             pads=[conv.pad] * 4,
         )
         return self.node("Relu", [y], f"{conv.name}.relu") if relu else y
-
-
-def seeded_weights(seed: int = 0) -> dict[str, npt.NDArray[np.float32]]:
-    """Untrained weights that behave: activations keep their scale, and an image gives some tens of detections.
-
-    Returns:
-        the weights that `build` takes; the same for the same seed.
-    """
-    rng = np.random.default_rng(seed)
-    weights: dict[str, npt.NDArray[np.float32]] = {}
-    for conv in convolutions():
-        shape = (conv.channels_out, conv.channels_in, conv.kernel, conv.kernel)
-        deviation = np.sqrt(2 / (conv.channels_in * conv.kernel**2))
-        weights[f"{conv.name}.weight"] = rng.standard_normal(shape, dtype=np.float32) * np.float32(deviation)
-        weights[f"{conv.name}.bias"] = np.zeros(conv.channels_out, np.float32)
-    for block in RESIDUAL_BLOCKS:
-        weights[f"{block.second.name}.weight"] *= np.float32(0.2)  # else every block would double the variance
-    for head in HEADS:
-        weights[f"{head.name}.weight"] = _contrast_kernels(rng, head)
-        if head.name.startswith("class"):
-            anchors = head.channels_out // NUM_CLASSES
-            weights[f"{head.name}.weight"] *= np.float32(_CLASS_GAIN)
-            weights[f"{head.name}.weight"][:anchors] = _BACKGROUND_GAIN / (head.channels_in * head.kernel**2)
-            weights[f"{head.name}.bias"][:anchors] = _BACKGROUND_BIAS
-    return weights
-
-
-# Without biases in the trunk every logit grows with the image's contrast. A background logit that grows with the mean
-# of the local features keeps the odds, and with them the count of detections, about the same from image to image.
-_CLASS_GAIN = 6.0
-_BACKGROUND_GAIN = 22.0
-_BACKGROUND_BIAS = 3.0
-
-
-def _contrast_kernels(rng: np.random.Generator, head: Convolution) -> npt.NDArray[np.float32]:
-    """Kernels that see only differences between neighbouring cells, of unit gain.
-
-    The mean of a random network's features depends on the channel, hardly on the place: a plain random kernel would
-    find the same class everywhere. The first row and column stay zero, for they reach into the padding.
-    """
-    kernels = np.zeros((head.channels_out, head.channels_in, head.kernel, head.kernel), np.float32)
-    inner = rng.standard_normal((*kernels.shape[:2], head.kernel - 1, head.kernel - 1), dtype=np.float32)
-    inner -= inner.mean((2, 3), keepdims=True)
-    kernels[:, :, 1:, 1:] = inner / np.float32(np.sqrt(inner[0].size))
-    return kernels

@@ -1,0 +1,104 @@
+"""Trains the default model on synthetic scenes, and writes the weights that the package ships.
+
+    pip install -e '.[train]'
+    python scripts/train_default_model.py --output weights.npz                      # from scratch
+    python scripts/train_default_model.py --output weights.npz --start weights.npz  # goes on from trained weights
+    python scripts/train_default_model.py --output weights.npz --resume             # goes on after an interruption
+    python scripts/train_default_model.py --ship weights.npz                        # into the package, with ranges
+
+Three stages, each with a schedule that follows the clock (a slower machine trains less, not longer):
+
+    crops  from scratch, with batch normalisation: small scenes that hold small objects, the two finest maps only.
+           The network is fully convolutional and its prior boxes are in pixels, so the weights serve at 1200 px.
+    coarse normalisation folded, all up to the second map frozen: the other extra blocks and heads on whole scenes.
+    whole  everything on whole scenes, as the harness feeds them.
+
+A category is a pair of colours and a figure, and the class heads are trained as such: a kernel for each outer colour,
+inner colour and figure is shared by the categories that have it, beside one of the category's own. Their sum is what is
+exported: a plain convolution. Without it each of the 80 rows would have to be learned from its own few objects.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from training.loops import TRAIN
+from training.network import Network
+from training.scenes import Scenes, encode
+from training.stage import Stage, groups_of, save_weights
+
+from harness.dataset import scene
+from harness.files import replacing, write_json
+from harness.model.ssd_resnet34 import network, weights
+from harness.model.ssd_resnet34.preprocess import decode_image, to_tensor
+from harness.quantization import onnx_file
+from harness.quantization.calibration import calibrate
+
+CALIBRATION_SEED, CALIBRATION_SCENES = 99, 32
+
+
+def ship(source: Path) -> None:
+    """Packs the weights into the package, and calibrates the float32 model that is built from what was packed."""
+    packed = weights.pack(dict(np.load(source)))
+    weights.WEIGHTS.parent.mkdir(exist_ok=True)
+    with replacing(weights.WEIGHTS) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **packed)
+    with tempfile.TemporaryDirectory() as folder:
+        float32 = Path(folder) / "float32.onnx"
+        onnx_file.save(network.build(weights.trained_weights()), float32)
+        scenes = (scene.draw_scene(CALIBRATION_SEED, k) for k in range(CALIBRATION_SCENES))
+        tensors = (to_tensor(decode_image(encode(it)), "float32")[np.newaxis] for it in scenes)
+        ranges = calibrate(float32, tensors, progress=lambda done, total: print(done, end=" ", flush=True))
+    write_json(weights.RANGES, {name: [round(v, 6) for v in pair] for name, pair in ranges.items()})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--output", type=Path, metavar="NPZ", help="train; where the float32 weights go")
+    what.add_argument("--ship", type=Path, metavar="NPZ", help="put these weights into the package")
+    parser.add_argument("--start", type=Path, metavar="NPZ", help="go on from these weights, without the stage crops")
+    parser.add_argument("--minutes", default="60,20,90", help="of the three stages (%(default)s)")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside the output")
+    parser.add_argument("--seed", type=int, default=1, help="of the training scenes (%(default)s)")
+    args = parser.parse_args()
+    if args.ship:
+        ship(args.ship)
+        return
+    minutes = dict(zip(TRAIN, map(float, args.minutes.split(",")), strict=True))
+    checkpoint = args.output.with_suffix(".checkpoint")
+    state = torch.load(checkpoint, weights_only=True) if args.resume else None
+    start = dict(np.load(args.start)) if args.start else None
+    stages = [name for name in TRAIN if not (name == "crops" and args.start)]
+    if state is not None:
+        stages = stages[stages.index(state["stage"]) :]
+    torch.manual_seed(args.seed)
+    random.seed(args.seed)
+    for k, name in enumerate(stages):
+        net = Network(normalised=name == "crops")
+        if start is not None:
+            net.load(start)
+        stage = Stage(name, net, groups_of(net, name), minutes[name], checkpoint)
+        if state is not None:
+            stage.load(state)
+            state = None
+        loader = torch.utils.data.DataLoader(
+            Scenes(args.seed + 1000 * k + stage.steps, crops=name == "crops"),
+            batch_size=None,
+            num_workers=1,
+            prefetch_factor=8,
+        )
+        TRAIN[name](stage, iter(loader))
+        stage.log()
+        stage.save()
+        start = stage.average.module.export()
+    save_weights(args.output, start)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Endless scenes with their targets: what each prior box should say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import torch
+from training.network import FINE_MAPS
+
+from harness.dataset import scene
+from harness.model.ssd_resnet34.heads import FEATURE_MAPS, IMAGE_SIZE
+from harness.model.ssd_resnet34.preprocess import decode_image, to_tensor
+from harness.model.ssd_resnet34.priors import prior_boxes
+
+CROP, CROP_LARGEST = 240, 190
+CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
+
+
+class Scenes(torch.utils.data.IterableDataset):
+    """Endless (pixels (3, S, S) uint8, label of each prior, offsets of each prior).
+
+    Scenes are fuller than those of the dataset: more to learn from in each.
+    """
+
+    def __init__(self, seed: int, *, crops: bool) -> None:
+        self.seed = seed
+        self.crops = crops
+        self.priors = torch.from_numpy(crop_priors() if crops else prior_boxes() * IMAGE_SIZE)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        worker = torch.utils.data.get_worker_info()
+        rng = np.random.default_rng([self.seed, 77, worker.id if worker else 0])
+        cv2.setNumThreads(1)
+        while True:
+            pixels, boxes, labels = self._crop(rng) if self.crops else self._scene(rng)
+            if len(boxes):
+                yield torch.from_numpy(pixels), *match(self.priors, torch.from_numpy(boxes), torch.from_numpy(labels))
+
+    def _scene(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        grey = rng.random() < 0.06
+        among = scene.GREY_CATEGORIES if grey else range(scene.NUM_CATEGORIES)
+        count = int(rng.integers(1, 9)) if rng.random() < 0.3 else int(rng.integers(5, 15))
+        made = scene.compose(rng, [int(c) for c in rng.choice(among, count)], grey=grey)
+        height, width = made.pixels.shape[:2]
+        scale = np.array([IMAGE_SIZE / width, IMAGE_SIZE / height] * 2, np.float32)
+        return to_tensor(decode_image(encode(made)), "uint8"), corners(made) * scale, labels_of(made)
+
+    def _crop(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        categories = [int(c) for c in rng.choice(scene.NUM_CATEGORIES, rng.integers(2, 6))]
+        made = scene.compose(rng, categories, crop=CROP, largest=CROP_LARGEST)
+        pixels = cv2.cvtColor(decode_image(encode(made)), cv2.COLOR_BGR2RGB).transpose(2, 0, 1)
+        return np.ascontiguousarray(pixels), corners(made), labels_of(made)
+
+
+def encode(made: scene.Scene) -> bytes:
+    bgr = cv2.cvtColor(made.pixels, cv2.COLOR_RGB2BGR) if made.pixels.ndim == 3 else made.pixels
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, made.jpeg_quality])[1].tobytes()
+
+
+def corners(made: scene.Scene) -> np.ndarray:
+    """(N, 4) float32 ltrb in pixels of the scene."""
+    boxes = [(o.left, o.top, o.left + o.width, o.top + o.height) for o in made.objects]
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def labels_of(made: scene.Scene) -> np.ndarray:
+    """(N,) int64, 1..80."""
+    return np.array([o.category + 1 for o in made.objects], np.int64)
+
+
+def crop_priors() -> np.ndarray:
+    """(P, 4) in pixels: the priors of the two finest maps on a crop, a window of the whole image's grid."""
+    windows, at = [], 0
+    for grid, anchors, _ in FEATURE_MAPS[: len(FINE_MAPS)]:
+        boxes = prior_boxes()[at : at + anchors * grid * grid].reshape(anchors, grid, grid, 4) * IMAGE_SIZE
+        cells = CROP * grid // IMAGE_SIZE
+        windows.append(boxes[:, :cells, :cells].reshape(-1, 4))
+        at += anchors * grid * grid
+    return np.concatenate(windows)
+
+
+def match(priors: torch.Tensor, boxes: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(P,) labels, 0 for background, and (P, 4) offsets, matched as SSD does: IoU above 0.5, and each box's best."""
+    low, high = priors[:, :2] - priors[:, 2:] / 2, priors[:, :2] + priors[:, 2:] / 2
+    overlap = (torch.min(high[:, None], boxes[None, :, 2:]) - torch.max(low[:, None], boxes[None, :, :2])).clamp(min=0)
+    shared = overlap.prod(2)
+    union = priors[:, 2:].prod(1)[:, None] + (boxes[:, 2:] - boxes[:, :2]).prod(1)[None] - shared
+    best, which = (shared / union).max(1)
+    forced = (shared / union).argmax(0)
+    best[forced], which[forced] = 1, torch.arange(len(boxes))
+    box = boxes[which]
+    centre, size = (box[:, :2] + box[:, 2:]) / 2, box[:, 2:] - box[:, :2]
+    moved = (centre - priors[:, :2]) / priors[:, 2:] / CENTRE_VARIANCE
+    return torch.where(best > 0.5, labels[which], 0), torch.cat(
+        [moved, (size / priors[:, 2:]).log() / SIZE_VARIANCE], 1
+    )

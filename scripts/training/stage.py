@@ -1,0 +1,123 @@
+"""One stage of training: its clock, learning rates, log, average of the weights, and checkpoint."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from training.network import ALL_MAPS, COARSE_MAPS, FINE_MAPS, Network
+from training.scenes import CROP
+
+from harness.files import replacing
+from harness.model.ssd_resnet34.heads import FEATURE_MAPS, IMAGE_SIZE
+
+LOG_EVERY_S, SAVE_EVERY_S = 60, 300
+MAPS = {"crops": FINE_MAPS, "coarse": COARSE_MAPS, "whole": ALL_MAPS}
+"""Stage → the maps it trains."""
+
+
+class Stage:
+    """A stage's clock, log, average of the weights, and checkpoint."""
+
+    def __init__(self, name: str, net: Network, groups: list[dict], minutes: float, checkpoint: Path) -> None:
+        self.name, self.net, self.minutes, self.checkpoint = name, net, minutes, checkpoint
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=1e-4)
+        self.rates = [group["lr"] for group in groups]
+        self.average = torch.optim.swa_utils.AveragedModel(
+            net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99), use_buffers=True
+        )
+        self.elapsed_s, self.steps, self.scenes = 0.0, 0, 0
+        self.last = self.logged = self.saved = time.monotonic()
+        self.seen: list[tuple[float, float]] = []
+        self.right = torch.zeros(2, len(FEATURE_MAPS))
+
+    @property
+    def done(self) -> bool:
+        return self.elapsed_s >= self.minutes * 60
+
+    def step(self) -> None:
+        part = min(self.elapsed_s / (self.minutes * 60), 1)
+        factor = min(1, part / 0.04 + 0.02) * 0.5 * (1 + math.cos(math.pi * part))
+        for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        nn.utils.clip_grad_norm_([p for g in self.optimiser.param_groups for p in g["params"]], 10)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.average.update_parameters(self.net)
+        self.steps += 1
+        now = time.monotonic()
+        self.elapsed_s += now - self.last
+        self.last = now
+        if now - self.logged > LOG_EVERY_S:
+            self.log()
+        if now - self.saved > SAVE_EVERY_S:
+            self.save()
+
+    def note(self, entropy: torch.Tensor, apart: torch.Tensor, logits: torch.Tensor, label: torch.Tensor) -> None:
+        self.scenes += len(label)
+        self.seen.append((entropy.item(), apart.item()))
+        at = label.shape[1]
+        for k in reversed(MAPS[self.name]):  # from the coarsest: the priors of some maps, or of crops, may not be there
+            at -= self._priors_of(k)
+            mine = label[:, at : at + self._priors_of(k)]
+            right = (logits[:, :, at : at + self._priors_of(k)].argmax(1) == mine) & (mine > 0)
+            self.right[:, k] += torch.tensor([right.sum(), (mine > 0).sum()])
+
+    def _priors_of(self, k: int) -> int:
+        grid, anchors, _ = FEATURE_MAPS[k]
+        return anchors * (CROP * grid // IMAGE_SIZE if self.name == "crops" else grid) ** 2
+
+    def log(self) -> None:
+        entropy, apart = np.mean(self.seen or [(math.nan, math.nan)], 0)
+        share = " ".join(f"{100 * r / n:.0f}" if n else "-" for r, n in self.right.T.tolist())
+        print(
+            f"{self.name} {self.elapsed_s / 60:.1f} of {self.minutes:g} min, {self.steps} steps, {self.scenes} scenes:"
+            f" class {entropy:.3f} box {apart:.3f}, positives right a map, in percent: {share}",
+            flush=True,
+        )
+        self.seen.clear()
+        self.right.zero_()
+        self.logged = time.monotonic()
+
+    def save(self) -> None:
+        state = {
+            "stage": self.name,
+            "elapsed_s": self.elapsed_s,
+            "steps": self.steps,
+            "scenes": self.scenes,
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        temporary = self.checkpoint.with_suffix(".tmp")
+        torch.save(state, temporary)
+        temporary.replace(self.checkpoint)
+        save_weights(self.checkpoint.with_suffix(".npz"), self.average.module.export())
+        self.saved = self.last = time.monotonic()
+
+    def load(self, state: dict) -> None:
+        self.elapsed_s, self.steps, self.scenes = state["elapsed_s"], state["steps"], state["scenes"]
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+def save_weights(path: Path, exported: dict[str, np.ndarray]) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **exported)
+
+
+def groups_of(net: Network, stage: str) -> list[dict]:
+    trunk, rest = [], []
+    for name, parameter in net.named_parameters():
+        key = name.split(".")[1]
+        (trunk if key.startswith(("stem", "stage", "extra1", "class_0", "box_0")) else rest).append(parameter)
+    if stage == "crops":
+        return [{"params": trunk + rest, "lr": 1.5e-3}]
+    if stage == "coarse":
+        return [{"params": rest, "lr": 1e-3}]
+    return [{"params": trunk, "lr": 2e-4}, {"params": rest, "lr": 4e-4}]
