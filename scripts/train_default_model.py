@@ -2,15 +2,16 @@
 
     pip install -e '.[train]'
     python scripts/train_default_model.py --output weights.npz                      # from scratch
-    python scripts/train_default_model.py --output weights.npz --start weights.npz  # goes on from trained weights
+    python scripts/train_default_model.py --output weights.npz --start SHIPPED.npz  # goes on from trained weights
     python scripts/train_default_model.py --output weights.npz --resume             # goes on after an interruption
     python scripts/train_default_model.py --ship weights.npz                        # into the package, with ranges
 
-Three stages, each with a schedule that follows the clock (a slower machine trains less, not longer):
+Four stages, each with a schedule that follows the clock (a slower machine trains less, not longer):
 
     crops  from scratch, with batch normalisation: small scenes that hold small objects, the two finest maps only.
            The network is fully convolutional and its prior boxes are in pixels, so the weights serve at 1200 px.
-    coarse normalisation folded, all up to the second map frozen: the other extra blocks and heads on whole scenes.
+    coarse normalisation folded, all up to the second map frozen: the other extra blocks and heads, on whole scenes.
+    deep   only the trunk's front frozen: its last blocks, and extra blocks and heads of all six maps.
     whole  everything on whole scenes, as the harness feeds them.
 
 A category is a pair of colours and a figure, and the class heads are trained as such: a kernel for each outer colour,
@@ -57,13 +58,22 @@ def ship(source: Path) -> None:
     write_json(weights.RANGES, {name: [round(v, 6) for v in pair] for name, pair in ranges.items()})
 
 
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """Float32 weights of a file that training wrote, or of those that the package ships."""
+    with np.load(path) as file:
+        found = dict(file)
+    return weights.unpack(found) if f"{network.STEM.name}.scale" in found else found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--output", type=Path, metavar="NPZ", help="train; where the float32 weights go")
     what.add_argument("--ship", type=Path, metavar="NPZ", help="put these weights into the package")
-    parser.add_argument("--start", type=Path, metavar="NPZ", help="go on from these weights, without the stage crops")
-    parser.add_argument("--minutes", default="60,20,90", help="of the three stages (%(default)s)")
+    parser.add_argument(
+        "--start", type=Path, metavar="NPZ", help="go on from these weights, packed or not, without the stage crops"
+    )
+    parser.add_argument("--minutes", default="60,25,60,30", help="of the four stages (%(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside the output")
     parser.add_argument("--seed", type=int, default=1, help="of the training scenes (%(default)s)")
     args = parser.parse_args()
@@ -73,7 +83,7 @@ def main() -> None:
     minutes = dict(zip(TRAIN, map(float, args.minutes.split(",")), strict=True))
     checkpoint = args.output.with_suffix(".checkpoint")
     state = torch.load(checkpoint, weights_only=True) if args.resume else None
-    start = dict(np.load(args.start)) if args.start else None
+    start = read_weights(args.start) if args.start else None
     stages = [name for name in TRAIN if not (name == "crops" and args.start)]
     if state is not None:
         stages = stages[stages.index(state["stage"]) :]
@@ -88,7 +98,7 @@ def main() -> None:
             stage.load(state)
             state = None
         loader = torch.utils.data.DataLoader(
-            Scenes(args.seed + 1000 * k + stage.steps, crops=name == "crops"),
+            Scenes(args.seed + 1000 * k + stage.steps, crops=name == "crops", large=name == "coarse"),
             batch_size=None,
             num_workers=1,
             prefetch_factor=8,

@@ -130,18 +130,19 @@ def compose(
     *,
     grey: bool = False,
     crop: int | None = None,
-    largest: int = LARGEST,
+    sides: tuple[int, int] = (SMALLEST, LARGEST),
 ) -> Scene:
     """A scene with an object of each of these categories; one that finds no place is left out.
 
     Args:
         categories: 0..79, any of them more than once.
         crop: the side of a square image that the model takes as it is, a part of what a whole one would be.
-        largest: side of an object in pixels of the model's input.
+        sides: the least and the largest side of an object, in pixels of the model's input; one that finds no place
+            shrinks below the least, but never below `SMALLEST`.
     """
     width, height = (crop, crop) if crop else IMAGE_SIZES[rng.integers(len(IMAGE_SIZES))]
     model_side = crop or MODEL_SIDE
-    objects = _place(rng, categories, (width, height), (width / model_side, height / model_side), largest)
+    objects = _place(rng, categories, (width, height), (width / model_side, height / model_side), sides)
     canvas = _background(rng, width, height)
     _draw_distractors(rng, canvas)
     for item in objects:
@@ -172,7 +173,7 @@ def _place(
     categories: Sequence[int],
     size: tuple[int, int],
     scales: tuple[float, float],
-    largest: int,
+    sides: tuple[int, int],
 ) -> tuple[SceneObject, ...]:
     """A box for each category, larger ones first; one that finds no place shrinks until it does.
 
@@ -181,15 +182,15 @@ def _place(
         scales: of its pixels to the model's, along both.
     """
     width, height = size
-    sizes = np.exp(rng.uniform(math.log(SMALLEST), math.log(largest), len(categories)))
+    sizes = np.exp(rng.uniform(math.log(sides[0]), math.log(sides[1]), len(categories)))
     aspects = np.exp(rng.uniform(-ASPECT, ASPECT, len(categories)) / 2)
     placed: list[SceneObject] = []
     for k in np.argsort(-sizes):
         scale = 1.0
         for attempt in range(200):
             scale *= 0.8 if attempt % 10 == 9 else 1.0
-            box_width = _side(sizes[k] * scale * aspects[k], scales[0], largest)
-            box_height = _side(sizes[k] * scale / aspects[k], scales[1], largest)
+            box_width = _side(sizes[k] * scale * aspects[k], scales[0], sides[1])
+            box_height = _side(sizes[k] * scale / aspects[k], scales[1], sides[1])
             left, top = rng.integers(width - box_width + 1), rng.integers(height - box_height + 1)
             item = SceneObject(categories[k], int(left), int(top), box_width, box_height)
             if _can_be_told_apart(item, placed):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch.nn import functional
-from training.network import COARSE_MAPS, FINE_MAPS, NEGATIVES
-from training.stage import Stage
+from training.network import ALL_BLOCKS, FINE_MAPS, NEGATIVES
+from training.scenes import match, priors_of
+from training.stage import DEEP, MAPS, Stage
 
-from harness.model.ssd_resnet34.heads import FEATURE_MAPS
+from harness.model.ssd_resnet34.heads import FEATURE_MAPS, IMAGE_SIZE
 from harness.model.ssd_resnet34.preprocess import MEAN, STD
 
 CROP_BATCH = 6
-REPLAYED = 8  # scenes a step while the trunk is frozen: its features are kept, and a new one comes every other step
-KEPT = 400
+VIEWS = 4  # scenes a step where the front is frozen: their features are kept, and a new one comes every other step
+KEPT = 300
+TRAINED_BLOCKS = {"coarse": ALL_BLOCKS[len(ALL_BLOCKS) :], "deep": ALL_BLOCKS[DEEP:]}
 ACCUMULATED = 2  # scenes between two steps of the stage "whole"
 
 
@@ -39,40 +41,73 @@ def normalise(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def train_crops(stage: Stage, scenes: Iterator) -> None:
+    priors = priors_of(crops=True)
     while not stage.done:
-        pixels, label, target = (torch.stack(it) for it in zip(*(next(scenes) for _ in range(CROP_BATCH)), strict=True))
+        batch = [next(scenes) for _ in range(CROP_BATCH)]
         with torch.autocast("cpu", torch.bfloat16):
-            logits, offsets = stage.net.heads(stage.net.trunk(normalise(pixels)), FINE_MAPS)
-        _backward(stage, logits, offsets, label, target)
+            features = stage.net.trunk(normalise(torch.stack([it[0] for it in batch])))
+            logits, offsets = stage.net.heads(features, FINE_MAPS)
+        _backward(stage, logits, offsets, *_targets(priors, [it[1:] for it in batch]))
         stage.step()
 
 
-def train_coarse(stage: Stage, scenes: Iterator) -> None:
+def train_on_kept_features(stage: Stage, scenes: Iterator) -> None:
+    """Trains what lies behind the frozen front of the network, on features of many scenes again and again."""
+    net, maps, trained = stage.net, MAPS[stage.name], TRAINED_BLOCKS[stage.name]
+    frozen = range(trained.start)
+    finer = sum(m.anchors * m.grid**2 for m in FEATURE_MAPS[: maps[0]])
+    priors = priors_of(crops=False)[finer:]
     kept: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-    finer = sum(m.anchors * m.grid**2 for m in FEATURE_MAPS[: COARSE_MAPS[0]])
     while not stage.done:
-        if len(kept) < REPLAYED or stage.steps % 2:
-            pixels, label, target = next(scenes)
+        if len(kept) < VIEWS or stage.steps % 2:
+            pixels, boxes, labels = next(scenes)
             with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                features = stage.net.deeper(stage.net.trunk(normalise(pixels[None])), COARSE_MAPS[0])
+                features = net.trunk(normalise(pixels[None]), frozen)
+                for k in range(maps[0]):
+                    features = net.deeper(features, k + 1)
             if len(kept) == KEPT:
                 kept.pop(random.randrange(KEPT))
-            kept.append((features, label[finer:], target[finer:]))
-        batch = random.sample(kept, min(len(kept), REPLAYED))
+            kept.append((features, boxes, labels))
+        batch = [shifted(*it) for it in random.sample(kept, min(len(kept), VIEWS))]
         with torch.autocast("cpu", torch.bfloat16):
-            logits, offsets = stage.net.heads(torch.cat([it[0] for it in batch]), COARSE_MAPS)
-        _backward(stage, logits, offsets, *(torch.stack([it[k] for it in batch]) for k in (1, 2)))
+            features = torch.cat([it[0] for it in batch])
+            logits, offsets = net.heads(net.trunk(features, trained) if trained else features, maps)
+        _backward(stage, logits, offsets, *_targets(priors, [it[1:] for it in batch]))
         stage.step()
+
+
+def shifted(
+    features: torch.Tensor, boxes: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The scene moved by whole cells of its features, as far as its objects stay inside: another one to learn from.
+
+    What comes in at an edge repeats the edge.
+    """
+    cells = features.shape[-1]
+    step = IMAGE_SIZE / cells
+    low = torch.ceil((boxes[:, 2:].max(0).values - IMAGE_SIZE) / step).int().tolist()  # to the left and up, at most
+    high = torch.floor(boxes[:, :2].min(0).values / step).int().tolist()
+    dx, dy = (random.randint(min(a, b), max(a, b)) for a, b in zip(low, high, strict=True))
+    rows, columns = (torch.arange(cells).add(by).clamp(0, cells - 1) for by in (dy, dx))
+    moved = features[:, :, rows][:, :, :, columns].contiguous(memory_format=torch.channels_last)
+    return moved, boxes - torch.tensor([dx, dy, dx, dy]) * step, labels
 
 
 def train_whole(stage: Stage, scenes: Iterator) -> None:
+    priors = priors_of(crops=False)
     while not stage.done:
         for _ in range(ACCUMULATED):
-            pixels, label, target = (it[None] for it in next(scenes))
+            pixels, *truth = next(scenes)
             with torch.autocast("cpu", torch.bfloat16):
-                logits, offsets = stage.net.heads(stage.net.trunk(normalise(pixels)))
-            _backward(stage, logits, offsets, label, target, share=1 / ACCUMULATED)
+                logits, offsets = stage.net.heads(stage.net.trunk(normalise(pixels[None])))
+            _backward(stage, logits, offsets, *_targets(priors, [truth]), share=1 / ACCUMULATED)
         stage.step()
+
+
+def _targets(priors: torch.Tensor, scenes: Sequence[Sequence[torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, P) labels and (B, P, 4) offsets."""
+    matched = [match(priors, boxes, labels) for boxes, labels in scenes]
+    return torch.stack([it[0] for it in matched]), torch.stack([it[1] for it in matched])
 
 
 def _backward(
@@ -88,4 +123,9 @@ def _backward(
     stage.note(entropy, apart, logits.detach(), label)
 
 
-TRAIN = {"crops": train_crops, "coarse": train_coarse, "whole": train_whole}
+TRAIN = {
+    "crops": train_crops,
+    "coarse": train_on_kept_features,
+    "deep": train_on_kept_features,
+    "whole": train_whole,
+}

@@ -13,6 +13,7 @@ from harness.dataset import scene
 from harness.model.ssd_resnet34 import network
 from harness.model.ssd_resnet34.heads import FEATURE_MAPS, NUM_CLASSES
 
+ALL_BLOCKS = range(len(network.RESIDUAL_BLOCKS))
 ALL_MAPS, FINE_MAPS, COARSE_MAPS = range(6), range(2), range(1, 6)
 NEGATIVES = 3  # a positive prior, the hardest ones
 
@@ -99,11 +100,12 @@ class Network(nn.Module):
         x = self.parts[_key(conv)](x)
         return self.norms[_key(conv)](x) if _key(conv) in self.norms else x
 
-    def trunk(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, S, S) normalised pixels → (B, 256, S/8, S/8)."""
-        x = functional.relu(self._run(network.STEM, x), inplace=True)
-        x = functional.max_pool2d(x, 3, 2, 1)
-        for block in network.RESIDUAL_BLOCKS:
+    def trunk(self, x: torch.Tensor, blocks: range = ALL_BLOCKS) -> torch.Tensor:
+        """These residual blocks: (B, 3, S, S) normalised pixels → (B, 256, S/8, S/8) if they are all of them."""
+        if blocks.start == 0:
+            x = functional.max_pool2d(functional.relu(self._run(network.STEM, x), inplace=True), 3, 2, 1)
+        for k in blocks:
+            block = network.RESIDUAL_BLOCKS[k]
             y = self._run(block.second, functional.relu(self._run(block.first, x), inplace=True))
             shortcut = x if block.shortcut is None else self._run(block.shortcut, x)
             x = functional.relu(y + shortcut, inplace=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -11,47 +11,61 @@ from training.network import FINE_MAPS
 
 from harness.dataset import scene
 from harness.model.ssd_resnet34.heads import FEATURE_MAPS, IMAGE_SIZE
-from harness.model.ssd_resnet34.preprocess import decode_image, to_tensor
+from harness.model.ssd_resnet34.preprocess import decode_image
 from harness.model.ssd_resnet34.priors import prior_boxes
 
 CROP, CROP_LARGEST = 240, 190
+LARGE = 250
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 
 
 class Scenes(torch.utils.data.IterableDataset):
-    """Endless (pixels (3, S, S) uint8, label of each prior, offsets of each prior).
+    """Endless (pixels (3, S, S) uint8, boxes (N, 4) float32 ltrb in pixels, labels (N,) 1..80).
 
-    Scenes are fuller than those of the dataset: more to learn from in each.
+    Scenes are fuller than those of the dataset, for there is more to learn from in each.
+
+    Args:
+        crops: small scenes of small objects.
+        large: half of the scenes are of large objects.
     """
 
-    def __init__(self, seed: int, *, crops: bool) -> None:
+    def __init__(self, seed: int, *, crops: bool = False, large: bool = False) -> None:
         self.seed = seed
         self.crops = crops
-        self.priors = torch.from_numpy(crop_priors() if crops else prior_boxes() * IMAGE_SIZE)
+        self.large = large
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         worker = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, 77, worker.id if worker else 0])
         cv2.setNumThreads(1)
         while True:
-            pixels, boxes, labels = self._crop(rng) if self.crops else self._scene(rng)
-            if len(boxes):
-                yield torch.from_numpy(pixels), *match(self.priors, torch.from_numpy(boxes), torch.from_numpy(labels))
+            made = self._crop(rng) if self.crops else self._scene(rng)
+            if not made.objects:
+                continue
+            bgr = decode_image(encode(made))
+            height, width = made.pixels.shape[:2]
+            side = CROP if self.crops else IMAGE_SIZE
+            pixels = cv2.resize(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), (side, side), interpolation=cv2.INTER_LINEAR)
+            scale = np.array([side / width, side / height] * 2, np.float32)
+            boxes = np.array([(o.left, o.top, o.left + o.width, o.top + o.height) for o in made.objects], np.float32)
+            labels = torch.tensor([o.category + 1 for o in made.objects])
+            yield torch.from_numpy(pixels.transpose(2, 0, 1).copy()), torch.from_numpy(boxes * scale), labels
 
-    def _scene(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _scene(self, rng: np.random.Generator) -> scene.Scene:
         grey = rng.random() < 0.06
         among = scene.GREY_CATEGORIES if grey else range(scene.NUM_CATEGORIES)
-        count = int(rng.integers(1, 9)) if rng.random() < 0.3 else int(rng.integers(5, 15))
-        made = scene.compose(rng, [int(c) for c in rng.choice(among, count)], grey=grey)
-        height, width = made.pixels.shape[:2]
-        scale = np.array([IMAGE_SIZE / width, IMAGE_SIZE / height] * 2, np.float32)
-        return to_tensor(decode_image(encode(made)), "uint8"), corners(made) * scale, labels_of(made)
+        if self.large and rng.random() < 0.5:
+            return scene.compose(rng, _some(rng, among, 2, 8), grey=grey, sides=(LARGE, scene.LARGEST))
+        fewest, most = (1, 9) if rng.random() < 0.3 else (5, 15)
+        return scene.compose(rng, _some(rng, among, fewest, most), grey=grey)
 
-    def _crop(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        categories = [int(c) for c in rng.choice(scene.NUM_CATEGORIES, rng.integers(2, 6))]
-        made = scene.compose(rng, categories, crop=CROP, largest=CROP_LARGEST)
-        pixels = cv2.cvtColor(decode_image(encode(made)), cv2.COLOR_BGR2RGB).transpose(2, 0, 1)
-        return np.ascontiguousarray(pixels), corners(made), labels_of(made)
+    def _crop(self, rng: np.random.Generator) -> scene.Scene:
+        categories = _some(rng, range(scene.NUM_CATEGORIES), 2, 6)
+        return scene.compose(rng, categories, crop=CROP, sides=(scene.SMALLEST, CROP_LARGEST))
+
+
+def _some(rng: np.random.Generator, among: Sequence[int], fewest: int, most: int) -> list[int]:
+    return [int(c) for c in rng.choice(among, rng.integers(fewest, most))]
 
 
 def encode(made: scene.Scene) -> bytes:
@@ -59,15 +73,9 @@ def encode(made: scene.Scene) -> bytes:
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, made.jpeg_quality])[1].tobytes()
 
 
-def corners(made: scene.Scene) -> np.ndarray:
-    """(N, 4) float32 ltrb in pixels of the scene."""
-    boxes = [(o.left, o.top, o.left + o.width, o.top + o.height) for o in made.objects]
-    return np.array(boxes, np.float32).reshape(-1, 4)
-
-
-def labels_of(made: scene.Scene) -> np.ndarray:
-    """(N,) int64, 1..80."""
-    return np.array([o.category + 1 for o in made.objects], np.int64)
+def priors_of(*, crops: bool) -> torch.Tensor:
+    """(P, 4) cx, cy, w, h in pixels."""
+    return torch.from_numpy(crop_priors() if crops else prior_boxes() * IMAGE_SIZE)
 
 
 def crop_priors() -> np.ndarray:

@@ -13,10 +13,12 @@ from training.network import ALL_MAPS, COARSE_MAPS, FINE_MAPS, Network
 from training.scenes import CROP
 
 from harness.files import replacing
+from harness.model.ssd_resnet34 import network
 from harness.model.ssd_resnet34.heads import FEATURE_MAPS, IMAGE_SIZE
 
+DEEP = 10  # the first residual block that the stage "deep" trains
 LOG_EVERY_S, SAVE_EVERY_S = 60, 300
-MAPS = {"crops": FINE_MAPS, "coarse": COARSE_MAPS, "whole": ALL_MAPS}
+MAPS = {"crops": FINE_MAPS, "coarse": COARSE_MAPS, "deep": ALL_MAPS, "whole": ALL_MAPS}
 """Stage → the maps it trains."""
 
 
@@ -112,12 +114,22 @@ def save_weights(path: Path, exported: dict[str, np.ndarray]) -> None:
 
 
 def groups_of(net: Network, stage: str) -> list[dict]:
-    trunk, rest = [], []
+    parts: dict[str, list[nn.Parameter]] = {"front": [], "deep": [], "fine": [], "coarse": []}
+    deep = [block.first.name.rpartition(".")[0] for block in network.RESIDUAL_BLOCKS[DEEP:]]
     for name, parameter in net.named_parameters():
         key = name.split(".")[1]
-        (trunk if key.startswith(("stem", "stage", "extra1", "class_0", "box_0")) else rest).append(parameter)
-    if stage == "crops":
-        return [{"params": trunk + rest, "lr": 1.5e-3}]
-    if stage == "coarse":
-        return [{"params": rest, "lr": 1e-3}]
-    return [{"params": trunk, "lr": 2e-4}, {"params": rest, "lr": 4e-4}]
+        if key.startswith(tuple(it.replace(".", "_") for it in deep)):
+            part = "deep"
+        elif key.startswith(("stem", "stage")):
+            part = "front"
+        else:
+            part = "fine" if key in ("extra1_reduce", "extra1_expand", "class_0", "box_0") else "coarse"
+        parts[part].append(parameter)
+    # without batch normalisation, first steps of Adam that are much larger tear the trunk apart
+    rates = {
+        "crops": {"front": 1.5e-3, "deep": 1.5e-3, "fine": 1.5e-3, "coarse": 1.5e-3},
+        "coarse": {"coarse": 1e-3},
+        "deep": {"deep": 5e-5, "fine": 3e-4, "coarse": 3e-4},
+        "whole": {"front": 2e-5, "deep": 3e-5, "fine": 1e-4, "coarse": 1e-4},
+    }
+    return [{"params": parts[part], "lr": rate} for part, rate in rates[stage].items()]
