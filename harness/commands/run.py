@@ -140,7 +140,7 @@ def _judge_accuracy(settings: RunSettings, summary: dict[str, Any]) -> tuple[boo
     if expected is None or summary["backend"]["simulated"]:
         return True, ""
     if percent < expected * EXPECTED_FRACTION:
-        said = f"mAP {percent:.3f} % is below the expected {expected:g} %: something between image and detection is wrong"
+        said = f"mAP {percent:.3f} % is below the expected {expected:g} %: something from image to detection is wrong"
         return False, f"{said}; `ssd-harness accuracy RUN --doctor` looks for it"
     return True, f"mAP as expected ({expected:g} %)"
 
