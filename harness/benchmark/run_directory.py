@@ -24,7 +24,7 @@ MANIFEST = "manifest.json"
 RECORD = "test.json"  # of a finished test, written last
 LOGS = "mlperf_log_*"
 PEAK = "find_peak"  # the folder of its tries
-OWN_FILES = (MANIFEST, COMPLIANCE_NAME, "summary.json", "summary.csv", "report.html", "trace.json")
+OWN_FILES = (MANIFEST, COMPLIANCE_NAME, "summary.json", "summary.csv", "report.html")
 
 
 @dataclass
