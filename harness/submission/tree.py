@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from harness.accuracy.ground_truth import GroundTruth
 from harness.errors import DataError
@@ -27,16 +27,7 @@ Kind = Literal[
     "compliance_performance",
     "compliance_accuracy",
 ]
-KINDS: tuple[Kind, ...] = (
-    "systems",
-    "measurements",
-    "code",
-    "accuracy",
-    "performance",
-    "compliance",
-    "compliance_performance",
-    "compliance_accuracy",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 SCENARIO_FOLDERS: dict[str, Scenario] = {folder: name for name, folder in LOADGEN_SCENARIOS.items()}
 """LoadGen's name of a scenario, which is its folder's, → ours."""
 
