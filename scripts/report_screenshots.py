@@ -38,7 +38,7 @@ def main() -> None:
     report = write_report(args.run, args.run / REPORT_NAME)
     with page_of(report, width=1180) as page:
         shoot(page, "report-light", height=1330)
-        shoot(page, "report-gallery", "gallery", 480)
+        shoot(page, "report-gallery", "gallery", 460)
         page.prefer(dark=True)
         shoot(page, "report-dark", "single_stream", 1330)
     with page_of(report, width=360, height=740) as page:
