@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,10 @@ from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
 from harness.accuracy.run import accuracy_test
 from harness.commands import accuracy_against, accuracy_doctor
+from harness.commands.answer import give
 from harness.errors import DataError, UsageError
-from harness.files import sha256_file, write_json
-from harness.terminal import Terminal, output
+from harness.files import sha256_file
+from harness.terminal import output
 
 SUMMARY = "Evaluate any MLPerf accuracy log of a COCO detector: mAP and the other COCO figures."
 EXAMPLES = """\
@@ -123,12 +123,7 @@ def run(args: argparse.Namespace) -> int:
         second: Evaluator = "pycocotools" if evaluator == "hotcoco" else "hotcoco"
         other = evaluate(truth, source.results, image_ids, evaluator=second)
         report["cross_check"] = {"evaluator": other.evaluator, "differences": differences(accuracy, other)}
-    if args.json is not None and str(args.json) == "-":
-        Terminal().result(json.dumps(report, indent=2))
-    else:
-        _print(output(), report, accuracy if args.per_class else None)
-        if args.json is not None:
-            write_json(args.json, report)
+    give(report, args.json, lambda: _print(output(), report, accuracy if args.per_class else None))
     differ = args.cross_check and bool(report["cross_check"]["differences"])
     return 1 if differ or (args.require_complete and report["partial"]) else 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from harness.accuracy.change import CONFIDENCE, Change, Part, change
 from harness.accuracy.coco_results import CocoResults
 from harness.accuracy.evaluate import Evaluator
 from harness.accuracy.ground_truth import GroundTruth
-from harness.files import write_json
+from harness.commands.answer import give
 from harness.terminal import Terminal, output
 
 _SHOWN = 10
@@ -42,12 +41,7 @@ def run(
         "confidence": CONFIDENCE,
         **asdict(found),
     }
-    if args.json is not None and str(args.json) == "-":
-        terminal.result(json.dumps(document, indent=2))
-    else:
-        _print(output(), found, other)
-        if args.json is not None:
-            write_json(args.json, document)
+    give(document, args.json, lambda: _print(output(), found, other))
     return 0
 
 

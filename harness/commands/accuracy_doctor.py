@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +14,7 @@ from harness.accuracy.doctor.diagnosis import Diagnosis, diagnose
 from harness.accuracy.doctor.evidence import read_evidence
 from harness.accuracy.evaluate import Evaluator, has_hotcoco
 from harness.accuracy.ground_truth import GroundTruth
-from harness.files import write_json
+from harness.commands.answer import give
 from harness.terminal import Terminal, output
 
 _SHOWN = 5  # other readings in the table
@@ -34,12 +33,7 @@ def run(args: argparse.Namespace, truth: GroundTruth) -> int:
         "nothing_wrong": not found.findings,
         **asdict(found),
     }
-    if args.json is not None and str(args.json) == "-":
-        terminal.result(json.dumps(document, indent=2))
-    else:
-        _print(output(), found)
-        if args.json is not None:
-            write_json(args.json, document)
+    give(document, args.json, lambda: _print(output(), found))
     return 1 if found.findings else 0
 
 

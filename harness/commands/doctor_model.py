@@ -7,7 +7,6 @@ synthetic images whose objects are known. Exit status 1 if something is wrong.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,11 +16,11 @@ from rich.table import Table
 
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.benchmark.model_doctor import ModelDiagnosis, examine
+from harness.commands.answer import give
 from harness.commands.numbers import one_or_more
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import write_synthetic
 from harness.errors import DatasetError, ModelError, UsageError
-from harness.files import write_json
 from harness.model.registry import load_model
 from harness.settings import cache_dir
 from harness.terminal import Terminal, output
@@ -60,12 +59,7 @@ def run(args: argparse.Namespace) -> int:
             args.model, load_model("ssd_resnet34"), images, truth, args.backend, lambda doing: report(0, None, doing)
         )
     document = {"model": str(args.model), "nothing_wrong": not found.findings, **asdict(found)}
-    if args.json is not None and str(args.json) == "-":
-        terminal.result(json.dumps(document, indent=2))
-    else:
-        _print(output(), found)
-        if args.json is not None:
-            write_json(args.json, document)
+    give(document, args.json, lambda: _print(output(), found))
     return 1 if found.findings else 0
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from harness.accuracy.ground_truth import read_ground_truth
+from harness.commands.answer import give
 from harness.errors import UsageError
-from harness.files import write_json
 from harness.rounds import Round, load_round
 from harness.submission.accuracy_backup import default_backup
 from harness.submission.check import Checked, check_tree
@@ -58,12 +57,7 @@ def run(args: argparse.Namespace) -> int:
         with terminal.task("Official checker"):
             checked.findings.extend(check_officially(args.official, args.tree, round_.round, args.submitter))
     report = _report(args, round_, checked)
-    if args.json is not None and str(args.json) == "-":
-        Terminal().result(json.dumps(report, indent=2))
-    else:
-        print_checked(checked, failures_only=args.failures)
-        if args.json is not None:
-            write_json(args.json, report)
+    give(report, args.json, lambda: print_checked(checked, failures_only=args.failures))
     return 1 if checked.failures else 0
 
 
