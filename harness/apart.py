@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from harness.errors import HarnessError, RunFailed
 
 T = TypeVar("T")
 Say = Callable[[str], None]
+
+OWN_SIGNAL_S = 0.5
 
 
 def apart(function: Callable[..., T], *args: Any, say: Say = lambda text: None) -> T:
@@ -36,8 +40,7 @@ def apart(function: Callable[..., T], *args: Any, say: Say = lambda text: None) 
             try:
                 kind, value = receiver.recv()
             except EOFError:
-                process.join(5)
-                what = f"the process for {function.__name__} died (exit status {process.exitcode})"
+                what = f"the process for {function.__name__} died (exit status {exit_status(process)})"
                 raise RunFailed(what) from None
             if kind == "say":
                 say(value)
@@ -51,6 +54,18 @@ def apart(function: Callable[..., T], *args: Any, say: Say = lambda text: None) 
         process.kill()
         process.join()
         receiver.close()
+
+
+def exit_status(process: BaseProcess) -> int | None:
+    """Of a child that is at its end; negative: the signal that ended it.
+
+    Who ends a whole group of processes one by one, as service managers do, may reach the child before us: then this is
+    where our own signal finds us, and the run ends as interrupted.
+    """
+    process.join(5)  # it comes a moment after the end of the child's pipes
+    if process.exitcode == -signal.SIGTERM:
+        time.sleep(OWN_SIGNAL_S)
+    return process.exitcode
 
 
 def live_as_child() -> None:

@@ -10,6 +10,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from time import monotonic
 
+from harness.apart import exit_status
 from harness.errors import BackendError, RunFailed, Stalled
 from harness.loadgen import child
 from harness.loadgen.child import Failed, Finished, Phase, Warned
@@ -176,8 +177,7 @@ def _stall(plan: Plan, phase: Phase, hanging: dict[int, int], bound_s: float) ->
 
 
 def _death(plan: Plan, process: BaseProcess) -> RunFailed:
-    process.join(5)  # its exit status comes a moment after its end
-    code = process.exitcode
+    code = exit_status(process)
     how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
     log = plan.folder / child.LOG_NAME
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []

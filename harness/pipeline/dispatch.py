@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from operator import length_hint
 from queue import Empty, SimpleQueue
 from time import monotonic, monotonic_ns, sleep
 from typing import Protocol, TypeVar, cast
@@ -18,10 +19,31 @@ from harness.pipeline.pulse import Pulse
 T = TypeVar("T")
 OpenLane = Callable[[DeviceSlot], Lane]
 Job = Callable[[Lane], None]
-Block = Iterator[Sample]
 
 BLOCK = 64  # a query of more samples goes to the workers as one block, not as so many entries of the queue
+MUCH_SLOWER = 2  # times the fastest session's rehearsal
 MOST_WAITING = 8192  # entries in the queue: LoadGen's thread then waits; it counts latencies from the scheduled moment
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A query's samples, which the workers share: each takes the next one as it is free.
+
+    `next` of a zip of arrays runs no Python code, so the GIL makes it atomic, and nothing is stored for a sample but
+    its two numbers.
+
+    Attributes:
+        samples: what is left of them.
+        issued: runs out with the samples; its length hint says how many are left.
+    """
+
+    samples: Iterator[Sample]
+    issued: repeat[int]
+
+    @classmethod
+    def of(cls, sample_ids: Sequence[int], sample_indices: Sequence[int], issued_ns: int) -> Block:
+        issued = repeat(issued_ns, len(sample_ids))
+        return cls(zip(array("Q", sample_ids), array("Q", sample_indices), issued, strict=False), issued)
 
 
 @dataclass(frozen=True)
@@ -84,8 +106,8 @@ class Inline:
 class SessionQueue:
     """One worker thread a session, pinned to its cores; the first free one takes the next sample.
 
-    A slow device therefore costs its own share and holds nobody up. Decoding happens on the worker and so hides behind
-    the other workers' inference.
+    A slow device therefore costs its own share and holds nobody up: a much slower session leaves the last samples of
+    Offline's one query to the others. Decoding happens on the worker, hidden behind the other workers' inference.
 
     Args:
         retire: a session that fails, or is at one sample for longer than ``hang_s``, is taken out and its sample goes
@@ -172,9 +194,27 @@ class SessionQueue:
                 return
             elif callable(item):
                 item(lane)
+            elif lane.rehearsed_ns > MUCH_SLOWER * min(other.rehearsed_ns for other in self.lanes):
+                self._serve_slowly(lane, item)
             else:
-                for sample in item:
+                for sample in item.samples:
                     process(sample)
+
+    def _serve_slowly(self, lane: Lane, block: Block) -> None:
+        """Serves with a session much slower than others: a sample that they have answered before it would is theirs.
+
+        They would all wait for its last one otherwise. Should they be retired, it takes over.
+        """
+        while left := length_hint(block.issued):
+            gone = {retired.slot.index for retired in self.retired}
+            others = (it for it in self.lanes if it is not lane and it.slot.index not in gone)
+            per_ns = sum(1 / max(it.rehearsed_ns, 1) for it in others)
+            if left < lane.rehearsed_ns * per_ns:
+                sleep(lane.rehearsed_ns / 1e9 / 20)
+                continue
+            sample = next(block.samples, None)
+            if sample is not None:
+                lane.process(sample)
 
     def _take_out(self, lane: Lane, reason: str) -> bool:
         """Retires the lane if that is wanted and it is not the last one; its sample goes back into the queue."""
@@ -209,9 +249,7 @@ class SessionQueue:
         issued, queue = monotonic_ns(), self._queue
         self._cells[self._submitted] += len(sample_ids)
         if len(sample_ids) > BLOCK:
-            # Each worker takes samples from it as it is free: `next` of a zip of arrays runs no Python code, so the GIL
-            # makes it atomic. Nothing is stored for a sample but its two numbers.
-            block = zip(array("Q", sample_ids), array("Q", sample_indices), repeat(issued))
+            block = Block.of(sample_ids, sample_indices, issued)
             for _ in self.lanes:
                 queue.put(block)
             return

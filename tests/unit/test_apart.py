@@ -59,3 +59,22 @@ def test_ctrl_c_ends_it_at_once() -> None:
         apart(sleep, say=interrupt)
     assert time.monotonic() - began < 10
     assert not multiprocessing.active_children()
+
+
+def terminate(say: Say) -> None:
+    say("about to be ended")
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+def test_the_signal_that_ended_it_is_on_its_way_to_us() -> None:
+    def interrupt(_: str) -> None:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        apart(terminate, say=interrupt)
+
+
+def test_a_child_that_alone_was_ended_is_told_as_a_death() -> None:
+    with pytest.raises(RunFailed, match=r"died \(exit status -15\)"):
+        apart(terminate)

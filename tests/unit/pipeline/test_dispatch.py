@@ -212,7 +212,38 @@ def test_a_big_query_is_shared_by_the_workers_and_each_of_its_samples_processed_
     assert not bench.failures
 
 
-def test_answers_of_a_fast_session_wait_for_each_other_and_none_is_forgotten() -> None:
+def slow_and_fast(fast: FakeSession) -> tuple[Bench, SessionQueue]:
+    """A session that says it needs an hour for what the other does in a microsecond."""
+    bench = Bench([FakeSession(), fast])
+    queue = bench.queue(retire=True)
+    queue.lanes[0].rehearsed_ns, queue.lanes[1].rehearsed_ns = 3600 * 10**9, 1000
+    return bench, queue
+
+
+def test_a_much_slower_session_leaves_the_last_samples_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.pipeline.dispatch.sleep", lambda seconds: time.sleep(0.001))
+    bench, queue = slow_and_fast(FakeSession())
+    queue.submit(range(1000), [k % 50 for k in range(1000)])
+    queue.close()
+    assert sorted(bench.completed) == [(k, k % 50) for k in range(1000)]
+    assert [session.runs for session in bench.sessions] == [0, 1000]
+
+
+def test_a_much_slower_session_takes_over_from_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.pipeline.dispatch.sleep", lambda seconds: time.sleep(0.001))
+    bench, queue = slow_and_fast(FakeSession(fails_from=11))
+    queue.submit(range(200), [k % 50 for k in range(200)])
+    deadline = time.monotonic() + 20
+    while len(bench.completed) < 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    queue.close()
+    assert sorted(bench.completed) == [(k, k % 50) for k in range(200)]
+    assert [session.runs for session in bench.sessions] == [190, 11]
+
+
+def test_answers_of_a_fast_session_wait_for_each_other_and_none_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.pipeline.lane.FAST_NS", 10**10)  # whatever this machine is busy with
     bench = Bench([FakeSession()], hold=True)
     queue = bench.queue()
     queue.submit(range(1000), [k % 50 for k in range(1000)])
