@@ -21,7 +21,8 @@ OpenLane = Callable[[DeviceSlot], Lane]
 Job = Callable[[Lane], None]
 
 BLOCK = 64  # a query of more samples goes to the workers as one block, not as so many entries of the queue
-MUCH_SLOWER = 2  # times the fastest session's rehearsal
+MUCH_SLOWER = 2  # times as slow as the fastest session
+SHORT_TAIL_NS = 1_000_000  # nobody minds to wait for a sample that takes less
 MOST_WAITING = 8192  # entries in the queue: LoadGen's thread then waits; it counts latencies from the scheduled moment
 
 
@@ -194,27 +195,30 @@ class SessionQueue:
                 return
             elif callable(item):
                 item(lane)
-            elif lane.rehearsed_ns > MUCH_SLOWER * min(other.rehearsed_ns for other in self.lanes):
-                self._serve_slowly(lane, item)
             else:
-                for sample in item.samples:
-                    process(sample)
+                self._share(lane, item)
 
-    def _serve_slowly(self, lane: Lane, block: Block) -> None:
-        """Serves with a session much slower than others: a sample that they have answered before it would is theirs.
+    def _share(self, lane: Lane, block: Block) -> None:
+        process = lane.process
+        much_ns = max(MUCH_SLOWER * min(it.took_ns for it in self.lanes), SHORT_TAIL_NS)
+        if lane.took_ns > much_ns:
+            self._leave_the_last(lane, block)
+        for sample in block.samples:
+            process(sample)
+            if lane.took_ns > much_ns:
+                self._leave_the_last(lane, block)
 
-        They would all wait for its last one otherwise. Should they be retired, it takes over.
+    def _leave_the_last(self, lane: Lane, block: Block) -> None:
+        """Waits while the others will have answered all that is left before this slow session would answer one.
+
+        All would wait for its last sample otherwise. Should the others be retired, it goes on.
         """
         while left := length_hint(block.issued):
             gone = {retired.slot.index for retired in self.retired}
-            others = (it for it in self.lanes if it is not lane and it.slot.index not in gone)
-            per_ns = sum(1 / max(it.rehearsed_ns, 1) for it in others)
-            if left < lane.rehearsed_ns * per_ns:
-                sleep(lane.rehearsed_ns / 1e9 / 20)
-                continue
-            sample = next(block.samples, None)
-            if sample is not None:
-                lane.process(sample)
+            others = [it for it in self.lanes if it is not lane and it.slot.index not in gone]
+            if left >= lane.took_ns * sum(1 / max(it.took_ns, 1) for it in others):
+                return
+            sleep(lane.took_ns / 1e9 / 20)
 
     def _take_out(self, lane: Lane, reason: str) -> bool:
         """Retires the lane if that is wanted and it is not the last one; its sample goes back into the queue."""

@@ -99,8 +99,8 @@ class Lane:
         self._at_work: list[Sample] = []
         self.held = 0
         """Answers that wait for `send`."""
-        self.rehearsed_ns = 0
-        """What the fastest run of the last rehearsal took."""
+        self.took_ns = 0
+        """What the last sample took, or the fastest one of a rehearsal."""
 
     def process(self, sample: Sample) -> None:
         """One sample, from its tensor to its answer, which may be held.
@@ -128,7 +128,8 @@ class Lane:
             if not self.held:
                 self._held_since_ns = decoded
             self.held += 1
-            if decoded - started >= self._fast_ns or decoded - self._held_since_ns > HELD_NS or self.held == HELD_MOST:
+            self.took_ns = took_ns = decoded - started
+            if took_ns >= self._fast_ns or decoded - self._held_since_ns > HELD_NS or self.held == HELD_MOST:
                 self.send()
         except TakenBack:
             raise
@@ -178,7 +179,7 @@ class Lane:
             fastest_ns = min(fastest_ns or elapsed_ns, elapsed_ns)
             if self._floats:
                 check_all(outputs)
-        self.rehearsed_ns = fastest_ns
+        self.took_ns = fastest_ns
         return fastest_ns / 1e9
 
     def records(self) -> npt.NDArray[np.int64]:

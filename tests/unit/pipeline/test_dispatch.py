@@ -216,7 +216,7 @@ def slow_and_fast(fast: FakeSession) -> tuple[Bench, SessionQueue]:
     """A session that says it needs an hour for what the other does in a microsecond."""
     bench = Bench([FakeSession(), fast])
     queue = bench.queue(retire=True)
-    queue.lanes[0].rehearsed_ns, queue.lanes[1].rehearsed_ns = 3600 * 10**9, 1000
+    queue.lanes[0].took_ns, queue.lanes[1].took_ns = 3600 * 10**9, 1000
     return bench, queue
 
 
