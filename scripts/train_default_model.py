@@ -6,13 +6,12 @@
     python scripts/train_default_model.py --output weights.npz --resume             # goes on after an interruption
     python scripts/train_default_model.py --ship weights.npz                        # into the package, with ranges
 
-Four stages, each with a schedule that follows the clock (a slower machine trains less, not longer):
+Three stages, each with a schedule that follows the clock (a slower machine trains less, not longer):
 
-    crops  from scratch, with batch normalisation: small scenes that hold small objects, the two finest maps only.
-           The network is fully convolutional and its prior boxes are in pixels, so the weights serve at 1200 px.
-    coarse normalisation folded, all up to the second map frozen: the other extra blocks and heads, on whole scenes.
-    deep   only the trunk's front frozen: its last blocks, and extra blocks and heads of all six maps.
-    whole  everything on whole scenes, as the harness feeds them.
+    crops  from scratch: small scenes that hold small objects, the two finest maps only. The network is fully
+           convolutional and its prior boxes are in pixels, so the weights serve at 1200 px.
+    coarse the trunk frozen: extra blocks and the heads of the other maps, on whole scenes.
+    whole  all maps on whole scenes, as the harness feeds them; the stem and the first blocks stay as they are.
 
 A category is a pair of colours and a figure, and the class heads are trained as such: a kernel for each outer colour,
 inner colour and figure is shared by the categories that have it, beside one of the category's own. Their sum is what is
@@ -28,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from training.loops import TRAIN
+from training.loops import TRAIN, normalise
 from training.network import Network
 from training.scenes import Scenes, encode
 from training.stage import Stage, groups_of, save_weights
@@ -41,6 +40,8 @@ from harness.quantization import onnx_file
 from harness.quantization.calibration import calibrate
 
 CALIBRATION_SEED, CALIBRATION_SCENES = 99, 32
+FROZEN = 3  # residual blocks that stay as the start has them
+STATISTICS_SCENES = 6
 
 
 def ship(source: Path) -> None:
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument(
         "--start", type=Path, metavar="NPZ", help="go on from these weights, packed or not, without the stage crops"
     )
-    parser.add_argument("--minutes", default="60,25,60,30", help="of the four stages (%(default)s)")
+    parser.add_argument("--minutes", default="60,60,60", help="of the three stages (%(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside the output")
     parser.add_argument("--seed", type=int, default=1, help="of the training scenes (%(default)s)")
     args = parser.parse_args()
@@ -84,21 +85,24 @@ def main() -> None:
     checkpoint = args.output.with_suffix(".checkpoint")
     state = torch.load(checkpoint, weights_only=True) if args.resume else None
     start = read_weights(args.start) if args.start else None
-    stages = [name for name in TRAIN if not (name == "crops" and args.start)]
+    stages = [name for name in TRAIN if minutes[name]]
     if state is not None:
         stages = stages[stages.index(state["stage"]) :]
     torch.manual_seed(args.seed)
     random.seed(args.seed)
     for k, name in enumerate(stages):
-        net = Network(normalised=name == "crops")
+        net = Network(frozen=FROZEN if start is not None else 0)
+        seed = args.seed + 1000 * k
         if start is not None:
             net.load(start)
+            scenes = iter(Scenes(seed, crops=name == "crops"))
+            net.normalise_as(normalise(torch.stack([next(scenes)[0] for _ in range(STATISTICS_SCENES)])))
         stage = Stage(name, net, groups_of(net, name), minutes[name], checkpoint)
         if state is not None:
             stage.load(state)
             state = None
         loader = torch.utils.data.DataLoader(
-            Scenes(args.seed + 1000 * k + stage.steps, crops=name == "crops", large=name == "coarse"),
+            Scenes(seed + stage.steps, crops=name == "crops", large=0.6 if name == "coarse" else 0.3),
             batch_size=None,
             num_workers=1,
             prefetch_factor=8,

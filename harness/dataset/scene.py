@@ -1,7 +1,8 @@
 """One synthetic image: plain shapes of 80 categories on a textured background, with their exact boxes.
 
 A category is an ordered pair of colours, an outer and an inner one, as an ellipse or a rectangle. That trains in hours;
-as many categories by shape and one colour do not.
+as many categories by shape and one colour do not. Figures are darker towards their centre, and larger objects are
+rarer, as in COCO: the model's coarse maps see little more of an object than its middle, and learn from few.
 
 Every scene follows from a seed and its index alone. Twenty scenes in a row (a block) show each category once in colour;
 one of the twenty is grey, and shows those categories that need no hue.
@@ -18,7 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raise it with every change that moves a pixel: sets that are already written are told apart by it."""
 
 NUM_CATEGORIES = 80
@@ -29,6 +30,7 @@ OBJECTS_PER_SCENE = (1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 7, 8, 8)
 # Object sizes hold after the resize to the model's square input, whatever the shape of the image.
 MODEL_SIDE = 1200
 SMALLEST, LARGEST = 60, 1000
+RARITY = 2.0  # of the large ones: 1 would make the logarithm of the size uniform
 ASPECT = math.log(2)  # sides up to 1:2
 
 # (width, height): the most frequent ones of val2017.
@@ -56,11 +58,14 @@ WHITE, BLACK = 7, 8
 COLOUR_PAIRS = tuple((o, i) for o in range(9) for i in range(9) if o != i) + tuple((o, o) for o in range(8))
 """(outer, inner) of each category; an even category is a rectangle, an odd one an ellipse."""
 GREY_CATEGORIES = tuple(c for c, pair in enumerate(COLOUR_PAIRS) if set(pair) <= {WHITE, BLACK})
-INNER = 0.55
+INNER = 0.5
 """The inner figure's sides as a part of the outer one's."""
+
+SHADE = 0.25  # how much darker a figure's centre is than its edge
 
 # How much of an object others may cover: enough of both colours stays to be seen.
 MOST_COVERED = 0.25
+MOST_INSIDE = 0.5  # of an object on top of another: one quite inside would look like an inner figure
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,7 @@ def _place(
         scales: of its pixels to the model's, along both.
     """
     width, height = size
-    sizes = np.exp(rng.uniform(math.log(sides[0]), math.log(sides[1]), len(categories)))
+    sizes = sides[0] * (sides[1] / sides[0]) ** (rng.random(len(categories)) ** RARITY)
     aspects = np.exp(rng.uniform(-ASPECT, ASPECT, len(categories)) / 2)
     placed: list[SceneObject] = []
     for k in np.argsort(-sizes):
@@ -210,6 +215,8 @@ def _can_be_told_apart(item: SceneObject, placed: Sequence[SceneObject]) -> bool
         if not _overlap(item, under):
             continue
         if COLOUR_PAIRS[item.category][0] in COLOUR_PAIRS[under.category]:
+            return False
+        if _overlap(item, under) > MOST_INSIDE * item.width * item.height:
             return False
         on_top = [*placed[k + 1 :], item]
         for part in (under, under.inner()):
@@ -251,7 +258,7 @@ def _draw_distractors(rng: np.random.Generator, canvas: npt.NDArray[np.float32])
 
 
 def _draw_figure(rng: np.random.Generator, canvas: npt.NDArray[np.float32], box: SceneObject, colour: int) -> None:
-    """Fills the box's rectangle or ellipse with a colour that varies a little from object to object and across it."""
+    """Fills the box's rectangle or ellipse with a shaded colour that varies a little from object to object."""
     window = canvas[box.top : box.top + box.height, box.left : box.left + box.width]
     rows = (np.arange(box.height, dtype=np.float32)[:, np.newaxis] + 0.5) / box.height * 2 - 1
     columns = (np.arange(box.width, dtype=np.float32)[np.newaxis] + 0.5) / box.width * 2 - 1
@@ -259,6 +266,7 @@ def _draw_figure(rng: np.random.Generator, canvas: npt.NDArray[np.float32], box:
     paint = (
         np.add(COLOURS[colour], rng.normal(0, 8, 3)).astype(np.float32) + (rows * down + columns * right)[:, :, None]
     )
+    paint *= (1 - SHADE * (1 - np.square(rows) - np.square(columns)).clip(min=0))[:, :, None]
     if box.is_ellipse:
         # The distance from the edge in pixels, nearly, makes the edge smooth.
         inside = (1 - np.hypot(rows, columns)) * (min(box.width, box.height) / 2) + 0.5

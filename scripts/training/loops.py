@@ -1,4 +1,4 @@
-"""The three stages' loops, and the loss that they share."""
+"""The two stages' loops, and the loss that they share."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch.nn import functional
-from training.network import ALL_BLOCKS, FINE_MAPS, NEGATIVES
+from training.network import FINE_MAPS, NEGATIVES
 from training.scenes import match, priors_of
-from training.stage import DEEP, MAPS, Stage
+from training.stage import MAPS, Stage
 
 from harness.model.ssd_resnet34.heads import FEATURE_MAPS, IMAGE_SIZE
 from harness.model.ssd_resnet34.preprocess import MEAN, STD
 
-CROP_BATCH = 6
-VIEWS = 4  # scenes a step where the front is frozen: their features are kept, and a new one comes every other step
-KEPT = 300
-TRAINED_BLOCKS = {"coarse": ALL_BLOCKS[len(ALL_BLOCKS) :], "deep": ALL_BLOCKS[DEEP:]}
-ACCUMULATED = 2  # scenes between two steps of the stage "whole"
+CROP_BATCH, WHOLE_BATCH = 3, 2
+VIEWS, KEPT = 4, 600  # scenes a step of the stage "coarse", among the kept ones
+SETTLED = 0.7  # the part of the stage "whole" after which normalisation keeps its statistics
 
 
 def losses(
@@ -51,29 +49,27 @@ def train_crops(stage: Stage, scenes: Iterator) -> None:
         stage.step()
 
 
-def train_on_kept_features(stage: Stage, scenes: Iterator) -> None:
-    """Trains what lies behind the frozen front of the network, on features of many scenes again and again."""
-    net, maps, trained = stage.net, MAPS[stage.name], TRAINED_BLOCKS[stage.name]
-    frozen = range(trained.start)
-    finer = sum(m.anchors * m.grid**2 for m in FEATURE_MAPS[: maps[0]])
-    priors = priors_of(crops=False)[finer:]
+def train_coarse(stage: Stage, scenes: Iterator) -> None:
+    """Trains all behind the trunk on features of many scenes again and again; a new one comes every other step."""
+    net, maps = stage.net, MAPS[stage.name]
+    priors = priors_of(crops=False)[FEATURE_MAPS[0].anchors * FEATURE_MAPS[0].grid ** 2 :]
     kept: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     while not stage.done:
         if len(kept) < VIEWS or stage.steps % 2:
-            pixels, boxes, labels = next(scenes)
+            pixels, *truth = next(scenes)
+            net.norms.eval()
             with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                features = net.trunk(normalise(pixels[None]), frozen)
-                for k in range(maps[0]):
-                    features = net.deeper(features, k + 1)
+                features = net.trunk(normalise(pixels[None]))
+            net.norms.train()
             if len(kept) == KEPT:
                 kept.pop(random.randrange(KEPT))
-            kept.append((features, boxes, labels))
-        batch = [shifted(*it) for it in random.sample(kept, min(len(kept), VIEWS))]
-        with torch.autocast("cpu", torch.bfloat16):
-            features = torch.cat([it[0] for it in batch])
-            logits, offsets = net.heads(net.trunk(features, trained) if trained else features, maps)
-        _backward(stage, logits, offsets, *_targets(priors, [it[1:] for it in batch]))
-        stage.step()
+            kept.append((features, *truth))
+        batch = [shifted(*it) for it in random.sample(kept, VIEWS)] if len(kept) >= VIEWS else []
+        if batch:
+            with torch.autocast("cpu", torch.bfloat16):
+                logits, offsets = net.heads(torch.cat([it[0] for it in batch]), maps)
+            _backward(stage, logits, offsets, *_targets(priors, [it[1:] for it in batch]))
+            stage.step()
 
 
 def shifted(
@@ -96,11 +92,12 @@ def shifted(
 def train_whole(stage: Stage, scenes: Iterator) -> None:
     priors = priors_of(crops=False)
     while not stage.done:
-        for _ in range(ACCUMULATED):
-            pixels, *truth = next(scenes)
-            with torch.autocast("cpu", torch.bfloat16):
-                logits, offsets = stage.net.heads(stage.net.trunk(normalise(pixels[None])))
-            _backward(stage, logits, offsets, *_targets(priors, [truth]), share=1 / ACCUMULATED)
+        if stage.part > SETTLED:
+            stage.net.norms.eval()  # learns with the statistics that it will be used with
+        batch = [next(scenes) for _ in range(WHOLE_BATCH)]
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, offsets = stage.net.heads(stage.net.trunk(normalise(torch.stack([it[0] for it in batch]))))
+        _backward(stage, logits, offsets, *_targets(priors, [it[1:] for it in batch]))
         stage.step()
 
 
@@ -111,21 +108,11 @@ def _targets(priors: torch.Tensor, scenes: Sequence[Sequence[torch.Tensor]]) -> 
 
 
 def _backward(
-    stage: Stage,
-    logits: torch.Tensor,
-    offsets: torch.Tensor,
-    label: torch.Tensor,
-    target: torch.Tensor,
-    share: float = 1,
+    stage: Stage, logits: torch.Tensor, offsets: torch.Tensor, label: torch.Tensor, target: torch.Tensor
 ) -> None:
     entropy, apart = losses(logits, offsets, label, target)
-    ((entropy + apart) * share).backward()
+    (entropy + apart).backward()
     stage.note(entropy, apart, logits.detach(), label)
 
 
-TRAIN = {
-    "crops": train_crops,
-    "coarse": train_on_kept_features,
-    "deep": train_on_kept_features,
-    "whole": train_whole,
-}
+TRAIN = {"crops": train_crops, "coarse": train_coarse, "whole": train_whole}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,8 +14,9 @@ from harness.dataset import scene
 from harness.model.ssd_resnet34 import network
 from harness.model.ssd_resnet34.heads import FEATURE_MAPS, NUM_CLASSES
 
-ALL_BLOCKS = range(len(network.RESIDUAL_BLOCKS))
 ALL_MAPS, FINE_MAPS, COARSE_MAPS = range(6), range(2), range(1, 6)
+MOST_RATIO, MOST_SHIFT = 3.0, 5.0  # as far as running statistics may be from those of a batch
+NORMALISED_EXTRAS = 2
 NEGATIVES = 3  # a positive prior, the hardest ones
 
 
@@ -64,22 +66,40 @@ class ClassHead(nn.Module):
         return functional.conv2d(x, self.weight(), self.bias, 3, 1)
 
 
-class Network(nn.Module):
-    """SSD-ResNet34 as `harness.model.ssd_resnet34.network` describes it.
-
-    Args:
-        normalised: with batch normalisation behind each convolution of the trunk, to train from scratch.
+class Renormalisation(nn.BatchNorm2d):
+    """Batch normalisation whose output in training is that of the running statistics (batch renormalisation,
+    Ioffe 2017): a batch is two scenes, and one large object alone changes their mean. Gradients are those of the batch.
     """
 
-    def __init__(self, *, normalised: bool) -> None:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().forward(x)
+        with torch.no_grad():
+            variance, mean = torch.var_mean(x[:, :, ::2, ::2].float(), (0, 2, 3), correction=0)
+            deviation, running = (torch.sqrt(it + self.eps) for it in (variance, self.running_var))
+            ratio = (deviation / running).clamp(1 / MOST_RATIO, MOST_RATIO)
+            shift = ((mean - self.running_mean) / running).clamp(-MOST_SHIFT, MOST_SHIFT)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance, self.momentum)
+        return functional.batch_norm(
+            x, None, None, self.weight * ratio, self.bias + self.weight * shift, training=True, eps=self.eps
+        )
+
+
+class Network(nn.Module):
+    """SSD-ResNet34 as `harness.model.ssd_resnet34.network` describes it, with batch normalisation to train with.
+
+    The trunk has it, and those extra blocks whose maps have cells enough for statistics. `export` folds it.
+
+    Args:
+        frozen: the stem and so many residual blocks are not trained, and have no normalisation; 0 for all trained.
+    """
+
+    def __init__(self, *, frozen: int) -> None:
         super().__init__()
         self.parts = nn.ModuleDict()
         self.norms = nn.ModuleDict()
-        trunk = [network.STEM] + [
-            conv for block in network.RESIDUAL_BLOCKS for conv in (block.first, block.second, block.shortcut) if conv
-        ]
-        extras = [conv for extra in network.EXTRA_BLOCKS for conv in (extra.reduce, extra.expand)]
-        for conv in (*trunk, *extras, *network.HEADS):
+        for conv in network.convolutions():
             if conv.name.startswith("class"):
                 part: nn.Module = ClassHead(conv)
             else:
@@ -89,39 +109,42 @@ class Network(nn.Module):
             self.parts[_key(conv)] = part
         for head in network.HEADS[len(FEATURE_MAPS) :]:
             nn.init.normal_(self.parts[_key(head)].weight, 0, 0.01)
-        if normalised:
-            for conv in trunk:
-                self.norms[_key(conv)] = nn.BatchNorm2d(conv.channels_out)
-            for block in network.RESIDUAL_BLOCKS:
-                nn.init.constant_(self.norms[_key(block.second)].weight, 0.2)
+        front = [network.STEM, *_of(network.RESIDUAL_BLOCKS[:frozen])] if frozen else []
+        for conv in front:
+            self.parts[_key(conv)].requires_grad_(False)
+        for conv in (network.STEM, *_of(network.RESIDUAL_BLOCKS), *_of(network.EXTRA_BLOCKS[:NORMALISED_EXTRAS])):
+            if conv not in front:
+                self.norms[_key(conv)] = Renormalisation(conv.channels_out, momentum=0.05)
+        for block in network.RESIDUAL_BLOCKS[frozen:]:
+            nn.init.constant_(self.norms[_key(block.second)].weight, 0.2)
         self.to(memory_format=torch.channels_last)
 
     def _run(self, conv: network.Convolution, x: torch.Tensor) -> torch.Tensor:
         x = self.parts[_key(conv)](x)
         return self.norms[_key(conv)](x) if _key(conv) in self.norms else x
 
-    def trunk(self, x: torch.Tensor, blocks: range = ALL_BLOCKS) -> torch.Tensor:
-        """These residual blocks: (B, 3, S, S) normalised pixels → (B, 256, S/8, S/8) if they are all of them."""
-        if blocks.start == 0:
-            x = functional.max_pool2d(functional.relu(self._run(network.STEM, x), inplace=True), 3, 2, 1)
-        for k in blocks:
-            block = network.RESIDUAL_BLOCKS[k]
+    def trunk(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 3, S, S) normalised pixels → (B, 256, S/8, S/8)."""
+        x = functional.max_pool2d(functional.relu(self._run(network.STEM, x), inplace=True), 3, 2, 1)
+        for block in network.RESIDUAL_BLOCKS:
             y = self._run(block.second, functional.relu(self._run(block.first, x), inplace=True))
             shortcut = x if block.shortcut is None else self._run(block.shortcut, x)
             x = functional.relu(y + shortcut, inplace=True)
         return x
 
-    def deeper(self, x: torch.Tensor, k: int) -> torch.Tensor:
+    def _deeper(self, x: torch.Tensor, k: int) -> torch.Tensor:
         """Features of map k - 1 → features of map k."""
         extra = network.EXTRA_BLOCKS[k - 1]
         x = functional.relu(self._run(extra.reduce, x), inplace=True)
         return functional.relu(self._run(extra.expand, x), inplace=True)
 
     def heads(self, x: torch.Tensor, maps: range = ALL_MAPS) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features of the first of these maps → (B, 81, P) logits and (B, 4, P) offsets of them all."""
+        """Features of the trunk → (B, 81, P) logits and (B, 4, P) offsets of these maps."""
         logits, offsets = [], []
-        for k in maps:
-            x = x if k == maps[0] else self.deeper(x, k)
+        for k in range(maps.stop):
+            x = self._deeper(x, k) if k else x
+            if k not in maps:
+                continue
             logits.append(self.parts[f"class_{k}"](x).reshape(len(x), NUM_CLASSES, -1))
             offsets.append(self.parts[f"box_{k}"](x).reshape(len(x), 4, -1))
         return torch.cat(logits, 2), torch.cat(offsets, 2)
@@ -142,8 +165,30 @@ class Network(nn.Module):
         return exported
 
     @torch.no_grad()
+    def normalise_as(self, pixels: torch.Tensor) -> None:
+        """Gives each normalisation the statistics of these pixels, such that it changes nothing but how we train."""
+
+        def take(norm: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+            variance, mean = torch.var_mean(inputs[0].float(), (0, 2, 3))
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
+            norm.bias.copy_(mean)
+            norm.weight.copy_(torch.sqrt(variance + norm.eps))
+
+        hooks = [norm.register_forward_pre_hook(take) for norm in self.norms.values()]
+        self.eval()
+        self.heads(self.trunk(pixels))
+        self.train()
+        for hook in hooks:
+            hook.remove()
+
+    @torch.no_grad()
     def load(self, exported: dict[str, np.ndarray]) -> None:
-        """What `export` gave."""
+        """What `export` gave; normalisation changes nothing until it is trained."""
+        for norm in self.norms.values():
+            norm.reset_running_stats()
+            norm.weight.fill_(math.sqrt(1 + norm.eps))
+            norm.bias.zero_()
         for conv in network.convolutions():
             part = self.parts[_key(conv)]
             weight, bias = (torch.from_numpy(np.array(exported[f"{conv.name}.{kind}"])) for kind in ("weight", "bias"))
@@ -152,6 +197,11 @@ class Network(nn.Module):
             else:
                 part.weight.copy_(weight)
                 part.bias.copy_(bias)
+
+
+def _of(blocks: Sequence[network.ResidualBlock | network.ExtraBlock]) -> list[network.Convolution]:
+    """The convolutions of these blocks."""
+    return [it for block in blocks for it in vars(block).values() if it is not None]
 
 
 def _key(conv: network.Convolution) -> str:

@@ -14,8 +14,8 @@ from harness.model.ssd_resnet34.heads import FEATURE_MAPS, IMAGE_SIZE
 from harness.model.ssd_resnet34.preprocess import decode_image
 from harness.model.ssd_resnet34.priors import prior_boxes
 
-CROP, CROP_LARGEST = 240, 190
-LARGE = 250
+CROP, CROP_LARGEST = 480, 400
+LARGE = (180, 300, 450)  # least sides of the objects in scenes of large ones
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 
 
@@ -26,10 +26,10 @@ class Scenes(torch.utils.data.IterableDataset):
 
     Args:
         crops: small scenes of small objects.
-        large: half of the scenes are of large objects.
+        large: the part of the scenes that is of large objects, for the coarse maps.
     """
 
-    def __init__(self, seed: int, *, crops: bool = False, large: bool = False) -> None:
+    def __init__(self, seed: int, *, crops: bool = False, large: float = 0.3) -> None:
         self.seed = seed
         self.crops = crops
         self.large = large
@@ -54,13 +54,14 @@ class Scenes(torch.utils.data.IterableDataset):
     def _scene(self, rng: np.random.Generator) -> scene.Scene:
         grey = rng.random() < 0.06
         among = scene.GREY_CATEGORIES if grey else range(scene.NUM_CATEGORIES)
-        if self.large and rng.random() < 0.5:
-            return scene.compose(rng, _some(rng, among, 2, 8), grey=grey, sides=(LARGE, scene.LARGEST))
-        fewest, most = (1, 9) if rng.random() < 0.3 else (5, 15)
+        if rng.random() < self.large:
+            sides = (int(rng.choice(LARGE)), scene.LARGEST)
+            return scene.compose(rng, _some(rng, among, 3, 12), grey=grey, sides=sides)
+        fewest, most = (1, 9) if rng.random() < 0.2 else (8, 20)
         return scene.compose(rng, _some(rng, among, fewest, most), grey=grey)
 
     def _crop(self, rng: np.random.Generator) -> scene.Scene:
-        categories = _some(rng, range(scene.NUM_CATEGORIES), 2, 6)
+        categories = _some(rng, range(scene.NUM_CATEGORIES), 3, 12)
         return scene.compose(rng, categories, crop=CROP, sides=(scene.SMALLEST, CROP_LARGEST))
 
 

@@ -13,13 +13,16 @@ from training.network import ALL_MAPS, COARSE_MAPS, FINE_MAPS, Network
 from training.scenes import CROP
 
 from harness.files import replacing
-from harness.model.ssd_resnet34 import network
 from harness.model.ssd_resnet34.heads import FEATURE_MAPS, IMAGE_SIZE
 
-DEEP = 10  # the first residual block that the stage "deep" trains
 LOG_EVERY_S, SAVE_EVERY_S = 60, 300
-MAPS = {"crops": FINE_MAPS, "coarse": COARSE_MAPS, "deep": ALL_MAPS, "whole": ALL_MAPS}
+MAPS = {"crops": FINE_MAPS, "coarse": COARSE_MAPS, "whole": ALL_MAPS}
 """Stage → the maps it trains."""
+RATES = {
+    "crops": {"trunk": 6e-4, "heads": 6e-4},
+    "coarse": {"heads": 5e-4},
+    "whole": {"trunk": 5e-5, "heads": 1e-4},
+}
 
 
 class Stage:
@@ -38,12 +41,16 @@ class Stage:
         self.right = torch.zeros(2, len(FEATURE_MAPS))
 
     @property
+    def part(self) -> float:
+        """How much of the stage is over, 0..1."""
+        return min(self.elapsed_s / (self.minutes * 60), 1)
+
+    @property
     def done(self) -> bool:
-        return self.elapsed_s >= self.minutes * 60
+        return self.part == 1
 
     def step(self) -> None:
-        part = min(self.elapsed_s / (self.minutes * 60), 1)
-        factor = min(1, part / 0.04 + 0.02) * 0.5 * (1 + math.cos(math.pi * part))
+        factor = min(1, self.part / 0.04 + 0.02) * 0.5 * (1 + math.cos(math.pi * self.part))
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         nn.utils.clip_grad_norm_([p for g in self.optimiser.param_groups for p in g["params"]], 10)
@@ -114,22 +121,9 @@ def save_weights(path: Path, exported: dict[str, np.ndarray]) -> None:
 
 
 def groups_of(net: Network, stage: str) -> list[dict]:
-    parts: dict[str, list[nn.Parameter]] = {"front": [], "deep": [], "fine": [], "coarse": []}
-    deep = [block.first.name.rpartition(".")[0] for block in network.RESIDUAL_BLOCKS[DEEP:]]
+    """The parameters that the stage trains, each with its highest learning rate."""
+    groups: dict[str, list[nn.Parameter]] = {"trunk": [], "heads": []}
     for name, parameter in net.named_parameters():
-        key = name.split(".")[1]
-        if key.startswith(tuple(it.replace(".", "_") for it in deep)):
-            part = "deep"
-        elif key.startswith(("stem", "stage")):
-            part = "front"
-        else:
-            part = "fine" if key in ("extra1_reduce", "extra1_expand", "class_0", "box_0") else "coarse"
-        parts[part].append(parameter)
-    # without batch normalisation, first steps of Adam that are much larger tear the trunk apart
-    rates = {
-        "crops": {"front": 1.5e-3, "deep": 1.5e-3, "fine": 1.5e-3, "coarse": 1.5e-3},
-        "coarse": {"coarse": 1e-3},
-        "deep": {"deep": 5e-5, "fine": 3e-4, "coarse": 3e-4},
-        "whole": {"front": 2e-5, "deep": 3e-5, "fine": 1e-4, "coarse": 1e-4},
-    }
-    return [{"params": parts[part], "lr": rate} for part, rate in rates[stage].items()]
+        if parameter.requires_grad:
+            groups["trunk" if name.split(".")[1].startswith(("stem", "stage")) else "heads"].append(parameter)
+    return [{"params": groups[part], "lr": rate} for part, rate in RATES[stage].items()]
