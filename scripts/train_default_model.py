@@ -3,7 +3,7 @@
     pip install -e '.[train]'
     python scripts/train_default_model.py --output weights.npz                      # from scratch
     python scripts/train_default_model.py --output weights.npz --start SHIPPED.npz  # goes on from trained weights
-    python scripts/train_default_model.py --output weights.npz --resume             # goes on after an interruption
+    python scripts/train_default_model.py --output weights.npz --resume             # goes on, with the --start it had
     python scripts/train_default_model.py --ship weights.npz                        # into the package, with ranges
 
 Three stages, each with a schedule that follows the clock (a slower machine trains less, not longer):
@@ -71,10 +71,8 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--output", type=Path, metavar="NPZ", help="train; where the float32 weights go")
     what.add_argument("--ship", type=Path, metavar="NPZ", help="put these weights into the package")
-    parser.add_argument(
-        "--start", type=Path, metavar="NPZ", help="go on from these weights, packed or not, without the stage crops"
-    )
-    parser.add_argument("--minutes", default="60,60,60", help="of the three stages (%(default)s)")
+    parser.add_argument("--start", type=Path, metavar="NPZ", help="go on from these weights, packed or not")
+    parser.add_argument("--minutes", default="60,60,60", help="of the three stages, 0 to leave one out (%(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside the output")
     parser.add_argument("--seed", type=int, default=1, help="of the training scenes (%(default)s)")
     args = parser.parse_args()
@@ -91,7 +89,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     random.seed(args.seed)
     for k, name in enumerate(stages):
-        net = Network(frozen=FROZEN if start is not None else 0)
+        net = Network(frozen=0 if name == "crops" and start is None else FROZEN)
         seed = args.seed + 1000 * k
         if start is not None:
             net.load(start)

@@ -15,11 +15,17 @@ import numpy as np
 from harness.dataset.coco_categories import COCO_CATEGORIES
 from harness.dataset.scene import GENERATOR_VERSION, Scene, draw_scene
 from harness.errors import DataError, DatasetError
+from harness.settings import cache_dir
 
 MARKER = "synthetic.json"
 """Says how the set was made, with the sha256 of each of its files: written last."""
 ANNOTATIONS = "instances.json"
 IMAGES = "images"
+
+
+def cached_folder(images: int, seed: int) -> Path:
+    """Where a set that nobody asked to have elsewhere is kept; another version of the generator has another place."""
+    return cache_dir() / "synthetic" / f"{images}-images-seed-{seed}-generator-{GENERATOR_VERSION}"
 
 
 def write_synthetic(folder: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> tuple[Path, Path]:

@@ -24,7 +24,7 @@ from harness.records import Detections, RawOutputs
 from harness.sessions import SessionRequest, open_session
 
 IMAGES = 8
-LEAST_MAP = 0.4
+LEAST_MAP = 0.75
 Tensor = Callable[[np.ndarray], np.ndarray]
 Change = Callable[[Detections], Detections]
 
