@@ -264,6 +264,8 @@ def test_a_disk_that_fills_up_leaves_no_half_written_file(step: str, batch_norm:
     if step == "--quantize":
         prepare_a_model("--calibrate", raw, "--count", 1, "--ranges", ranges)
         command += ["--output", output]
+    else:
+        command += ["--count", "1"]
 
     def no_file_above_100_kb() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
