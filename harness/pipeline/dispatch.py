@@ -192,6 +192,8 @@ class SessionQueue:
             if isinstance(item, tuple):
                 process(item)
             elif item is None:
+                if lane.held:
+                    lane.send()
                 return
             elif callable(item):
                 item(lane)

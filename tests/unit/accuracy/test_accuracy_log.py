@@ -181,9 +181,11 @@ def test_a_log_with_a_piece_lost_is_refused_or_reads_as_whole_detections(
     except LogError as error:
         assert "record " in error.what
     else:  # blanks or whole records were lost, which only the dataset can tell
-        known = {tuple(row) for row in np.concatenate([ONE, TWO]).tolist()}
+        known = [row.tobytes().hex() for row in np.concatenate([ONE, TWO])]
         found = np.column_stack([log.qsl_idx, log.boxes, log.scores, log.labels]).astype(np.float32)
-        assert {tuple(row) for row in found.tolist()} <= known
+        for row in (it.tobytes().hex() for it in found):
+            # or from the middle of one detection to the same place in another: the beginning of one, the end of another
+            assert any(row[:k] in {it[:k] for it in known} and row[k:] in {it[k:] for it in known} for k in range(57))
 
 
 @pytest.mark.parametrize("name", ["missing.json", "."])

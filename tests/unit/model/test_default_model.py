@@ -18,7 +18,7 @@ from harness.model.ssd_resnet34.raw_outputs import as_float32
 from harness.records import QuantizedTensor
 from tests.onnx_models import write_model
 
-SCENE = 2  # of two objects
+SCENE = 4  # of two objects
 
 
 def test_int8_agrees_with_float32_and_both_find_what_is_there(int8_model: Path, float32_model: Path) -> None:
