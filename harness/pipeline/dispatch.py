@@ -211,14 +211,16 @@ class SessionQueue:
                 self._leave_the_last(lane, block)
 
     def _leave_the_last(self, lane: Lane, block: Block) -> None:
-        """Waits while the others will have answered all that is left before this slow session would answer one.
+        """Waits while much faster sessions will have answered all that is left before this one would answer one.
 
-        All would wait for its last sample otherwise. Should the others be retired, it goes on.
+        All would wait for its last sample otherwise. Should they be retired or become slow, it goes on. Sessions wait
+        for faster ones only, so the fastest never waits, and all that is left is answered.
         """
         while left := length_hint(block.issued):
             gone = {retired.slot.index for retired in self.retired}
-            others = [it for it in self.lanes if it is not lane and it.slot.index not in gone]
-            if left >= lane.took_ns * sum(1 / max(it.took_ns, 1) for it in others):
+            took = [it.took_ns for it in self.lanes if it.slot.index not in gone]
+            per_ns = sum(1 / max(it, 1) for it in took if MUCH_SLOWER * it < lane.took_ns)
+            if left >= lane.took_ns * per_ns:
                 return
             sleep(lane.took_ns / 1e9 / 20)
 

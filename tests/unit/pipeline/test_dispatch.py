@@ -229,6 +229,19 @@ def test_a_much_slower_session_leaves_the_last_samples_to_the_others(monkeypatch
     assert [session.runs for session in bench.sessions] == [0, 1000]
 
 
+def test_sessions_that_all_became_slow_do_not_wait_for_each_other() -> None:
+    bench = Bench([FakeSession(0.003) for _ in range(4)])
+    queue = bench.queue()
+    for lane in queue.lanes:
+        lane.took_ns = 1000  # of the rehearsal
+    queue.submit(range(100), [k % 50 for k in range(100)])
+    deadline = time.monotonic() + 20
+    while len(bench.completed) < 100:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    queue.close()
+
+
 def test_a_much_slower_session_takes_over_from_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.pipeline.dispatch.sleep", lambda seconds: time.sleep(0.001))
     bench, queue = slow_and_fast(FakeSession(fails_from=11))
