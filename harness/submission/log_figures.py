@@ -242,9 +242,9 @@ def _says(text: str, value: object) -> bool:
         return False
     if isinstance(value, bool):
         return _ANSWERS.get(text, text == "1" if text in ("0", "1") else None) is value
-    if isinstance(value, int):
+    if isinstance(value, int) and "." not in text:
         return text == str(value)
-    if isinstance(value, float):
+    if isinstance(value, (int, float)):  # a whole rate is "247" in the detail log, and "247.00" in the summary
         try:
             number = float(text)
         except ValueError:
