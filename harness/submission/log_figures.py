@@ -242,9 +242,10 @@ def _says(text: str, value: object) -> bool:
         return False
     if isinstance(value, bool):
         return _ANSWERS.get(text, text == "1" if text in ("0", "1") else None) is value
-    if isinstance(value, int) and "." not in text:
-        return text == str(value)
-    if isinstance(value, (int, float)):  # a whole rate is "247" in the detail log, and "247.00" in the summary
+    if isinstance(value, int):
+        whole, _, decimals = text.partition(".")  # a rate of 247 is printed as "247.00"
+        return whole == str(value) and not decimals.strip("0")
+    if isinstance(value, float):
         try:
             number = float(text)
         except ValueError:
