@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import random
 import tempfile
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -91,10 +92,10 @@ def main() -> None:
     for k, name in enumerate(stages):
         net = Network(frozen=0 if name == "crops" and start is None else FROZEN)
         seed = args.seed + 1000 * k
-        if start is not None:
+        if start is not None and state is None:  # a checkpoint brings all of this
             net.load(start)
-            scenes = iter(Scenes(seed, crops=name == "crops"))
-            net.normalise_as(normalise(torch.stack([next(scenes)[0] for _ in range(STATISTICS_SCENES)])))
+            some = islice(Scenes(seed, crops=name == "crops"), STATISTICS_SCENES)
+            net.normalise_as(normalise(torch.stack([pixels for pixels, *_ in some])))
         stage = Stage(name, net, groups_of(net, name), minutes[name], checkpoint)
         if state is not None:
             stage.load(state)

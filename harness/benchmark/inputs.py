@@ -10,7 +10,7 @@ from typing import Any, Literal
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.apart import Say, apart
 from harness.dataset.coco_index import CocoIndex
-from harness.dataset.synthetic import cached_folder, write_synthetic
+from harness.dataset.synthetic import cached_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.dataset.tensors import CachedTensors, DirectTensors
 from harness.errors import ModelError
@@ -180,9 +180,8 @@ def _dataset_files(settings: RunSettings, terminal: Terminal) -> tuple[Path, Pat
     if wanted.annotations is not None and wanted.images is not None:
         return wanted.annotations, wanted.images, False
     made = wanted.synthetic
-    folder = cached_folder(made.images, made.seed)
     with terminal.task("Synthetic dataset", "images") as report:
-        images, annotations = write_synthetic(folder, images=made.images, seed=made.seed, progress=report)
+        images, annotations = cached_synthetic(images=made.images, seed=made.seed, progress=report)
     return annotations, images, True
 
 

@@ -19,7 +19,7 @@ from harness.benchmark.model_doctor import ModelDiagnosis, examine
 from harness.commands.answer import give
 from harness.commands.numbers import one_or_more
 from harness.dataset.coco_index import CocoIndex
-from harness.dataset.synthetic import cached_folder, write_synthetic
+from harness.dataset.synthetic import cached_synthetic
 from harness.errors import DatasetError, ModelError, UsageError
 from harness.model.registry import load_model
 from harness.terminal import Terminal, output
@@ -65,8 +65,7 @@ def run(args: argparse.Namespace) -> int:
 def _images(args: argparse.Namespace) -> tuple[list[Path], Path | None]:
     """The images to run, and their annotations."""
     if args.images is None:
-        folder = cached_folder(_SYNTHETIC, 2017)
-        images, annotations = write_synthetic(folder, images=_SYNTHETIC, seed=2017, progress=lambda done, total: None)
+        images, annotations = cached_synthetic(images=_SYNTHETIC, seed=2017, progress=lambda done, total: None)
         return CocoIndex.load(annotations, images, min(args.count, _SYNTHETIC)).paths, annotations
     if args.annotations is not None:
         return CocoIndex.load(args.annotations, args.images, args.count).paths, args.annotations

@@ -19,7 +19,7 @@ from harness.benchmark.file_accuracy import file_accuracy
 from harness.commands.numbers import one_or_more
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.image_list import listed_images
-from harness.dataset.synthetic import cached_folder, write_synthetic
+from harness.dataset.synthetic import cached_synthetic
 from harness.dataset.tensors import read_image, tensor_of
 from harness.errors import ModelError, UsageError
 from harness.files import sha256_file
@@ -194,9 +194,8 @@ def _evaluate(args: argparse.Namespace, terminal: Terminal, model: DetectionMode
 
 
 def _synthetic(count: int, seed: int, terminal: Terminal) -> tuple[Path, Path]:
-    folder = cached_folder(count, seed)
     with terminal.task(f"Synthetic images of seed {seed}", "images") as report:
-        return write_synthetic(folder, images=count, seed=seed, progress=report)
+        return cached_synthetic(images=count, seed=seed, progress=report)
 
 
 def _tensors(paths: list[Path], model: DetectionModel) -> Images:

@@ -212,11 +212,12 @@ def _side(model_pixels: float, scale: float, largest: int) -> int:
 def _can_be_told_apart(item: SceneObject, placed: Sequence[SceneObject]) -> bool:
     """Whether the item, on top of the placed ones, leaves enough of them to be seen and stands out from them."""
     for k, under in enumerate(placed):
-        if not _overlap(item, under):
+        shared = _overlap(item, under)
+        if not shared:
             continue
         if COLOUR_PAIRS[item.category][0] in COLOUR_PAIRS[under.category]:
             return False
-        if _overlap(item, under) > MOST_INSIDE * item.width * item.height:
+        if shared > MOST_INSIDE * item.width * item.height:
             return False
         on_top = [*placed[k + 1 :], item]
         for part in (under, under.inner()):

@@ -23,9 +23,10 @@ ANNOTATIONS = "instances.json"
 IMAGES = "images"
 
 
-def cached_folder(images: int, seed: int) -> Path:
-    """Where a set that nobody asked to have elsewhere is kept; another version of the generator has another place."""
-    return cache_dir() / "synthetic" / f"{images}-images-seed-{seed}-generator-{GENERATOR_VERSION}"
+def cached_synthetic(*, images: int, seed: int, progress: Callable[[int, int], None]) -> tuple[Path, Path]:
+    """`write_synthetic` in the cache, where each version of the generator has sets of its own."""
+    name = f"{images}-images-seed-{seed}-generator-{GENERATOR_VERSION}"
+    return write_synthetic(cache_dir() / "synthetic" / name, images=images, seed=seed, progress=progress)
 
 
 def write_synthetic(folder: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> tuple[Path, Path]:

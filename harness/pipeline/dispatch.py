@@ -217,7 +217,7 @@ class SessionQueue:
         for faster ones only, so the fastest never waits, and all that is left is answered.
         """
         while left := length_hint(block.issued):
-            gone = {retired.slot.index for retired in self.retired}
+            gone = self._gone()
             took = [it.took_ns for it in self.lanes if it.slot.index not in gone]
             per_ns = sum(1 / max(it, 1) for it in took if MUCH_SLOWER * it < lane.took_ns)
             if left >= lane.took_ns * per_ns:
@@ -236,6 +236,10 @@ class SessionQueue:
             self._queue.put(sample)
             self._on_retired(self.retired[-1])
             return True
+
+    def _gone(self) -> set[int]:
+        """The slots of the retired lanes."""
+        return {retired.slot.index for retired in self.retired}
 
     def _watch(self) -> None:
         """Retires lanes that hang."""
@@ -289,7 +293,7 @@ class SessionQueue:
     def close(self) -> None:
         """A retired session is left as it is: whoever closes a device that hangs may hang too."""
         self._closing.set()
-        gone = {retired.slot.index for retired in self.retired}
+        gone = self._gone()
         for _ in self._threads:
             self._queue.put(None)
         for index, thread in self._threads.items():

@@ -1,4 +1,4 @@
-"""The two stages' loops, and the loss that they share."""
+"""The stages' loops, and the loss that they share."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch.nn import functional
-from training.network import FINE_MAPS, NEGATIVES
+from training.network import NEGATIVES, Network
 from training.scenes import match, priors_of
 from training.stage import MAPS, Stage
 
 from harness.model.ssd_resnet34.heads import FEATURE_MAPS, IMAGE_SIZE
 from harness.model.ssd_resnet34.preprocess import MEAN, STD
 
-CROP_BATCH, WHOLE_BATCH = 3, 2
-VIEWS, KEPT = 4, 600  # scenes a step of the stage "coarse", among the kept ones
-SETTLED = 0.7  # the part of the stage "whole" after which normalisation keeps its statistics
+BATCH = {"crops": 3, "coarse": 4, "whole": 2}
+"""Stage → scenes a step."""
+KEPT = 600  # scenes whose features are kept, 11.5 MB each
+SETTLED = {"crops": 1.0, "whole": 0.7}
+"""Stage → the part of it after which normalisation keeps its statistics."""
 
 
 def losses(
@@ -38,38 +40,47 @@ def normalise(pixels: torch.Tensor) -> torch.Tensor:
     return ((pixels.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def train_crops(stage: Stage, scenes: Iterator) -> None:
-    priors = priors_of(crops=True)
+def train_all(stage: Stage, scenes: Iterator) -> None:
+    """Trains the trunk and what is behind it, on new scenes in every step."""
+    net, maps = stage.net, MAPS[stage.name]
+    priors = priors_of(crops=stage.name == "crops")
     while not stage.done:
-        batch = [next(scenes) for _ in range(CROP_BATCH)]
+        if stage.part > SETTLED[stage.name]:
+            net.norms.eval()  # learns with the statistics that it will be used with
+        batch = [next(scenes) for _ in range(BATCH[stage.name])]
         with torch.autocast("cpu", torch.bfloat16):
-            features = stage.net.trunk(normalise(torch.stack([it[0] for it in batch])))
-            logits, offsets = stage.net.heads(features, FINE_MAPS)
+            logits, offsets = net.heads(net.trunk(normalise(torch.stack([it[0] for it in batch]))), maps)
         _backward(stage, logits, offsets, *_targets(priors, [it[1:] for it in batch]))
         stage.step()
 
 
-def train_coarse(stage: Stage, scenes: Iterator) -> None:
-    """Trains all behind the trunk on features of many scenes again and again; a new one comes every other step."""
+def train_behind_the_trunk(stage: Stage, scenes: Iterator) -> None:
+    """Trains what is behind the trunk on its features of many scenes, again and again; in every other step on those of
+    a new one."""
     net, maps = stage.net, MAPS[stage.name]
     priors = priors_of(crops=False)[FEATURE_MAPS[0].anchors * FEATURE_MAPS[0].grid ** 2 :]
-    kept: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+    kept = [_with_features(net, *next(scenes)) for _ in range(BATCH[stage.name])]
     while not stage.done:
-        if len(kept) < VIEWS or stage.steps % 2:
-            pixels, *truth = next(scenes)
-            net.norms.eval()
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                features = net.trunk(normalise(pixels[None]))
-            net.norms.train()
+        if stage.steps % 2:
             if len(kept) == KEPT:
                 kept.pop(random.randrange(KEPT))
-            kept.append((features, *truth))
-        batch = [shifted(*it) for it in random.sample(kept, VIEWS)] if len(kept) >= VIEWS else []
-        if batch:
-            with torch.autocast("cpu", torch.bfloat16):
-                logits, offsets = net.heads(torch.cat([it[0] for it in batch]), maps)
-            _backward(stage, logits, offsets, *_targets(priors, [it[1:] for it in batch]))
-            stage.step()
+            kept.append(_with_features(net, *next(scenes)))
+        batch = [shifted(*it) for it in random.sample(kept, BATCH[stage.name])]
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, offsets = net.heads(torch.cat([it[0] for it in batch]), maps)
+        _backward(stage, logits, offsets, *_targets(priors, [it[1:] for it in batch]))
+        stage.step()
+
+
+def _with_features(
+    net: Network, pixels: torch.Tensor, boxes: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The scene with the trunk's features (1, 256, S/8, S/8) in the place of its pixels."""
+    net.norms.eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        features = net.trunk(normalise(pixels[None]))
+    net.norms.train()
+    return features, boxes, labels
 
 
 def shifted(
@@ -89,18 +100,6 @@ def shifted(
     return moved, boxes - torch.tensor([dx, dy, dx, dy]) * step, labels
 
 
-def train_whole(stage: Stage, scenes: Iterator) -> None:
-    priors = priors_of(crops=False)
-    while not stage.done:
-        if stage.part > SETTLED:
-            stage.net.norms.eval()  # learns with the statistics that it will be used with
-        batch = [next(scenes) for _ in range(WHOLE_BATCH)]
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, offsets = stage.net.heads(stage.net.trunk(normalise(torch.stack([it[0] for it in batch]))))
-        _backward(stage, logits, offsets, *_targets(priors, [it[1:] for it in batch]))
-        stage.step()
-
-
 def _targets(priors: torch.Tensor, scenes: Sequence[Sequence[torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
     """(B, P) labels and (B, P, 4) offsets."""
     matched = [match(priors, boxes, labels) for boxes, labels in scenes]
@@ -115,4 +114,4 @@ def _backward(
     stage.note(entropy, apart, logits.detach(), label)
 
 
-TRAIN = {"crops": train_crops, "coarse": train_coarse, "whole": train_whole}
+TRAIN = {"crops": train_all, "coarse": train_behind_the_trunk, "whole": train_all}

@@ -102,9 +102,8 @@ class Stage:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        temporary = self.checkpoint.with_suffix(".tmp")
-        torch.save(state, temporary)
-        temporary.replace(self.checkpoint)
+        with replacing(self.checkpoint) as temporary:
+            torch.save(state, temporary)
         save_weights(self.checkpoint.with_suffix(".npz"), self.average.module.export())
         self.saved = self.last = time.monotonic()
 

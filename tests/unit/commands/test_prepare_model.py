@@ -18,7 +18,7 @@ import yaml
 
 from harness import SSDResNet34
 from harness.commands import prepare, prepare_model
-from harness.dataset.synthetic import cached_folder
+from harness.dataset.scene import GENERATOR_VERSION
 from harness.errors import DataError, DatasetError, ModelError, UsageError
 from harness.model.ssd_resnet34.raw_outputs import as_float32
 from harness.records import QuantizedTensor
@@ -166,7 +166,7 @@ def test_the_other_methods_stay_within_the_extremes(method: str, raw, ranges, pi
 def test_without_images_the_synthetic_ones_are_taken(raw, tmp_path: Path, cache: Path, capsys) -> None:
     prepare_a_model("--calibrate", raw, "--count", 2, "--ranges", tmp_path / "ranges.yaml")
     assert "over 2 images (2 new)" in capsys.readouterr().out
-    assert list((cache / "synthetic").iterdir()) == [cached_folder(2, 1)]
+    assert [p.name for p in (cache / "synthetic").iterdir()] == [f"2-images-seed-1-generator-{GENERATOR_VERSION}"]
 
 
 def test_a_list_names_the_images(raw: Path, pictures: Path, tmp_path: Path, capsys) -> None:

@@ -104,6 +104,13 @@ class Bench:
         self.failures.append(error)
         self.failed.set()
 
+    def wait_for(self, samples: int, *, seconds: float) -> None:
+        """Until so many are completed, which they are within these seconds."""
+        deadline = time.monotonic() + seconds
+        while len(self.completed) < samples:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
     def queue(self, **options: Any) -> SessionQueue:
         return SessionQueue(self.slots, self.open_lane, self.fail, **options)
 
@@ -212,8 +219,9 @@ def test_a_big_query_is_shared_by_the_workers_and_each_of_its_samples_processed_
     assert not bench.failures
 
 
-def slow_and_fast(fast: FakeSession) -> tuple[Bench, SessionQueue]:
+def slow_and_fast(fast: FakeSession, monkeypatch: pytest.MonkeyPatch) -> tuple[Bench, SessionQueue]:
     """A session that says it needs an hour for what the other does in a microsecond."""
+    monkeypatch.setattr("harness.pipeline.dispatch.sleep", lambda seconds: time.sleep(0.001))
     bench = Bench([FakeSession(), fast])
     queue = bench.queue(retire=True)
     queue.lanes[0].took_ns, queue.lanes[1].took_ns = 3600 * 10**9, 1000
@@ -221,8 +229,7 @@ def slow_and_fast(fast: FakeSession) -> tuple[Bench, SessionQueue]:
 
 
 def test_a_much_slower_session_leaves_the_last_samples_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.pipeline.dispatch.sleep", lambda seconds: time.sleep(0.001))
-    bench, queue = slow_and_fast(FakeSession())
+    bench, queue = slow_and_fast(FakeSession(), monkeypatch)
     queue.submit(range(1000), [k % 50 for k in range(1000)])
     queue.close()
     assert sorted(bench.completed) == [(k, k % 50) for k in range(1000)]
@@ -235,21 +242,14 @@ def test_sessions_that_all_became_slow_do_not_wait_for_each_other() -> None:
     for lane in queue.lanes:
         lane.took_ns = 1000  # of the rehearsal
     queue.submit(range(100), [k % 50 for k in range(100)])
-    deadline = time.monotonic() + 20
-    while len(bench.completed) < 100:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    bench.wait_for(100, seconds=20)
     queue.close()
 
 
 def test_a_much_slower_session_takes_over_from_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.pipeline.dispatch.sleep", lambda seconds: time.sleep(0.001))
-    bench, queue = slow_and_fast(FakeSession(fails_from=11))
+    bench, queue = slow_and_fast(FakeSession(fails_from=11), monkeypatch)
     queue.submit(range(200), [k % 50 for k in range(200)])
-    deadline = time.monotonic() + 20
-    while len(bench.completed) < 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    bench.wait_for(200, seconds=20)
     queue.close()
     assert sorted(bench.completed) == [(k, k % 50) for k in range(200)]
     assert [session.runs for session in bench.sessions] == [190, 11]
@@ -281,10 +281,7 @@ def test_a_single_answer_is_sent_when_there_is_nothing_more_to_do() -> None:
     bench = Bench([FakeSession()], hold=True)
     queue = bench.queue()
     queue.submit([1], [1])
-    deadline = time.monotonic() + 5
-    while not bench.completed:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    bench.wait_for(1, seconds=5)
     queue.close()
 
 
@@ -310,10 +307,7 @@ def test_a_session_that_hangs_is_retired_and_what_it_gives_later_is_dropped() ->
     bench = Bench([FakeSession(0.001), FakeSession(hangs_on=7), FakeSession(0.001)])
     queue = bench.queue(retire=True, hang_s=0.2)
     queue.submit(range(50), range(50))
-    deadline = time.monotonic() + 10
-    while len(bench.completed) < 50:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    bench.wait_for(50, seconds=10)
     if queue.retired:  # unless another session took sample 7
         assert queue.retired[0].sample_index == 7
         assert queue.retired[0].reason == "no answer for 0.2 s"
