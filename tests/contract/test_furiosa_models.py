@@ -29,6 +29,7 @@ def theirs() -> Any:
     pytest.importorskip("furiosa_native_postprocess", reason="furiosa-native-postprocess is not installed")
     with pytest.MonkeyPatch.context() as patched, warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # it leaves its lists of labels open
+        warnings.simplefilter("ignore", DeprecationWarning)  # and takes torch.jit.script
         if importlib.util.find_spec("torch") is None:  # its module imports it at the top
             torch: Any = ModuleType("torch")
             torch.nn = SimpleNamespace(functional=None)
@@ -69,6 +70,7 @@ def test_the_native_postprocessor_gives_the_same_detections(theirs: Any, seed: i
     _assert_same(found, expected)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # their code hands PyTorch's tensors to NumPy's functions
 @pytest.mark.parametrize("seed", range(3))
 def test_the_python_postprocessor_gives_the_same_detections(theirs: Any, seed: int) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
