@@ -20,6 +20,7 @@ LAYERS = [
     {"pipeline", "ssd_resnet34"},
     {"loadgen"},
     {"accuracy", "live"},
+    {"doctor"},
     {"report"},
     {"submission"},
     {"benchmark"},
