@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.accuracy.ground_truth import read_ground_truth
-from harness.apart import Say, apart
+from harness.child_process import Say, run_in_child
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import cached_synthetic
 from harness.dataset.tensor_cache import TensorCache
@@ -144,7 +144,7 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     if settings.mode != "performance":
         read_ground_truth(annotations)  # what evaluation will need must not be missed after the tests
     model_file, sha256 = _model_file(settings, model, backend, terminal)
-    dtype = apart(_check_session, settings, model_file)
+    dtype = run_in_child(_check_session, settings, model_file)
     source = _source(settings, model, dataset, dtype, terminal)
     return Inputs(
         settings=settings,
@@ -170,7 +170,9 @@ def _model_file(
         return None, None
     if path is None:
         with terminal.task("Default model") as report:
-            path = apart(_default_file, model.name, settings.model.precision, say=lambda doing: report(0, None, doing))
+            path = run_in_child(
+                _default_file, model.name, settings.model.precision, say=lambda doing: report(0, None, doing)
+            )
     return path.resolve(), sha256_file(path)
 
 

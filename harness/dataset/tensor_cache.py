@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from harness.apart import live_as_child
+from harness.child_process import live_as_child
 from harness.dataset.tensors import CachedTensors, Preprocess, available_cores, read_image, tensor_of
 from harness.errors import DataError, DatasetError
 

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from harness.apart import live_as_child
+from harness.child_process import live_as_child
 from harness.errors import HarnessError, RunFailed, SampleFailed
 from harness.loadgen.answers import LoadGenAnswers
 from harness.loadgen.plan import Calibration, Plan

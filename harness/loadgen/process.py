@@ -10,7 +10,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from time import monotonic
 
-from harness.apart import exit_status
+from harness.child_process import exit_status
 from harness.errors import BackendError, RunFailed, Stalled
 from harness.loadgen import child
 from harness.loadgen.child import Failed, Finished, Phase, Warned

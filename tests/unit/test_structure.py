@@ -14,15 +14,14 @@ PACKAGE = Path(__file__).resolve().parents[2] / "harness"
 
 LAYERS = [
     {"version", "errors", "records"},
-    {"apart", "download", "files", "accuracy_record", "output_quantization"},
+    {"child_process", "download", "files", "accuracy_record", "output_quantization"},
     {"settings", "rounds", "terminal"},
     {"native", "model", "dataset", "sessions", "quantization", "published"},
     {"pipeline", "ssd_resnet34"},
     {"loadgen"},
     {"accuracy", "live"},
-    {"doctor"},
-    {"report"},
-    {"submission"},
+    {"doctor", "runs"},
+    {"report", "submission"},
     {"benchmark"},
     {"commands"},
     {"cli"},
@@ -40,7 +39,7 @@ SIDEWAYS = {
 
 HOMES = {
     "mlperf_loadgen": {"loadgen"},
-    "pandas": {"report"},
+    "pandas": {"runs", "report"},
     "onnxruntime": {"sessions", "quantization"},
     "openvino": {"sessions"},
     "furiosa": {"sessions"},

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from harness.report.comparison import FEW_RUNS, FEW_SAMPLES, UNCHANGED, compare
-from harness.report.run import Run, load_run
 from harness.report.significance import interval, noise_of_latencies, noise_of_rate, noise_of_runs
+from harness.runs.recorded_run import Run, load_run
 from tests.made_runs import made_run, made_samples
 
 

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 import pytest
 
 from harness.report.page import report_html, write_report
-from harness.report.run import load_run
+from harness.runs.recorded_run import load_run
 from tests.made_runs import made_run, made_samples
 
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>"

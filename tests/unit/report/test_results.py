@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import DataError, UsageError
 from harness.report.results import Filter, chart_html, find_results, results_table
-from harness.report.summary import summarise
+from harness.runs.summary import summarise
 from tests.made_runs import made_run, made_samples
 
 NASTY = "<script>x"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import LogError
-from harness.report.stages import read_samples, sessions, stages_ms
+from harness.runs.stages import read_samples, sessions, stages_ms
 
 ROWS = """session,sample_id,sample_index,issued_ns,started_ns,inferred_ns,decoded_ns,completed_ns
 0,1,7,0,1000000,11000000,12000000,12500000

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.files import write_text
-from harness.report.cells import Table, as_csv, as_markdown, print_table
+from harness.report.tables import Table, as_csv, as_markdown, print_table
 from harness.terminal import PIPE_COLUMNS, Terminal, output
 
 

@@ -10,14 +10,14 @@ from typing import Any
 
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.benchmark.inputs import Inputs
-from harness.benchmark.run_directory import RECORD, RunDirectory, log_hashes
 from harness.benchmark.running_map import RunningMap
 from harness.benchmark.system import code_sha256, versions
 from harness.files import write_json
 from harness.live.display import shown
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import run_test
-from harness.report.trace import write_trace
+from harness.runs.directory import RECORD, RunDirectory, log_hashes
+from harness.runs.trace import write_trace
 from harness.terminal import Terminal
 
 

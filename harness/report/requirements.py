@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.report.cells import Cell, Table
 from harness.report.plot import BLUE, GREY, Plot, axes, bars_height, text_of
-from harness.report.summary import Summary
-from harness.report.table import TITLES
+from harness.report.summary_tables import TITLES
+from harness.report.tables import Cell, Table
 from harness.rounds import load_round
+from harness.runs.summary import Summary
 from harness.settings import Positive, Section, configs_dir, read_yaml, validate
 
 MET, NOT_MET = "met", "NOT met"

@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 
 from harness.accuracy.log import read_accuracy_log
-from harness.accuracy.run import IMAGES_NAME
 from harness.errors import LogError, UsageError
-from harness.report.stages import STAGES, read_samples, read_table
-from harness.report.summary import Summary, performance_figures, read_manifest, summary_of, summary_rows
+from harness.runs.evaluation import IMAGES_NAME
+from harness.runs.stages import STAGES, read_samples, read_table
+from harness.runs.summary import Summary, performance_figures, read_manifest, summary_of, summary_rows
 
 
 @dataclass(frozen=True, eq=False)

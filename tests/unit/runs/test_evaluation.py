@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.accuracy.run import evaluate_run
 from harness.dataset.coco_index import CocoImage, CocoIndex
 from harness.errors import LogError
+from harness.runs.evaluation import evaluate_run
 from tests.made_logs import coco_document, log_text, rows, written
 
 FOUND = rows(0, (0.25, 0.25, 0.75, 0.75, 0.9, 3))

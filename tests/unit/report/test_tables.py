@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from harness.report.cells import Table, as_csv, as_markdown, json_ready, print_table
+from harness.report.tables import Table, as_csv, as_markdown, json_ready, print_table
 
 TABLE = Table("Runs", ("name", "ms"), [("a|b [red] <x>", 1.25), ("c", None)], "A note.")
 

@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 OWN_SIGNAL_S = 0.5
 
 
-def apart(function: Callable[..., T], *args: Any, say: Say = lambda text: None) -> T:
+def run_in_child(function: Callable[..., T], *args: Any, say: Say = lambda text: None) -> T:
     """``function(*args, say)`` in a child process, which is gone when this returns or raises.
 
     Args:

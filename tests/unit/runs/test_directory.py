@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.benchmark.run_directory import RunDirectory, alone_in, default_folder, log_hashes
 from harness.errors import DataError, LogError, UsageError
 from harness.files import write_json
+from harness.runs.directory import RunDirectory, alone_in, default_folder, log_hashes
 
 
 def manifest(folder: Path) -> dict[str, object]:

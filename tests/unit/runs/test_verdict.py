@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.loadgen.log import DetailLog
-from harness.report.verdict import explain, explain_accuracy
+from harness.runs.verdict import explain, explain_accuracy
 
 
 def log(validity: str = "INVALID", errors: tuple[str, ...] = (), **values: Any) -> DetailLog:

@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.files import replacing
-from harness.report.loadgen_trace import LoadGenTrace
-from harness.report.stages import STAGES, read_samples
+from harness.runs.loadgen_trace import LoadGenTrace
+from harness.runs.stages import STAGES, read_samples
 
 TRACE_NAME = "trace.json.gz"
 SESSIONS, QUEUE, LOADGEN = 1, 2, 3

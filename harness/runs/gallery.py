@@ -15,12 +15,12 @@ from harness.accuracy.coco_results import CocoResults, results_of_log
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
 from harness.accuracy.per_image import image_precisions
-from harness.accuracy.run import IMAGES_NAME
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.tensors import read_image
 from harness.errors import DatasetError, LogError
 from harness.files import replacing, write_json
-from harness.report.stages import read_table
+from harness.runs.evaluation import IMAGES_NAME
+from harness.runs.stages import read_table
 
 FOLDER = "gallery"
 KINDS = {"best": "Best", "worst": "Worst", "random": "Random"}

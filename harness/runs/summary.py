@@ -12,10 +12,10 @@ from typing import Any
 from harness.errors import LogError
 from harness.files import write_json, write_text
 from harness.loadgen.log import DetailLog, read_detail
-from harness.report.stages import read_samples, sessions, stages_ms
-from harness.report.submittable import COMPLIANCE_NAME, not_submittable
-from harness.report.verdict import explain, explain_accuracy
 from harness.rounds import load_round
+from harness.runs.stages import read_samples, sessions, stages_ms
+from harness.runs.submittable import COMPLIANCE_NAME, not_submittable
+from harness.runs.verdict import explain, explain_accuracy
 from harness.settings import Scenario
 
 Summary = dict[str, Any]

@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.errors import DataError, LogError, UsageError
 from harness.files import remove_unfinished, sha256_file, unfinished, write_json
-from harness.report.submittable import COMPLIANCE_NAME
+from harness.runs.submittable import COMPLIANCE_NAME
 from harness.settings import SCENARIOS
 
 SCHEMA = 1

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from harness.errors import LogError
-from harness.report import trace as module
-from harness.report.trace import write_trace
+from harness.runs import trace as module
+from harness.runs.trace import write_trace
 from tests.chrome_trace import read_trace
 
 HEADER = (

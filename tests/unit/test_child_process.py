@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness.apart import Say, apart
+from harness.child_process import Say, run_in_child
 from harness.errors import ModelError, RunFailed
 
 
@@ -34,20 +34,20 @@ def sleep(say: Say) -> None:
 
 def test_the_result_and_what_was_said_arrive() -> None:
     said: list[str] = []
-    assert apart(double, 21, say=said.append) == 42
+    assert run_in_child(double, 21, say=said.append) == 42
     assert said == ["doubling"]
     assert not multiprocessing.active_children()
 
 
 def test_an_error_of_ours_arrives_whole() -> None:
     with pytest.raises(ModelError) as caught:
-        apart(refuse)
+        run_in_child(refuse)
     assert str(caught.value) == "a.onnx: not a model\n  next: another"
 
 
 def test_a_death_is_told() -> None:
     with pytest.raises(RunFailed, match=r"the process for die died \(exit status 7\)"):
-        apart(die)
+        run_in_child(die)
 
 
 def test_ctrl_c_ends_it_at_once() -> None:
@@ -56,7 +56,7 @@ def test_ctrl_c_ends_it_at_once() -> None:
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        apart(sleep, say=interrupt)
+        run_in_child(sleep, say=interrupt)
     assert time.monotonic() - began < 10
     assert not multiprocessing.active_children()
 
@@ -72,9 +72,9 @@ def test_the_signal_that_ended_it_is_on_its_way_to_us() -> None:
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
 
     with pytest.raises(KeyboardInterrupt):
-        apart(terminate, say=interrupt)
+        run_in_child(terminate, say=interrupt)
 
 
 def test_a_child_that_alone_was_ended_is_told_as_a_death() -> None:
     with pytest.raises(RunFailed, match=r"died \(exit status -15\)"):
-        apart(terminate)
+        run_in_child(terminate)

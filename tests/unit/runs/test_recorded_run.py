@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import LogError, UsageError
 from harness.report import load_run
-from harness.report.stages import STAGES, stages_at
+from harness.runs.stages import STAGES, stages_at
 from tests.made_runs import made_run, made_samples
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from harness.accuracy.evaluate import MEANINGS
-from harness.report.cells import Cell, Table, print_table
-from harness.report.summary import Summary
+from harness.report.tables import Cell, Table, print_table
+from harness.runs.summary import Summary
 
 TITLES = {"single_stream": "SingleStream", "multi_stream": "MultiStream", "server": "Server", "offline": "Offline"}
 PERCENTILES = ("p50", "p90", "p99")
