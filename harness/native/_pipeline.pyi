@@ -46,8 +46,6 @@ class Postprocess:
         started_ns: int,
         inferred_ns: int,
         outputs: object,
-        width: int,
-        height: int,
         /,
     ) -> None: ...
     def finish(
@@ -59,10 +57,8 @@ class Postprocess:
         started_ns: int,
         inferred_ns: int,
         outputs: object,
-        width: int,
-        height: int,
         /,
-    ) -> None: ...
+    ) -> tuple[int, int, int]: ...
     def collect(self) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int, int, int]]]: ...
     def answered(self) -> None: ...
     @property

@@ -16,7 +16,6 @@ struct Parameters {
     float iou_threshold;
     std::int64_t max_detections;
     bool reference_nms;
-    int width = 0, height = 0;  // of the image, for models that letterbox; 0: not known
 };
 
 }  // namespace native

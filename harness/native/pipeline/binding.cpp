@@ -3,8 +3,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -129,41 +129,49 @@ class Postprocess {
     ~Postprocess() { close(); }
 
     void post(int lane, std::int64_t sample_id, std::int64_t sample_index, std::int64_t issued, std::int64_t started,
-              std::int64_t inferred, const py::object& outputs, int width, int height) {
-        pool_.post(job_of(lane, sample_id, sample_index, issued, started, inferred, outputs, width, height));
+              std::int64_t inferred, const py::object& outputs) {
+        pool_.post(job_of(lane, {sample_id, sample_index, issued, started, inferred, 0, 0, 0}, outputs));
         ++pending_;
     }
 
-    // The same without a pool: it is done when this returns.
-    void finish(int lane, std::int64_t sample_id, std::int64_t sample_index, std::int64_t issued, std::int64_t started,
-                std::int64_t inferred, const py::object& outputs, int width, int height) {
-        auto job = job_of(lane, sample_id, sample_index, issued, started, inferred, outputs, width, height);
+    // The same on the calling thread: the answer, held until `answered`.
+    py::tuple finish(int lane, std::int64_t sample_id, std::int64_t sample_index, std::int64_t issued,
+                     std::int64_t started, std::int64_t inferred, const py::object& outputs) {
+        auto job = job_of(lane, {sample_id, sample_index, issued, started, inferred, 0, 0, 0}, outputs);
         {
             const py::gil_scoped_release release;
             pool_.decode(*job);
         }
-        ++pending_;
-        finished_.push_back(std::move(job));
+        job->reading.reset();
+        if (job->not_finite >= 0) {
+            const int output = job->not_finite;
+            pool_.recycle(std::move(job));
+            throw py::value_error("output " + std::to_string(output) + " has NaN or infinity in it");
+        }
+        py::tuple answer = answer_of(*job);
+        if (lane == Job::kNobody) {
+            pool_.recycle(std::move(job));
+        } else {
+            collected_.push_back(std::move(job));
+        }
+        return answer;
     }
 
     // (answers, failures): [(sample id, address, bytes)], held until `answered`, and [(lane, record, output)].
     py::tuple collect() {
         py::list answers, failures;
-        auto done = pool_.collect();
-        for (auto& job : finished_) done.push_back(std::move(job));
-        finished_.clear();
-        for (auto& job : done) {
+        for (auto& job : pool_.collect()) {
             --pending_;
             job->reading.reset();
             if (job->not_finite >= 0) {
-                const SampleRecord& r = job->record;
-                failures.append(py::make_tuple(job->lane, r.sample_id, r.sample_index, r.issued, job->not_finite));
+                const SampleRecord& record = job->record;
+                failures.append(
+                    py::make_tuple(job->lane, record.sample_id, record.sample_index, record.issued, job->not_finite));
                 pool_.recycle(std::move(job));
             } else if (job->lane == Job::kNobody) {
                 pool_.recycle(std::move(job));
             } else {
-                answers.append(py::make_tuple(job->record.sample_id, reinterpret_cast<std::uintptr_t>(job->rows.data()),
-                                              job->rows.size() * sizeof(float)));
+                answers.append(answer_of(*job));
                 collected_.push_back(std::move(job));
             }
         }
@@ -206,17 +214,18 @@ class Postprocess {
         std::vector<SampleRecord> records;
     };
 
-    std::unique_ptr<Job> job_of(int lane, std::int64_t sample_id, std::int64_t sample_index, std::int64_t issued,
-                                std::int64_t started, std::int64_t inferred, const py::object& outputs, int width,
-                                int height) {
+    static py::tuple answer_of(const Job& job) {
+        return py::make_tuple(job.record.sample_id, reinterpret_cast<std::uintptr_t>(job.rows.data()),
+                              job.rows.size() * sizeof(float));
+    }
+
+    std::unique_ptr<Job> job_of(int lane, const SampleRecord& record, const py::object& outputs) {
         if (lane < Job::kNobody || lane >= static_cast<int>(lanes_.size())) throw py::index_error("no such lane");
         std::shared_ptr<native::Reading> reading;
         if (decoder_) reading = read(outputs);
         auto job = pool_.job();
         job->lane = lane;
-        job->record = {sample_id, sample_index, issued, started, inferred, 0, 0, 0};
-        job->width = width;
-        job->height = height;
+        job->record = record;
         job->reading = std::move(reading);
         return job;
     }
@@ -240,7 +249,7 @@ class Postprocess {
     const native::ImageDecoder* decoder_;
     DecodePool pool_;
     std::vector<Lane> lanes_;
-    std::vector<std::unique_ptr<Job>> finished_, collected_;
+    std::vector<std::unique_ptr<Job>> collected_;
     std::size_t pending_ = 0;  // posted and not collected
     std::shared_ptr<native::Reading> last_;
     py::tuple last_items_;

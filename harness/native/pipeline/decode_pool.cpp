@@ -83,10 +83,7 @@ void DecodePool::decode(Job& job) const {
     job.rows.clear();
     job.not_finite = job.reading ? job.reading->not_finite(settings_.every_value) : -1;
     if (job.reading && job.not_finite < 0) {
-        native::Parameters parameters = parameters_;
-        parameters.width = job.width;
-        parameters.height = job.height;
-        write_answer(decoder_->decode(*job.reading, parameters), job.record.sample_index, job.rows);
+        write_answer(decoder_->decode(*job.reading, parameters_), job.record.sample_index, job.rows);
     }
     job.record.decoded = now_ns();
 }

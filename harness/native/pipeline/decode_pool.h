@@ -21,7 +21,6 @@ struct Job {
 
     int lane;  // kNobody: a rehearsal, which is answered to nobody and recorded nowhere
     SampleRecord record;
-    int width, height;                         // of its image; 0: not known
     std::shared_ptr<native::Reading> reading;  // none: nothing is decoded, and the answer is empty
     int not_finite = -1;                       // the output that cannot be decoded because of NaN or infinity
     std::vector<float> rows;                   // the answer, as harness/accuracy_record.py describes it
