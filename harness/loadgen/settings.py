@@ -19,7 +19,9 @@ LATENCY_MARGIN = 1.5
 OFFLINE_MARGIN = 1.1
 """An Offline test below min_duration is INVALID, so expect more; comes on top of LoadGen's own slack of 1.1."""
 
-
+LOADGEN_SLACK = 1.1
+"""How many more samples LoadGen makes in Offline than the expected rate needs: ``offline_expected_qps`` in
+TestSettingsInternal (test_settings_internal.cc)."""
 MOST_QPS = 500_000
 """No test goes faster than this: a device of no latency would have LoadGen make queries by the hundred million."""
 
@@ -79,3 +81,15 @@ def loadgen_settings(plan: Plan, calibration: Calibration) -> lg.TestSettings:
     settings.sample_index_rng_seed = plan.seeds.sample_index
     settings.schedule_rng_seed = plan.seeds.schedule
     return settings
+
+
+def expected_samples(plan: Plan, settings: lg.TestSettings) -> int:
+    """How many samples LoadGen will ask for with these settings, as far as that is known before the test."""
+    if plan.mode == "accuracy":
+        return len(plan.sample_names)
+    seconds, least = plan.rules.min_duration_s, plan.rules.min_queries
+    if plan.scenario == "offline":
+        return max(least, int(LOADGEN_SLACK * seconds * settings.offline_expected_qps))
+    if plan.scenario == "server":
+        return max(least, int(seconds * settings.server_target_qps))
+    return least * plan.rules.samples_per_query

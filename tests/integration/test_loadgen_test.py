@@ -20,7 +20,7 @@ import pytest
 
 from harness.errors import BackendError, RunFailed, SampleFailed, Stalled
 from harness.live.figures import Meter
-from harness.loadgen.child import Finished
+from harness.loadgen.messages import Finished
 from harness.loadgen.log import WarningTail, read_detail
 from harness.loadgen.plan import Mode, Plan
 from harness.loadgen.process import Progress, run_test
