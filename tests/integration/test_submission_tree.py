@@ -105,7 +105,7 @@ def test_the_tree_is_complete_and_says_what_is_not_real(rehearsal: Rehearsal) ->
     code = owner / "code" / BENCHMARK / "simulated"
     for path in (
         "harness/cli.py",
-        "harness/native/nms.cpp",
+        "harness/native/decoder/nms.cpp",
         "configs/rounds/v2.0.yaml",
         "setup.cfg",
         "scripts/install",

@@ -11,7 +11,6 @@ namespace ssd {
 
 namespace {
 
-constexpr int kClasses = Decoder::kClasses;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 float dequantized(const RawOutput& output, int q) {

@@ -4,13 +4,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "decoder.h"
+#include "kernels.h"
+#include "raw_output.h"
+#include "types.h"
 
 namespace ssd {
-
-struct Box {
-    float left, top, right, bottom;
-};
 
 // The anchors with at least one class above the threshold, and those classes.
 struct Candidates {

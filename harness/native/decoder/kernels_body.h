@@ -307,22 +307,37 @@ KERNEL void suppress_reference(const BoxArrays& boxes, std::ptrdiff_t kept, std:
     }
 }
 
-}  // namespace KERNELS_VARIANT
-
 #define KERNELS_TEXT_OF(x) #x
 #define KERNELS_TEXT(x) KERNELS_TEXT_OF(x)
+
+constexpr Kernels table() {
+    Kernels table{};
+    table.name = KERNELS_TEXT(KERNELS_VARIANT);
+    table.max_f32 = max_f32;
+    table.max_i8 = max_i8;
+    table.max_u8 = max_u8;
+    table.max_in_turn_i8 = max_in_turn_i8;
+    table.max_in_turn_u8 = max_in_turn_u8;
+    table.max_within_i8 = max_within_i8;
+    table.max_within_u8 = max_within_u8;
+    table.largest_i8 = largest_i8;
+    table.largest_u8 = largest_u8;
+    table.over_f32 = over_f32;
+    table.over_i8 = over_i8;
+    table.over_u8 = over_u8;
+    table.softmax = softmax;
+    table.sum_terms = sum_terms;
+    table.terms_over = terms_over;
+    table.boxes = boxes;
+    table.read = read;
+    table.suppress = suppress;
+    table.suppress_reference = suppress_reference;
+    return table;
+}
+
+}  // namespace KERNELS_VARIANT
+
 extern const Kernels KERNELS_TABLE;
-const Kernels KERNELS_TABLE = {
-    KERNELS_TEXT(KERNELS_VARIANT),   KERNELS_VARIANT::max_f32,
-    KERNELS_VARIANT::max_i8,         KERNELS_VARIANT::max_u8,
-    KERNELS_VARIANT::max_in_turn_i8, KERNELS_VARIANT::max_in_turn_u8,
-    KERNELS_VARIANT::max_within_i8,  KERNELS_VARIANT::max_within_u8,
-    KERNELS_VARIANT::largest_i8,     KERNELS_VARIANT::largest_u8,
-    KERNELS_VARIANT::over_f32,       KERNELS_VARIANT::over_i8,
-    KERNELS_VARIANT::over_u8,        KERNELS_VARIANT::softmax,
-    KERNELS_VARIANT::sum_terms,      KERNELS_VARIANT::terms_over,
-    KERNELS_VARIANT::boxes,          KERNELS_VARIANT::read,
-    KERNELS_VARIANT::suppress,       KERNELS_VARIANT::suppress_reference,
-};
+const Kernels KERNELS_TABLE = KERNELS_VARIANT::table();
 
 }  // namespace ssd

@@ -121,7 +121,7 @@ class Binding {
         Outputs taken;
         for (std::size_t i = 0; i < 2 * maps; ++i) {
             const ssd::FeatureMap& map = decoder_.maps()[i % maps];
-            const int values = i < maps ? ssd::Decoder::kClasses : 4;
+            const int values = i < maps ? ssd::kClasses : 4;
             taken.raw[i] = read(PyTuple_GET_ITEM(items.ptr(), i), values * map.anchors, map.grid, i, taken.held[i]);
         }
         return taken;

@@ -106,7 +106,7 @@ class Scan {
         for (std::ptrdiff_t from = 0; from < anchors; from += kTile) {
             const std::ptrdiff_t n = std::min(kTile, anchors - from);
             std::fill_n(best, n, Traits<T>::kLowest);
-            max_of(best, data_ + anchors + from, anchors, Decoder::kClasses - 1, n);
+            max_of(best, data_ + anchors + from, anchors, kClasses - 1, n);
             mark(best, data_ + from, n);
             for_each_flag(flags(), n, [&](std::ptrdiff_t j) { survivors_.push_back(from + j); });
         }
@@ -121,7 +121,7 @@ class Scan {
             const T* row = data_ + offsets_.row[h];
             for (int k = 0; k < a; ++k) std::copy_n(row + offsets_.channel[k], w, background + k * w);
             std::fill_n(best, a * w, Traits<T>::kLowest);
-            (kernels_.*Traits<T>::max_in_turn)(best, row, offsets_.channel.data() + a, Decoder::kClasses - 1, a, w);
+            (kernels_.*Traits<T>::max_in_turn)(best, row, offsets_.channel.data() + a, kClasses - 1, a, w);
             mark(best, background, a * w);
             for_each_flag(flags(), a * w, [&](std::ptrdiff_t j) { push(j / w, h, j % w); });
         }
@@ -130,7 +130,7 @@ class Scan {
     // HCHWC: a cell's channels lie side by side, in Co blocks. A cell is rejected as a whole by its largest foreground
     // logit against its smallest background logit; what is left is looked at anchor by anchor.
     void pixels() {
-        const std::ptrdiff_t ci = layout_.ci, a = map_.anchors, channels = Decoder::kClasses * a, n = map_.grid * ci;
+        const std::ptrdiff_t ci = layout_.ci, a = map_.anchors, channels = kClasses * a, n = map_.grid * ci;
         const std::ptrdiff_t per_block = (channels + layout_.co - 1) / layout_.co;
         const std::ptrdiff_t block_stride = layout_.hi * layout_.w * ci;
         // The blocks that hold foreground only, and those that hold some: the first of them, the last, or one.
@@ -174,7 +174,7 @@ class Scan {
             const T background = at[offsets_.channel[k]];
             if (best - background < margin_) continue;
             T of_anchor = Traits<T>::kLowest;
-            for (int c = 1; c < Decoder::kClasses; ++c) {
+            for (int c = 1; c < kClasses; ++c) {
                 of_anchor = std::max(of_anchor, at[offsets_.channel[c * map_.anchors + k]]);
             }
             if (of_anchor - background >= margin_) push(k, h, w);

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "candidates.h"
+#include "kernels.h"
+#include "types.h"
 
 namespace ssd {
 

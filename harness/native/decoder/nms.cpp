@@ -24,9 +24,9 @@ Entry* keep_best(Entry* first, Entry* last, std::ptrdiff_t count, Less less) {
 }
 
 void group_by_class(const Candidates& candidates, NmsScratch& scratch) {
-    scratch.ends.assign(Decoder::kClasses + 1, 0);
+    scratch.ends.assign(kClasses + 1, 0);
     for (const std::int32_t label : candidates.labels) ++scratch.ends[label + 1];
-    for (int c = 0; c < Decoder::kClasses; ++c) scratch.ends[c + 1] += scratch.ends[c];
+    for (int c = 0; c < kClasses; ++c) scratch.ends[c + 1] += scratch.ends[c];
     scratch.by_class.resize(candidates.keys.size());
     for (std::size_t i = 0; i < candidates.keys.size(); ++i) {
         scratch.by_class[scratch.ends[candidates.labels[i]]++] = {candidates.keys[i], candidates.boxes[i],
@@ -70,7 +70,7 @@ void select(const Candidates& candidates, const Parameters& parameters, const Ke
     group_by_class(candidates, scratch);
     scratch.kept.clear();
     Entry* entries = scratch.by_class.data();
-    for (int c = 1; c < Decoder::kClasses; ++c) {
+    for (int c = 1; c < kClasses; ++c) {
         Entry *first = entries + scratch.ends[c - 1], *last = entries + scratch.ends[c];
         if (first != last) suppress_class(first, last, candidates, parameters, kernels, scratch);
     }

@@ -2,42 +2,18 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <utility>
 #include <vector>
 
 #include "kernels.h"
 #include "raw_output.h"
+#include "types.h"
 
 namespace ssd {
-
-constexpr std::size_t kMostMaps = 8;
-
-struct FeatureMap {
-    int grid;     // cells along each side
-    int anchors;  // prior boxes per cell
-    int first;    // index of its first anchor among all
-    int size() const { return grid * grid * anchors; }
-};
-
-struct Parameters {
-    float score_threshold;
-    float iou_threshold;
-    std::int64_t max_detections;
-    bool reference_nms;
-};
-
-struct Detection {
-    float box[4];  // left, top, right, bottom
-    float score;
-    std::int32_t label;
-};
 
 // Immutable once built: any number of threads may decode at once. Scratch memory is kept per thread.
 class Decoder {
   public:
-    static constexpr int kClasses = 81;  // 0 is background
-
     // maps: (grid, anchors) of each; priors: 4 values per anchor: centre x, centre y, width, height.
     Decoder(const std::vector<std::pair<int, int>>& maps, std::vector<float> priors, const Kernels& kernels);
 

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "types.h"
+
 namespace ssd {
 
 constexpr int kBatch = 8;  // anchors whose softmax is computed side by side
@@ -65,15 +67,10 @@ struct Kernels {
     std::uint64_t (*read)(const unsigned char* data, std::ptrdiff_t n);
 
     // Clears alive[j] for every box j in [from, n) that box `kept` suppresses.
-    void (*suppress)(const struct BoxArrays& boxes, std::ptrdiff_t kept, std::ptrdiff_t from, std::ptrdiff_t n,
+    void (*suppress)(const BoxArrays& boxes, std::ptrdiff_t kept, std::ptrdiff_t from, std::ptrdiff_t n,
                      float iou_threshold, std::uint32_t* alive);
-    void (*suppress_reference)(const struct BoxArrays& boxes, std::ptrdiff_t kept, std::ptrdiff_t from,
-                               std::ptrdiff_t n, float iou_threshold, std::uint32_t* alive);
-};
-
-// The boxes of one class, best first.
-struct BoxArrays {
-    float *left, *top, *right, *bottom, *area;
+    void (*suppress_reference)(const BoxArrays& boxes, std::ptrdiff_t kept, std::ptrdiff_t from, std::ptrdiff_t n,
+                               float iou_threshold, std::uint32_t* alive);
 };
 
 // The kernels this machine can run, the fastest first; the last is always "baseline".

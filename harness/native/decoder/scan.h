@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "decoder.h"
+#include "kernels.h"
+#include "raw_output.h"
+#include "types.h"
 
 namespace ssd {
 
