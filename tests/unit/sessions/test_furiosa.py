@@ -1,4 +1,4 @@
-"""The Furiosa session on a machine whose NPUs are made up: see tests/support/fake_furiosa.py for what is real about it."""
+"""The Furiosa session on a machine whose NPUs are made up: tests/support/fake_furiosa.py says what is real there."""
 
 from __future__ import annotations
 
