@@ -12,10 +12,10 @@ import itertools
 import time
 from pathlib import Path
 
-from harness.accuracy.doctor.diagnosis import diagnose
-from harness.accuracy.doctor.evidence import evidence_of_log
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.accuracy.log import read_accuracy_log
+from harness.doctor.diagnosis import diagnose
+from harness.doctor.evidence import evidence_of_log
 from harness.runs.evaluation import accuracy_test
 from tests.conftest import DATA
 from tests.support.planted_mistakes import DEFECTS, Defect, both

@@ -20,7 +20,7 @@ LAYERS = [
     {"pipeline", "ssd_resnet34"},
     {"loadgen"},
     {"accuracy", "live"},
-    {"runs"},
+    {"doctor", "runs"},
     {"report", "submission"},
     {"benchmark"},
     {"commands"},

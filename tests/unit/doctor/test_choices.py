@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.accuracy.doctor.evidence import evidence_of_log
-from harness.accuracy.doctor.reading import Readings
 from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.log import AccuracyLog
+from harness.doctor.evidence import evidence_of_log
+from harness.doctor.reading import Readings
 from tests.support.made_logs import detector_log
 from tests.support.planted_mistakes import DEFECTS, categories_of
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from harness.accuracy.doctor.choices import Choice
-from harness.accuracy.doctor.evidence import Evidence, Ints
+from harness.doctor.choices import Choice
+from harness.doctor.evidence import Evidence, Ints
 
 
 def label_choices(evidence: Evidence) -> list[Choice]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from harness.accuracy.coco_results import results_of_log
-from harness.accuracy.doctor.diagnosis import Diagnosis, diagnose
-from harness.accuracy.doctor.evidence import evidence_of_log, evidence_of_results
 from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.log import AccuracyLog
+from harness.doctor.diagnosis import Diagnosis, diagnose
+from harness.doctor.evidence import evidence_of_log, evidence_of_results
 from tests.support.made_logs import detector_log
 from tests.support.planted_mistakes import DEFECTS, Defect, both
 

@@ -12,11 +12,11 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from harness.accuracy.doctor.evidence import Floats, Ints
 from harness.accuracy.ground_truth import GroundTruth
+from harness.doctor.evidence import Floats, Ints
 
 Stage = Literal["order", "format", "units", "frame", "labels", "scores"]
-STAGES: tuple[Stage, ...] = ("order", "format", "units", "frame", "labels", "scores")
+READING_STEPS: tuple[Stage, ...] = ("order", "format", "units", "frame", "labels", "scores")
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from harness.accuracy.doctor.choices import Choice, Sizes
-from harness.accuracy.doctor.evidence import Floats, Kind
+from harness.doctor.choices import Choice, Sizes
+from harness.doctor.evidence import Floats, Kind
 
 _LOG_FORMAT = "ymin, xmin, ymax, xmax"
 _RESULTS_FORMAT = "x, y, width, height"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.accuracy.doctor.agreement import match
-from harness.accuracy.doctor.evidence import Evidence, Floats
-from harness.accuracy.doctor.finding import Finding
-from harness.accuracy.doctor.reading import Read, Readings, Trial
+from harness.doctor.cause import Cause
+from harness.doctor.evidence import Evidence, Floats
+from harness.doctor.matching import match
+from harness.doctor.reading import Read, Readings, Trial
 
 _SURE = 6.0  # standard errors
 
 
-def unfitting(readings: Readings, trial: Trial) -> Finding:
+def no_reading_fits(readings: Readings, trial: Trial) -> Cause:
     """The annotations are other images', or the boxes mean nothing, or the labels do."""
     evidence = readings.evidence
     read = readings.read(readings.default, trial.evidence)
@@ -20,7 +20,7 @@ def unfitting(readings: Readings, trial: Trial) -> Finding:
     outside = np.unique(evidence.images[(evidence.images < 0) | (evidence.images >= total)])
     if len(outside) == 0:
         if _classes_agree(read, trial, evidence):
-            return Finding(
+            return Cause(
                 "boxes-unknown",
                 "boxes are wrong in a way that is none of the known ones",
                 "the classes in each image are the annotations', but no reading of the boxes fits",
@@ -29,14 +29,14 @@ def unfitting(readings: Readings, trial: Trial) -> Finding:
         boxes = match(trial.objects, trial.pairs(readings.default.order), read.boxes, None).iou
         by_chance = _moved_boxes(read, trial)
         if np.mean(boxes >= 0.7) > 3 * np.mean(by_chance >= 0.7) + 0.02:
-            return Finding(
+            return Cause(
                 "labels-unknown",
                 "labels are wrong in a way that is none of the known ones",
                 f"{100 * np.mean(boxes >= 0.7):.0f} % of the boxes lie on an object, but of another class",
                 "see which list of classes the labels count",
             )
     what = f"{len(outside)} of its images are not in the annotations" if len(outside) else "no reading of it fits them"
-    return Finding(
+    return Cause(
         "wrong-annotations",
         "the annotations are not those of the log's images",
         f"the log has images {_span(evidence)}, the annotations {total}; {what}: neither boxes nor classes agree "

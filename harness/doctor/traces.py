@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from harness.accuracy.doctor.agreement import objects_of
-from harness.accuracy.doctor.evidence import Evidence, Floats, Ints
-from harness.accuracy.doctor.finding import Finding
-from harness.accuracy.doctor.reading import Read
+from harness.doctor.cause import Cause
+from harness.doctor.evidence import Evidence, Floats, Ints
+from harness.doctor.matching import objects_of
+from harness.doctor.reading import Read
 
 USUAL_THRESHOLD = 0.4
 """A lowest score above it is a threshold for looking at pictures. Published logs are cut at 0.05 and at 0.3."""
@@ -18,7 +18,7 @@ _PAIRS_LOOKED_AT = 3_000_000
 _CROWDED = 8  # objects in an image of which some are found by any detector
 
 
-def score_findings(scores: Floats) -> Iterator[Finding]:
+def score_findings(scores: Floats) -> Iterator[Cause]:
     """Scores that are no probabilities, or cut off."""
     if len(scores) < 10:
         return
@@ -26,25 +26,25 @@ def score_findings(scores: Floats) -> Iterator[Finding]:
     softmax = "write softmax over all classes with the background, then take the class's share"
     if low < 0 or high > 1 + 1e-6:
         share = float(np.mean((scores < 0) | (scores > 1)))
-        yield Finding(
+        yield Cause(
             "scores-not-softmaxed",
             "confidences are not softmaxed: they are logits, or otherwise no probabilities",
             f"scores go from {low:.4g} to {high:.4g}; {100 * share:.1f} % of them are outside 0..1",
             softmax,
         )
     elif low == high:
-        yield Finding(
+        yield Cause(
             "scores-constant", "all scores are the same", f"every one of {len(scores)} is {low:.4g}", "write the scores"
         )
     elif low >= 0.499 and high <= 0.7311:
-        yield Finding(
+        yield Cause(
             "scores-sigmoid-of-softmax",
             "confidences went through a sigmoid after the softmax",
             f"scores go from {low:.4f} to {high:.4f}: sigmoid makes 0.5..0.7311 of 0..1",
             softmax,
         )
     elif low >= USUAL_THRESHOLD:
-        yield Finding(
+        yield Cause(
             "score-threshold",
             f"a score threshold of about {_rounded(low)} was applied",
             f"no score of {len(scores)} is below {low:.4f}; mAP needs the uncertain detections too",
@@ -56,13 +56,13 @@ def _rounded(low: float) -> str:
     return f"{np.floor(low * 20 + 1e-3) / 20:.2f}"
 
 
-def count_findings(evidence: Evidence) -> Iterator[Finding]:
+def count_findings(evidence: Evidence) -> Iterator[Cause]:
     """Detections cut off at a number, of an image or of a class in an image."""
     counts = np.bincount(np.unique(evidence.places, return_inverse=True)[1])
     most = _cap(counts)
     advice = f"keep {DETECTIONS_KEPT} detections of an image (all classes together), as SSD-ResNet34 does"
     if most is not None and most < DETECTIONS_KEPT:
-        yield Finding(
+        yield Cause(
             "too-few-detections",
             f"no more than {most} detections of an image are kept",
             f"{int((counts == most).sum())} of {len(counts)} images have exactly {most}, none has more",
@@ -74,7 +74,7 @@ def count_findings(evidence: Evidence) -> Iterator[Finding]:
     in_class = _counts(evidence.places, evidence.labels)
     most = _cap(in_class)
     if most is not None and most <= 20 and len(in_class) >= 50 and (several > most).mean() > 0.01:
-        yield Finding(
+        yield Cause(
             "too-few-detections-of-a-class",
             f"no more than {most} detections of a class in an image are kept",
             f"{int((in_class == most).sum())} times a class has exactly {most} in an image, never more",
@@ -99,7 +99,7 @@ def _cap(counts: Ints) -> int | None:
     return most if at >= max(5, 0.01 * len(counts)) and at > 1.5 * near else None
 
 
-def image_findings(evidence: Evidence, read: Read) -> Iterator[Finding]:
+def image_findings(evidence: Evidence, read: Read) -> Iterator[Cause]:
     """Images of which there is no record, or of which the record is empty though there is much to find.
 
     Args:
@@ -112,7 +112,7 @@ def image_findings(evidence: Evidence, read: Read) -> Iterator[Finding]:
     missing = total - len(inside)
     # a log of fewer than half of the images is one of a part by intention, as TEST01's are
     if evidence.kind == "accuracy log" and 0 < missing <= total / 2:
-        yield Finding(
+        yield Cause(
             "images-missing",
             f"{missing} of {total} images are missing",
             f"the log has {len(inside)} of the annotations' {total} images",
@@ -123,7 +123,7 @@ def image_findings(evidence: Evidence, read: Read) -> Iterator[Finding]:
     yield from _empty_images(read, objects_of(truth).counts, inside)
 
 
-def _empty_images(read: Read, objects: Ints, inside: Ints) -> Iterator[Finding]:
+def _empty_images(read: Read, objects: Ints, inside: Ints) -> Iterator[Cause]:
     """More images without detections than the number of their objects explains.
 
     A detector that finds nothing where there is little must find something where there is much.
@@ -133,7 +133,7 @@ def _empty_images(read: Read, objects: Ints, inside: Ints) -> Iterator[Finding]:
     empty = int((found[crowded] == 0).sum())
     if len(crowded) >= 5 and empty > max(1, 0.02 * len(crowded)):
         all_empty = int((found[inside] == 0).sum())
-        yield Finding(
+        yield Cause(
             "images-without-detections",
             f"images are missing: about {100 * empty / len(crowded):.0f} % of them have no detections at all",
             f"{all_empty} of {len(inside)} images are empty, {empty} of the {len(crowded)} with {_CROWDED} objects "
@@ -154,7 +154,7 @@ def notes_on(evidence: Evidence) -> Iterator[str]:
     yield f"an image has at most {counts.max()} detections, {np.median(counts):.0f} in the middle"
 
 
-def nms_findings(read: Read) -> Iterator[Finding]:
+def nms_findings(read: Read) -> Iterator[Cause]:
     """The traces of the MLPerf reference's NMS, and of none.
 
     That NMS does not clamp negative overlaps: two boxes apart in both directions by gaps whose product is more than a
@@ -177,7 +177,7 @@ def nms_findings(read: Read) -> Iterator[Finding]:
         looked_at += len(boxes)
     around = int(gap[0] + gap[3])
     if around >= 40 and gap[2] < 0.02 * around:
-        yield Finding(
+        yield Cause(
             "nms-reference",
             "the NMS is the MLPerf reference's, which also suppresses boxes that are apart in x and in y",
             f"of pairs of a class that are apart, {int(gap[2])} are at a distance at which it suppresses, "
@@ -185,7 +185,7 @@ def nms_findings(read: Read) -> Iterator[Finding]:
             "decode with nms: corrected (0.2201 mAP against 0.2132 in the published pair of SSD-ResNet34)",
         )
     if looked_at >= 50 and duplicates > 0.1 * looked_at:
-        yield Finding(
+        yield Cause(
             "nms-missing",
             "the NMS is missing, or its IoU threshold is far too high",
             f"{duplicates} of {looked_at} detections lie on another of their class with an IoU above 0.75",

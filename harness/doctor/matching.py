@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.accuracy.doctor.evidence import Floats, Ints
 from harness.accuracy.ground_truth import GroundTruth
+from harness.doctor.evidence import Floats, Ints
 
 IOU_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.accuracy.doctor.agreement import Objects, match, objects_of, own_precision, pairs_of
-from harness.accuracy.doctor.evidence import Floats
-from harness.accuracy.doctor.finding import Finding
-from harness.accuracy.doctor.reading import significance
 from harness.accuracy.ground_truth import GroundTruth
-from harness.benchmark.model_runner import OutputMaps, Runner, Say, output_order
 from harness.dataset.tensors import read_image
+from harness.doctor.cause import Cause
+from harness.doctor.evidence import Floats
+from harness.doctor.matching import Objects, match, objects_of, own_precision, pairs_of
+from harness.doctor.model_runner import OutputMaps, Runner, Say, output_order
+from harness.doctor.reading import significance
 from harness.model.probing import InputReading, OutputReading, OutputSigns
 from harness.model.protocol import DetectionModel
 from harness.records import Detections
@@ -63,7 +63,7 @@ class ModelDiagnosis:
     """
 
     checks: tuple[Check, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[Cause, ...]
     found: tuple[float, float] | None
     signs: OutputSigns
     images: int
@@ -106,7 +106,7 @@ class _Examination:
         self.objects: Objects | None = None if truth is None else objects_of(truth)
         self.decode = model.decoder("native").decode
 
-    def diagnosis(self, order_finding: Finding | None) -> ModelDiagnosis:
+    def diagnosis(self, order_finding: Cause | None) -> ModelDiagnosis:
         inputs = self.model.probe.inputs(self.runner.dtype)
         stages = self.model.probe.outputs()
         expected = Ways(inputs[0], tuple(stage[0] for stage in stages))
@@ -196,20 +196,20 @@ class _Examination:
             told[stage[0].about] = bool(max(others) < _NO_DIFFERENCE * quality.sum())
         return told
 
-    def _findings(self, best: Ways, before: Floats, after: Floats) -> list[Finding]:
+    def _findings(self, best: Ways, before: Floats, after: Floats) -> list[Cause]:
         if self.objects is not None and after.mean() < LEAST_FOUND:
             return []
         what = "average precision" if self.objects is not None else "sureness and agreement of the outputs"
         gain = f"{what} {before.mean():.3f} as it is, {after.mean():.3f} in the other way, over {len(after)} images"
         wrong: list[InputReading | OutputReading] = [best.input] if best.input.problem else []
         wrong += [reading for reading in best.outputs if reading.problem]
-        return [Finding(each.name, each.problem, gain, each.advice) for each in wrong]
+        return [Cause(each.name, each.problem, gain, each.advice) for each in wrong]
 
     def _checks(
         self,
         best: Ways,
         qualities: dict[str, Floats],
-        findings: list[Finding],
+        findings: list[Cause],
         signs: OutputSigns,
         told: dict[str, bool],
         fed_told: bool,

@@ -8,20 +8,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.accuracy.doctor.choices import Choice
-from harness.accuracy.doctor.evidence import Evidence, Floats, Ints
-from harness.accuracy.doctor.finding import Finding
-from harness.accuracy.doctor.reading import Reading, Readings, Trial, significance
-from harness.accuracy.doctor.signs import (
+from harness.accuracy.evaluate import Accuracy, Evaluator, evaluate
+from harness.doctor.by_image import resized_images, turned_images, unknown_order
+from harness.doctor.cause import Cause
+from harness.doctor.choices import Choice
+from harness.doctor.evidence import Evidence, Floats, Ints
+from harness.doctor.no_reading_fits import no_reading_fits
+from harness.doctor.reading import Reading, Readings, Trial, significance
+from harness.doctor.traces import (
     count_findings,
     image_findings,
     nms_findings,
     notes_on,
     score_findings,
 )
-from harness.accuracy.doctor.special import resized_images, turned_images, unknown_order
-from harness.accuracy.doctor.unfitting import unfitting
-from harness.accuracy.evaluate import Accuracy, Evaluator, evaluate
 
 _TRIAL = {"images": 1200, "best": 60}
 _PAIR_TRIAL = {"images": 160, "best": 25}
@@ -64,7 +64,7 @@ class Diagnosis:
         tried: how many readings were tried.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[Cause, ...]
     mAP: float  # noqa: N815
     repaired_mAP: float | None  # noqa: N815
     attempts: tuple[Attempt, ...]
@@ -85,7 +85,7 @@ def diagnose(evidence: Evidence, evaluator: Evaluator, say: Callable[[str], None
     if not len(evidence):
         images = f"{len(evidence.images)} images are recorded, and there is not one detection"
         advice = "see what the model gives (ssd-harness doctor model) and which score threshold is applied"
-        nothing = Finding("no-detections", "nothing was detected in any image", images, advice)
+        nothing = Cause("no-detections", "nothing was detected in any image", images, advice)
         return Diagnosis((nothing,), 0.0, None, (), (), evaluator, len(evidence.images), 0)
     return _Search(evidence, evaluator, say).diagnosis()
 
@@ -127,7 +127,7 @@ class _Search:
             tried=self.tried,
         )
 
-    def _by_image(self, best: Reading) -> tuple[Reading, list[Finding]]:
+    def _by_image(self, best: Reading) -> tuple[Reading, list[Cause]]:
         """A reading that treats images differently, if that is better; and what is wrong if no reading fits at all."""
         default = self.readings.default
         made = []
@@ -144,7 +144,7 @@ class _Search:
         order = unknown_order(self.readings, self.trial, default)
         if order is not None:
             return self.readings.with_choice(default, order), []
-        return default, [unfitting(self.readings, self.trial)]
+        return default, [no_reading_fits(self.readings, self.trial)]
 
     def _fits_at_all(self, best: Reading) -> bool:
         """Whether detections agree with the annotations better than with those of other images."""
@@ -158,7 +158,7 @@ class _Search:
         del self.readings.choices["order"]["elsewhere"]
         return float(self.parts(best).sum()) > max(_NOTHING, 4 * float(np.mean(elsewhere)))
 
-    def _signs(self, best: Reading, lost: list[Finding]) -> list[Finding]:
+    def _signs(self, best: Reading, lost: list[Cause]) -> list[Cause]:
         """What else can be seen; of images only where it is known which they are."""
         read = self.readings.read(best)
         known = not lost and best.order != "order-unknown"
@@ -180,7 +180,7 @@ class _Search:
             made.setdefault(round(attempt.mAP, 9), attempt)
         return sorted(made.values(), key=lambda attempt: -attempt.mAP)
 
-    def _mistakes(self, best: Reading) -> list[Finding]:
+    def _mistakes(self, best: Reading) -> list[Cause]:
         return [self._finding(choice, best) for choice in self.readings.mistakes(best)]
 
     def parts(self, reading: Reading) -> Floats:
@@ -235,14 +235,14 @@ class _Search:
             accuracy.mAP if accuracy else 0.0,
         )
 
-    def _finding(self, choice: Choice, best: Reading) -> Finding:
+    def _finding(self, choice: Choice, best: Reading) -> Cause:
         without = replace(best, **{choice.stage: self.readings.default.at(choice.stage)})
         with_it, without_it = self.accuracy(best), self.accuracy(without)
         evidence = (
             f"read so, the mAP is {100 * (with_it.mAP if with_it else 0):.2f} %; "
             f"otherwise {100 * (without_it.mAP if without_it else 0):.2f} %"
         )
-        return Finding(choice.name, choice.problem, evidence, choice.advice)
+        return Cause(choice.name, choice.problem, evidence, choice.advice)
 
 
 def _moved(places: Ints, step: int, count: int) -> Ints:

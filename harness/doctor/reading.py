@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.accuracy.coco_results import CocoResults
-from harness.accuracy.doctor.agreement import Matches, Objects, Pairs, average_precision, match, objects_of, pairs_of
-from harness.accuracy.doctor.box_choices import format_choices, frame_choices, unit_choices
-from harness.accuracy.doctor.choices import STAGES, Choice, Sizes, Stage
-from harness.accuracy.doctor.evidence import Evidence, Floats, Ints
-from harness.accuracy.doctor.label_choices import label_choices
-from harness.accuracy.doctor.order_choices import order_choices, score_choices
+from harness.doctor.box_choices import format_choices, frame_choices, unit_choices
+from harness.doctor.choices import READING_STEPS, Choice, Sizes, Stage
+from harness.doctor.evidence import Evidence, Floats, Ints
+from harness.doctor.label_choices import label_choices
+from harness.doctor.matching import Matches, Objects, Pairs, average_precision, match, objects_of, pairs_of
+from harness.doctor.order_choices import order_choices, score_choices
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Reading:
 
     def differences(self, other: Reading) -> list[Stage]:
         """The stages at which two readings differ."""
-        return [stage for stage in STAGES if self.at(stage) != other.at(stage)]
+        return [stage for stage in READING_STEPS if self.at(stage) != other.at(stage)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +71,15 @@ class Readings:
             *score_choices(),
         )
         self.choices: Mapping[Stage, dict[str, Choice]] = {
-            stage: {choice.name: choice for choice in made if choice.stage == stage} for stage in STAGES
+            stage: {choice.name: choice for choice in made if choice.stage == stage} for stage in READING_STEPS
         }
-        self.default = Reading(**{stage: next(iter(self.choices[stage])) for stage in STAGES})
+        self.default = Reading(**{stage: next(iter(self.choices[stage])) for stage in READING_STEPS})
 
     def singles(self) -> list[Reading]:
         """The default with one other choice, each."""
         return [
             replace(self.default, **{stage: name})
-            for stage in STAGES
+            for stage in READING_STEPS
             for name in self.choices[stage]
             if name != self.default.at(stage)
         ]
@@ -96,7 +96,7 @@ class Readings:
     def read(self, reading: Reading, evidence: Evidence | None = None) -> Read:
         """The detections of the evidence, or of a part of it."""
         evidence = self.evidence if evidence is None else evidence
-        chosen = {stage: self.choices[stage][reading.at(stage)].read for stage in STAGES}
+        chosen = {stage: self.choices[stage][reading.at(stage)].read for stage in READING_STEPS}
         places = chosen["order"](evidence.places)
         sizes = Sizes.at(evidence.truth, places)
         boxes = evidence.numbers

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from harness.accuracy.doctor.finding import Finding
+from harness.doctor.cause import Cause
 from harness.errors import ModelError
 from harness.model.probing import Floats, InputReading
 from harness.model.protocol import DetectionModel
@@ -18,7 +18,7 @@ Say: TypeAlias = Callable[[str], None]
 OutputMaps: TypeAlias = list[Floats]
 
 
-def output_order(session: Session, model: DetectionModel, where: str) -> tuple[list[int], Finding | None]:
+def output_order(session: Session, model: DetectionModel, where: str) -> tuple[list[int], Cause | None]:
     """Which output of the session is each expected one: by shape, and among equal shapes by name, else in order."""
     if session.input.shape != model.input.shape:
         raise ModelError(f"its input {session.input.shape} is not {model.input.shape}", where=where)
@@ -39,7 +39,7 @@ def output_order(session: Session, model: DetectionModel, where: str) -> tuple[l
     if order == list(range(len(order))):
         return order, None
     wanted = ", ".join(spec.name for spec in model.outputs)
-    finding = Finding(
+    finding = Cause(
         "outputs-in-another-order",
         "the outputs are in another order",
         f"by shape and name, the expected ones are its outputs {order}",

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
-from harness.benchmark import model_doctor
-from harness.benchmark.model_doctor import ModelDiagnosis, examine
+from harness.doctor import model_examination
+from harness.doctor.model_examination import ModelDiagnosis, examine
 from harness.errors import ModelError
 from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import FEATURE_MAPS, OUTPUTS
@@ -95,7 +95,7 @@ def same(values: Any) -> Any:
 def diagnose(monkeypatch: pytest.MonkeyPatch, images: list[Path]) -> Callable[..., ModelDiagnosis]:
     def run(truth: GroundTruth | None, *, wants: Any = same, harm: Any = same, dtype: str = "uint8") -> ModelDiagnosis:
         session = MadeUpSession(wants, harm, dtype)
-        monkeypatch.setattr(model_doctor, "open_session", lambda backend, request: session)
+        monkeypatch.setattr(model_examination, "open_session", lambda backend, request: session)
         return examine(Path("model.onnx"), MODEL, images, truth, "onnxruntime", lambda doing: None)
 
     return run

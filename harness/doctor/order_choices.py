@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from harness.accuracy.doctor.choices import Choice
-from harness.accuracy.doctor.evidence import Evidence, Floats, Ints
+from harness.doctor.choices import Choice
+from harness.doctor.evidence import Evidence, Floats, Ints
 
 ORDER_ADVICE = "count the samples in the order of the annotations' list of images, all of them"
 
