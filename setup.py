@@ -10,8 +10,8 @@ from pybind11.setup_helpers import Pybind11Extension, build_ext
 from setuptools import find_packages, setup
 
 NATIVE = Path("harness/native")
-TALLY = str(NATIVE / "tally.cpp")
-DECODER = {str(path) for path in NATIVE.glob("*.cpp")} - {TALLY}
+EXTENSIONS = {"_decode": "decoder", "_tally": "tally"}
+"""Extension module of ``harness.native`` → the folder of its sources there."""
 
 setup(
     packages=[*find_packages(include=["harness", "harness.*"]), "harness.configs"],
@@ -24,14 +24,14 @@ setup(
     ext_modules=[
         Pybind11Extension(
             f"harness.native.{name}",
-            sources,
-            depends=sorted(map(str, NATIVE.glob("*.h"))),
+            sorted(map(str, (NATIVE / folder).glob("*.cpp"))),
+            depends=sorted(map(str, NATIVE.rglob("*.h"))),
             cxx_std=17,
             # No fused multiply-add: every machine and every path gives the same bits.
             extra_compile_args=["-O3", "-ffp-contract=off", "-Wall", "-Wextra"],
             optional=True,
         )
-        for name, sources in (("_decode", sorted(DECODER)), ("_tally", [TALLY]))
+        for name, folder in EXTENSIONS.items()
     ],
     cmdclass={"build_ext": build_ext},
 )

@@ -5,18 +5,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from harness.accuracy.run import evaluate_run
 from harness.benchmark.find_peak import find_peaks
 from harness.benchmark.inputs import Inputs, find_inputs
-from harness.benchmark.recorded_test import run_recorded
-from harness.benchmark.run_directory import RunDirectory, alone_in, holds_run
+from harness.benchmark.recorded import run_recorded
 from harness.benchmark.submission import describe_submission
 from harness.benchmark.system import code_sha256, system, versions
 from harness.errors import HarnessError, Interrupted
 from harness.loadgen.plan import Mode
-from harness.report.gallery import has_gallery, keep_gallery
 from harness.report.page import REPORT_NAME, write_report
-from harness.report.summary import Summary, summarise
+from harness.runs.directory import RunDirectory, alone_in, holds_run
+from harness.runs.evaluation import evaluate_run
+from harness.runs.gallery import has_gallery, keep_gallery
+from harness.runs.summary import Summary, summarise
 from harness.settings import RunSettings, Scenario
 from harness.terminal import Terminal
 

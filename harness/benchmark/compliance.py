@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.benchmark.inputs import Inputs, find_inputs
-from harness.benchmark.recorded_test import run_recorded
-from harness.benchmark.run_directory import RECORD, RunDirectory, alone_in
+from harness.benchmark.recorded import run_recorded
 from harness.benchmark.system import code_sha256
 from harness.errors import Interrupted, UsageError
 from harness.files import write_json
 from harness.loadgen.plan import LOADGEN_SCENARIOS, Calibration, Plan
 from harness.report.page import write_report
-from harness.report.submittable import COMPLIANCE_NAME
-from harness.report.summary import first_performance_tests, summarise
+from harness.runs.directory import RECORD, RunDirectory, alone_in
+from harness.runs.submittable import COMPLIANCE_NAME
+from harness.runs.summary import first_performance_tests, summarise
 from harness.settings import RunSettings, Scenario, validate
 from harness.submission.compliance_files import ComplianceFolders, TestVerdict, verify_test
 from harness.submission.official_verification import verify_officially

@@ -12,11 +12,11 @@ from math import inf
 from typing import Any
 
 from harness.benchmark.inputs import Inputs
-from harness.benchmark.run_directory import RunDirectory
 from harness.errors import UsageError
 from harness.live.display import shown
 from harness.loadgen.log import read_detail
 from harness.loadgen.process import run_test
+from harness.runs.directory import RunDirectory
 from harness.settings import Scenario
 from harness.terminal import Terminal
 

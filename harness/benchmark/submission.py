@@ -7,8 +7,8 @@ from typing import Any
 
 from harness.benchmark.inputs import Inputs
 from harness.model.registry import load_model
-from harness.report.submittable import easier, missing_scenarios, unlike_the_round
 from harness.rounds import load_round
+from harness.runs.submittable import easier, missing_scenarios, unlike_the_round
 from harness.settings import RunSettings, SubmissionSettings
 from harness.submission.system_description import read_system
 

@@ -18,6 +18,7 @@ SOURCES = ("*.py", "*.cpp", "*.h")
 AFTER_A_TEST = (
     "accuracy",
     "live",
+    "runs",
     "report",
     "submission",
     "benchmark",

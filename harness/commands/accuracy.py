@@ -25,11 +25,11 @@ from harness.accuracy.evaluate import (
 )
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
-from harness.accuracy.run import accuracy_test
 from harness.commands import accuracy_against, accuracy_doctor
 from harness.commands.answer import give
 from harness.errors import DataError, UsageError
 from harness.files import sha256_file
+from harness.runs.evaluation import accuracy_test
 from harness.terminal import output
 
 SUMMARY = "Evaluate any MLPerf accuracy log of a COCO detector: mAP and the other COCO figures."

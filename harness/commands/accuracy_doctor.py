@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.accuracy.doctor.diagnosis import Diagnosis, diagnose
-from harness.accuracy.doctor.evidence import read_evidence
 from harness.accuracy.evaluate import Evaluator, has_hotcoco
 from harness.accuracy.ground_truth import GroundTruth
 from harness.commands.answer import give
+from harness.doctor.diagnosis import Diagnosis, diagnose
+from harness.doctor.evidence import read_evidence
 from harness.terminal import Terminal, output
 
 _SHOWN = 5  # other readings in the table

@@ -15,11 +15,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.accuracy.ground_truth import read_ground_truth
-from harness.benchmark.model_doctor import ModelDiagnosis, examine
 from harness.commands.answer import give
 from harness.commands.numbers import one_or_more
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import cached_synthetic
+from harness.doctor.model_examination import ModelDiagnosis, examine
 from harness.errors import DatasetError, ModelError, UsageError
 from harness.model.registry import load_model
 from harness.terminal import Terminal, output

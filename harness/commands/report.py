@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.report.run import Run
+    from harness.runs.recorded_run import Run
 
 SUMMARY = "Make the report of a run again, or compare runs with a baseline."
 EXAMPLES = """\
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.threshold:g} is not a percentage from 0 to 100", where="--threshold")
     if args.fail_if_slower and args.compare is None:
         raise UsageError("--fail-if-slower needs a baseline", hint="give --compare BASELINE")
-    from harness.report.run import load_run
+    from harness.runs.recorded_run import load_run
 
     runs = [load_run(path) for path in args.runs]
     if args.compare is not None:
@@ -71,10 +71,10 @@ def _write_pages(args: argparse.Namespace, runs: list[Run]) -> None:
 
 
 def _show(args: argparse.Namespace, runs: list[Run]) -> None:
-    from harness.report.cells import Table, as_csv
-    from harness.report.formats import write_out
-    from harness.report.summary import summary_rows
-    from harness.report.table import print_summary, summary_tables
+    from harness.report.output import write_out
+    from harness.report.summary_tables import print_summary, summary_tables
+    from harness.report.tables import Table, as_csv
+    from harness.runs.summary import summary_rows
     from harness.terminal import output
 
     if args.format in (None, "table") and args.output is None:
@@ -95,8 +95,8 @@ def _show(args: argparse.Namespace, runs: list[Run]) -> None:
 def _compare(args: argparse.Namespace, runs: list[Run]) -> int:
     from harness.report.comparison import compare
     from harness.report.comparison_page import comparison_html
-    from harness.report.formats import write_out
-    from harness.report.run import load_run
+    from harness.report.output import write_out
+    from harness.runs.recorded_run import load_run
 
     baseline = load_run(args.compare)
     compared = [compare(baseline, it, args.threshold / 100) for it in runs]

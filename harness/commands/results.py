@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from harness.report.formats import write_out
+    from harness.report.output import write_out
     from harness.report.results import Filter, chart_html, find_results, results_table
     from harness.terminal import Terminal
 

@@ -63,9 +63,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--resume needs the run's --output")
 
     from harness.benchmark.benchmark import run_benchmark
-    from harness.benchmark.run_directory import default_folder
     from harness.benchmark.submission import submission_folder, with_required_scenarios
-    from harness.report.table import print_summary
+    from harness.report.summary_tables import print_summary
+    from harness.runs.directory import default_folder
     from harness.terminal import JSON_SCHEMA, Terminal, output
 
     if args.scenario is None:

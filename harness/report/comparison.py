@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.report.cells import Cell, Table
 from harness.report.differences import differences
-from harness.report.run import Run, Test
 from harness.report.significance import (
     LEAST_RUNS,
     Interval,
@@ -19,8 +17,10 @@ from harness.report.significance import (
     noise_of_rate,
     noise_of_runs,
 )
-from harness.report.stages import QUANTILES
-from harness.report.table import TITLES
+from harness.report.summary_tables import TITLES
+from harness.report.tables import Cell, Table
+from harness.runs.recorded_run import Run, Test
+from harness.runs.stages import QUANTILES
 
 UNCHANGED = "no significant change"
 FEW_SAMPLES = "not enough samples to tell"

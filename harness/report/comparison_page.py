@@ -8,9 +8,9 @@ from typing import Any
 from harness.report.comparison import Comparison
 from harness.report.page import Section, render
 from harness.report.plot import BLUE, ORANGE, Plot, axes, text_of
-from harness.report.run import Test
 from harness.report.series import TAIL, distribution, rates
-from harness.report.table import TITLES
+from harness.report.summary_tables import TITLES
+from harness.runs.recorded_run import Test
 
 LOOKS = ({"color": ORANGE, "width": 2, "dash": "dash"}, {"color": BLUE, "width": 2})
 """Of the baseline and of the run."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.report.summary import flat
+from harness.runs.summary import flat
 
 GROUPS = {
     "configuration": ("settings",),

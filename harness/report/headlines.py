@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.summary import Summary
-from harness.report.table import TITLES
+from harness.report.summary_tables import TITLES
+from harness.runs.summary import Summary
 
 
 @dataclass(frozen=True)

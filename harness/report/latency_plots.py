@@ -14,9 +14,9 @@ from harness.report.plot import (
     horizontal_lines,
     vertical_lines,
 )
-from harness.report.run import Test
 from harness.report.series import distribution, histogram, intervals
-from harness.report.stages import STAGES, stages_at
+from harness.runs.recorded_run import Test
+from harness.runs.stages import STAGES, stages_at
 
 SHOWN = ("p50", "p90", "p99")
 NS_DIGITS = 6  # of milliseconds: LoadGen's figures are whole nanoseconds

@@ -14,15 +14,15 @@ import yaml
 
 from harness.files import write_text
 from harness.report.accuracy_plots import accuracy_plots
-from harness.report.cells import Cell, Table, json_ready, text_of_cell
-from harness.report.gallery import FOLDER, KINDS, read_gallery
 from harness.report.headlines import headlines, verdict
 from harness.report.latency_plots import latency_plots
 from harness.report.plot import Plot
-from harness.report.run import Run, load_run
-from harness.report.table import TITLES, accuracy_table, peak_table, repetitions_table
-from harness.report.targets import reference_plots, reference_table, requirements
+from harness.report.requirements import reference_plots, reference_table, requirements
+from harness.report.summary_tables import TITLES, accuracy_table, peak_table, repetitions_table
+from harness.report.tables import Cell, Table, json_ready, text_of_cell
 from harness.report.throughput_plots import devices_plot, offline_plots
+from harness.runs.gallery import FOLDER, KINDS, read_gallery
+from harness.runs.recorded_run import Run, load_run
 from harness.version import __version__
 
 REPORT_NAME = "report.html"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.cells import Cell, Table
+from harness.report.tables import Cell, Table
 
 BLUE, ORANGE, TEAL, PURPLE, GREY = "#2b7bba", "#d1660a", "#13877a", "#a259c4", "#7d848d"
 """Told apart with any colour vision, and at least 3:1 against the page, light or dark."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, LogError, UsageError
-from harness.report.cells import Cell, Table
 from harness.report.page import Section, render
 from harness.report.plot import BLUE, ORANGE, PURPLE, TEAL, Plot, axes, text_of
-from harness.report.summary import Summary, read_manifest, summary_rows
-from harness.report.table import TITLES, metric
+from harness.report.summary_tables import TITLES, metric
+from harness.report.tables import Cell, Table
+from harness.runs.summary import Summary, read_manifest, summary_rows
 
 COLOURS = (BLUE, ORANGE, TEAL, PURPLE)
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")

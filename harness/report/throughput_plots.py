@@ -6,9 +6,9 @@ import numpy as np
 
 from harness.report.latency_plots import stages_plot
 from harness.report.plot import BLUE, STAGE_COLOURS, TEAL, Plot, axes, bars_height, text_of
-from harness.report.run import Test
 from harness.report.series import intervals, rates
-from harness.report.stages import QUANTILES, STAGES
+from harness.runs.recorded_run import Test
+from harness.runs.stages import QUANTILES, STAGES
 
 MOST_DEVICES = 64
 TABLE_ROWS = 40

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.records import RawOutput, TensorSpec
+
+Tensor: TypeAlias = "npt.NDArray[np.uint8] | npt.NDArray[np.float32]"
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,11 @@ class ModelDescription(Protocol):
 
 
 class Session(Protocol):
-    """A model loaded on one device. Used by one thread at a time; the session queue owns it."""
+    """A model loaded on one device. Used by one thread at a time; the session queue owns it.
+
+    A session may have an attribute ``new_outputs = True``: the arrays of a run are then never written to again, as long
+    as anyone holds them. Else they are copied wherever they are decoded while the next inference runs.
+    """
 
     @property
     def input(self) -> TensorSpec:
@@ -80,7 +86,7 @@ class Session(Protocol):
         """What `run` gives, in order; a quantized output has dtype "int8" or "uint8"."""
         ...
 
-    def run(self, images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> list[RawOutput]:
+    def run(self, images: Tensor) -> list[RawOutput]:
         """Inference of one image.
 
         The arrays given back may be the session's own buffers: they hold until the next `run`.
@@ -96,3 +102,56 @@ class Session(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class Completion(NamedTuple):
+    """What became of an image that an asynchronous session was given.
+
+    Attributes:
+        tag: as it was submitted.
+        outputs: as `Session.run` gives them, or the exception with which the inference failed. The session does not
+            write to these arrays again as long as anyone holds them.
+        started_ns, ended_ns: when the device began and ended, by the monotonic clock. Where it is not known when it
+            began, the moment of `submit`, or the end of the image before it on a device that takes one after the other.
+    """
+
+    tag: int
+    outputs: list[RawOutput] | Exception
+    started_ns: int
+    ended_ns: int
+
+
+class Completions(Protocol):
+    """Where asynchronous sessions leave what they have done. Any thread may put, and putting never blocks."""
+
+    def put(self, completion: Completion) -> None:
+        """Leaves it there now."""
+        ...
+
+    def put_at(self, due_ns: int, completion: Completion) -> None:
+        """Leaves it there at that moment of the monotonic clock: so simulated devices need no thread."""
+        ...
+
+
+class AsynchronousSession(Session, Protocol):
+    """A session whose device takes its next images while it works: `submit` returns at once, completions follow.
+
+    It is optional: what has only `run` gets a thread of its own. `run` is not called while images are in flight.
+    """
+
+    @property
+    def in_flight(self) -> int:
+        """How many images it wants to have at once, so that its device never waits; at least 1."""
+        ...
+
+    def submit(self, tag: int, images: Tensor, completions: Completions) -> None:
+        """Begins an inference and returns at once.
+
+        Called by one thread at a time, and with fewer than `in_flight` images not yet completed. The image is not
+        written to until it is completed. Unless this raises, exactly one completion with this tag follows, sooner or
+        later than other images' and from any thread; putting it from inside this call is allowed.
+
+        Raises:
+            Exception: the inference could not be begun; no completion follows.
+        """
+        ...

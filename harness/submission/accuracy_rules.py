@@ -13,8 +13,8 @@ from harness.accuracy.log import read_accuracy_log
 from harness.errors import LogError, UsageError
 from harness.files import sha256_file
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.report.verdict import images_run
 from harness.rounds import AccuracyRules
+from harness.runs.verdict import images_run
 from harness.submission.accuracy_log import is_cut_of, read_log_in_tree, stated_hashes
 from harness.submission.checksums import read_checksums
 from harness.submission.findings import Problem, Rule

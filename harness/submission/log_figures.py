@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from harness.report.verdict import duration_s
+from harness.runs.verdict import duration_s
 from harness.submission.findings import Problem, Rule
 from harness.submission.subjects import LoadGenTest, shown
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.report.verdict import duration_s, explain
+from harness.runs.verdict import duration_s, explain
 from harness.submission.findings import Problem, Rule
 from harness.submission.log_figures import latency_percentile_key
 from harness.submission.subjects import LoadGenTest, shown

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 from harness.report.comparison import compare
-from harness.report.run import load_run
-from tests.made_runs import made_run, made_samples
+from harness.runs.recorded_run import load_run
+from tests.support.made_runs import made_run, made_samples
 
 NOISE, SLOWDOWN = 0.02, 0.03
 

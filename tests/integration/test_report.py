@@ -11,8 +11,8 @@ import pytest
 
 from harness import cli
 from harness.report import load_run
-from tests.browser import chromium, page_of
 from tests.integration.test_run import arguments, read, write
+from tests.support.browser import chromium, page_of
 
 Capture = pytest.CaptureFixture[str]
 NASTY = "<img src=x onerror=alert(1)>"
@@ -87,7 +87,7 @@ def test_a_moved_run_gives_the_same_report_without_its_images(made: Path, tmp_pa
 
 def test_a_gallery_says_where_an_image_could_not_be_kept(made: Path, tmp_path: Path) -> None:
     from harness.dataset.coco_index import CocoIndex
-    from harness.report.gallery import keep_gallery, read_gallery
+    from harness.runs.gallery import keep_gallery, read_gallery
 
     coco = tmp_path / "coco"
     shutil.copytree(made.parent / "coco", coco)

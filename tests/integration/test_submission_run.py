@@ -124,7 +124,7 @@ def test_half_a_submission_is_refused(
 
 
 def test_two_processes_cannot_be_at_one_run(coco: Path, tmp_path: Path, capsys: Capture) -> None:
-    from harness.benchmark.run_directory import alone_in
+    from harness.runs.directory import alone_in
 
     out = tmp_path / "o"
     out.mkdir()

@@ -13,9 +13,9 @@ from harness import cli
 from harness.files import sha256_file
 from harness.rounds import load_round
 from harness.submission.check import check_tree
-from tests.planted_defects import DEFECTS, Defect
-from tests.submission_tree import ORG, Rehearsal, rehearse
-from tests.tree_edits import (
+from tests.support.planted_defects import DEFECTS, Defect
+from tests.support.submission_tree import ORG, Rehearsal, rehearse
+from tests.support.tree_edits import (
     BENCHMARK,
     accuracy,
     compliance,
@@ -105,7 +105,7 @@ def test_the_tree_is_complete_and_says_what_is_not_real(rehearsal: Rehearsal) ->
     code = owner / "code" / BENCHMARK / "simulated"
     for path in (
         "harness/cli.py",
-        "harness/native/nms.cpp",
+        "harness/native/decoder/nms.cpp",
         "configs/rounds/v2.0.yaml",
         "setup.cfg",
         "scripts/install",

@@ -20,8 +20,8 @@ LAYERS = [
     {"pipeline", "ssd_resnet34"},
     {"loadgen"},
     {"accuracy", "live"},
-    {"report"},
-    {"submission"},
+    {"doctor", "runs"},
+    {"report", "submission"},
     {"benchmark"},
     {"commands"},
     {"cli"},
@@ -39,7 +39,7 @@ SIDEWAYS = {
 
 HOMES = {
     "mlperf_loadgen": {"loadgen"},
-    "pandas": {"report"},
+    "pandas": {"runs", "report"},
     "onnxruntime": {"sessions", "quantization"},
     "openvino": {"sessions"},
     "furiosa": {"sessions"},

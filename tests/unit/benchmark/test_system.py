@@ -30,7 +30,7 @@ def package(tmp_path: Path) -> Path:
         ("native/scan.cpp", True),
         ("native/nms.h", True),
         ("loadgen/child.py", True),
-        ("report/summary.py", False),
+        ("runs/summary.py", False),
         ("cli.py", False),
     ],
 )

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from harness.report.summary import summarise
-from tests.made_runs import made_run, made_samples
+from harness.runs.summary import summarise
+from tests.support.made_runs import made_run, made_samples
 
 Capture = pytest.CaptureFixture[str]
 

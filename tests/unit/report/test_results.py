@@ -10,8 +10,8 @@ import pytest
 
 from harness.errors import DataError, UsageError
 from harness.report.results import Filter, chart_html, find_results, results_table
-from harness.report.summary import summarise
-from tests.made_runs import made_run, made_samples
+from harness.runs.summary import summarise
+from tests.support.made_runs import made_run, made_samples
 
 NASTY = "<script>x"
 

@@ -1,0 +1,86 @@
+"""One test of a run, with its record: a finished one whose inputs are unchanged is not run again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from typing import Any
+
+from harness.accuracy.ground_truth import read_ground_truth
+from harness.benchmark.inputs import Inputs
+from harness.benchmark.running_map import RunningMap
+from harness.benchmark.system import code_sha256, versions
+from harness.files import write_json
+from harness.live.display import shown
+from harness.loadgen.plan import Plan
+from harness.loadgen.process import run_test
+from harness.runs.directory import RECORD, RunDirectory, log_hashes
+from harness.runs.trace import write_trace
+from harness.terminal import Terminal
+
+
+def run_recorded(
+    inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Terminal, *, number: int = 1
+) -> dict[str, Any]:
+    """Runs the test, unless it is there; gives its record, which is written when everything else is.
+
+    Args:
+        number: counts the repetitions of a performance test.
+
+    Raises:
+        HarnessError: as `run_test` does.
+    """
+    title = plan.title if number == 1 else f"{plan.title} {number}"
+    fingerprint = _fingerprint(inputs, plan)
+    done = run.open_test(plan.folder, fingerprint)
+    if done is not None:
+        terminal.say(f"{title}: already done, kept")
+        return done
+    with (
+        _running_map(inputs, plan) as running,
+        shown(plan, terminal, title=title, subtitle=inputs.subtitle, accuracy=running) as show,
+    ):
+        finished = run_test(plan, show, watchdog_s=inputs.settings.watchdog_s, startup_s=inputs.settings.startup_s)
+    if plan.trace:
+        with terminal.task(f"{title}, trace"):
+            write_trace(plan.folder, [slot.name for slot in plan.slots], title)
+    record = {
+        "scenario": plan.scenario,
+        "mode": plan.mode,
+        "number": number,
+        "fingerprint": fingerprint,
+        "rules": plan.rules.model_dump(),
+        "performance_sample_count": plan.performance_sample_count,
+        "sessions": [asdict(slot) | {"name": slot.name} for slot in plan.slots],
+        **asdict(finished),
+        "logs": log_hashes(plan.folder),
+    }
+    write_json(plan.folder / RECORD, record)
+    return record
+
+
+def _running_map(inputs: Inputs, plan: Plan) -> AbstractContextManager[RunningMap | None]:
+    if plan.mode != "accuracy" or plan.model.decoder == "none":
+        return nullcontext()
+    truth = read_ground_truth(inputs.dataset.annotations).first(len(inputs.dataset))
+    return RunningMap(plan.folder / "mlperf_log_accuracy.json", truth)
+
+
+def _fingerprint(inputs: Inputs, plan: Plan) -> str:
+    """Hash of everything that the test's result depends on."""
+    settings = inputs.settings
+    parts = {
+        "test": (plan.scenario, plan.mode, plan.rules.model_dump(), plan.lengths.model_dump()),
+        "audit": (plan.compliance, dict(plan.audit), plan.calibration and asdict(plan.calibration)),
+        "round": (inputs.round.round, plan.seeds.model_dump(), inputs.rules.performance_sample_count),
+        "model": (inputs.model_sha256, settings.model.model_dump(mode="json", exclude={"path"})),
+        "dataset": (inputs.dataset.sha256, len(inputs.dataset), inputs.images_sha256),
+        "backend": settings.backend.model_dump(),
+        "slots": [asdict(slot) for slot in plan.slots],
+        "trace": plan.trace,
+        "versions": versions(),
+        "code": code_sha256(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,249 @@
+"""The search for what is wrong: every single mistake, every two, and the traces of those that cannot be undone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.accuracy.evaluate import Accuracy, Evaluator, evaluate
+from harness.doctor.by_image import resized_images, turned_images, unknown_order
+from harness.doctor.cause import Cause
+from harness.doctor.choices import Choice
+from harness.doctor.evidence import Evidence, Floats, Ints
+from harness.doctor.no_reading_fits import no_reading_fits
+from harness.doctor.reading import Reading, Readings, Trial, significance
+from harness.doctor.traces import (
+    count_findings,
+    image_findings,
+    nms_findings,
+    notes_on,
+    score_findings,
+)
+
+_TRIAL = {"images": 1200, "best": 60}
+_PAIR_TRIAL = {"images": 160, "best": 25}
+_FINALISTS: dict[Evaluator, int] = {"hotcoco": 12, "pycocotools": 3}  # which takes seconds for each
+CERTAINTY = 4.0
+"""Standard errors by which a reading must be better to be believed: far above the best of thousands by chance."""
+LEAST_GAIN = 0.002
+"""mAP that a repair must give at least: 0.2 points."""
+_CERTAINTY_BY_IMAGE = 2.0  # these come with a count of images of their own, and a tenth of the images may be harmed
+_NOTHING = 0.01  # average precision of boxes that have nothing to do with the images
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One reading and what it gives.
+
+    Attributes:
+        names: of the mistakes that it assumes.
+        problems: the same in words.
+        mAP: of the log repaired so, over the images in it.
+    """
+
+    names: tuple[str, ...]
+    problems: tuple[str, ...]
+    mAP: float  # noqa: N815 -- the field's own name
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong with a log.
+
+    Attributes:
+        findings: all that is wrong, together, the most important first; empty: nothing is.
+        mAP: as the log is.
+        repaired_mAP: with what can be repaired repaired; None if nothing can.
+        attempts: the best readings, best first, with what each gives; the log as it is among them.
+        notes: what is unusual but not wrong.
+        evaluator: that gave the figures.
+        images: how many they are over.
+        tried: how many readings were tried.
+    """
+
+    findings: tuple[Cause, ...]
+    mAP: float  # noqa: N815
+    repaired_mAP: float | None  # noqa: N815
+    attempts: tuple[Attempt, ...]
+    notes: tuple[str, ...]
+    evaluator: str
+    images: int
+    tried: int
+
+
+def diagnose(evidence: Evidence, evaluator: Evaluator, say: Callable[[str], None] = lambda doing: None) -> Diagnosis:
+    """Finds what is wrong.
+
+    Args:
+        evidence: the log, as written.
+        evaluator: for the figures.
+        say: told what is being done.
+    """
+    if not len(evidence):
+        images = f"{len(evidence.images)} images are recorded, and there is not one detection"
+        advice = "see what the model gives (ssd-harness doctor model) and which score threshold is applied"
+        nothing = Cause("no-detections", "nothing was detected in any image", images, advice)
+        return Diagnosis((nothing,), 0.0, None, (), (), evaluator, len(evidence.images), 0)
+    return _Search(evidence, evaluator, say).diagnosis()
+
+
+class _Search:
+    def __init__(self, evidence: Evidence, evaluator: Evaluator, say: Callable[[str], None]) -> None:
+        self.evidence = evidence
+        self.evaluator = evaluator
+        self.say = say
+        self.readings = Readings(evidence)
+        self.trial = Trial.of(self.readings, **_TRIAL)
+        self.small = Trial.of(self.readings, **_PAIR_TRIAL)
+        self.tried = 0
+        self._parts: dict[Reading, Floats] = {}
+        self._accuracy: dict[Reading, Accuracy | None] = {}
+
+    def diagnosis(self) -> Diagnosis:
+        default = self.readings.default
+        self.say("trying single mistakes")
+        singles = self.readings.singles()
+        self.say("trying combinations of two")
+        candidates = sorted(
+            dict.fromkeys([*singles, *self._promising_pairs(singles)]), key=lambda reading: -self.parts(reading).sum()
+        )
+        best = self._chosen(candidates)
+        self.say("looking at each image by itself")
+        best, lost = self._by_image(best)
+        self.say("evaluating the best readings")
+        attempts = self._attempts([default, best, *candidates[: _FINALISTS[self.evaluator]]])
+        as_is, repaired = self.accuracy(default), self.accuracy(best)
+        return Diagnosis(
+            findings=(*self._mistakes(best), *lost, *self._signs(best, lost)),
+            mAP=as_is.mAP if as_is else 0.0,
+            repaired_mAP=repaired.mAP if repaired and best != default else None,
+            attempts=tuple(attempts),
+            notes=tuple(notes_on(self.evidence)),
+            evaluator=as_is.evaluator if as_is else self.evaluator,
+            images=as_is.images if as_is else 0,
+            tried=self.tried,
+        )
+
+    def _by_image(self, best: Reading) -> tuple[Reading, list[Cause]]:
+        """A reading that treats images differently, if that is better; and what is wrong if no reading fits at all."""
+        default = self.readings.default
+        made = []
+        for reading in dict.fromkeys([best, default]):
+            for look in (turned_images, resized_images):
+                choice = look(self.readings, self.trial, reading)
+                if choice is not None and reading.at(choice.stage) == default.at(choice.stage):
+                    made.append(self.readings.with_choice(reading, choice))
+        for reading in made:
+            if self._surpasses(reading, best, certainty=_CERTAINTY_BY_IMAGE):
+                best = reading
+        if self._fits_at_all(best):
+            return best, []
+        order = unknown_order(self.readings, self.trial, default)
+        if order is not None:
+            return self.readings.with_choice(default, order), []
+        return default, [no_reading_fits(self.readings, self.trial)]
+
+    def _fits_at_all(self, best: Reading) -> bool:
+        """Whether detections agree with the annotations better than with those of other images."""
+        read = self.readings.choices["order"][best.order].read
+        count = len(self.evidence.truth.image_ids)
+        elsewhere = []
+        for step in (1, 3, 7):
+            order = Choice("elsewhere", "order", "", "", lambda places, step=step: _moved(read(places), step, count))
+            elsewhere.append(float(self.trial.parts(self.readings.with_choice(best, order)).sum()))
+            self.trial.forget("elsewhere")
+        del self.readings.choices["order"]["elsewhere"]
+        return float(self.parts(best).sum()) > max(_NOTHING, 4 * float(np.mean(elsewhere)))
+
+    def _signs(self, best: Reading, lost: list[Cause]) -> list[Cause]:
+        """What else can be seen; of images only where it is known which they are."""
+        read = self.readings.read(best)
+        known = not lost and best.order != "order-unknown"
+        scores = [*score_findings(self.evidence.scores)]
+        images = [*image_findings(self.evidence, read)] if known else []
+        if any(finding.name == "score-threshold" for finding in scores):  # which empties images by itself
+            images = [finding for finding in images if finding.name != "images-without-detections"]
+        return [
+            *scores,
+            *images,
+            *count_findings(self.evidence),
+            *nms_findings(read),
+        ]
+
+    def _attempts(self, readings: list[Reading]) -> list[Attempt]:
+        """Each once, best first; of those that give the same, the simplest."""
+        made: dict[float, Attempt] = {}
+        for attempt in sorted(map(self._attempt, dict.fromkeys(readings)), key=lambda each: len(each.names)):
+            made.setdefault(round(attempt.mAP, 9), attempt)
+        return sorted(made.values(), key=lambda attempt: -attempt.mAP)
+
+    def _mistakes(self, best: Reading) -> list[Cause]:
+        return [self._finding(choice, best) for choice in self.readings.mistakes(best)]
+
+    def parts(self, reading: Reading) -> Floats:
+        if reading not in self._parts:
+            self._parts[reading] = self.trial.parts(reading)
+        return self._parts[reading]
+
+    def accuracy(self, reading: Reading) -> Accuracy | None:
+        if reading not in self._accuracy:
+            results = self.readings.results(reading)
+            self._accuracy[reading] = (
+                evaluate(self.evidence.truth, results, results.image_ids, evaluator=self.evaluator)
+                if len(results.image_ids)
+                else None
+            )
+        return self._accuracy[reading]
+
+    def _promising_pairs(self, singles: list[Reading]) -> list[Reading]:
+        default = self.readings.default
+        scored = []
+        for one, other in itertools.combinations(singles, 2):
+            (stage,), (other_stage,) = one.differences(default), other.differences(default)
+            if stage != other_stage:
+                both = replace(one, **{other_stage: other.at(other_stage)})
+                scored.append((float(self.small.parts(both).sum()), both))
+        self.tried = len(singles) + len(scored)
+        scored.sort(key=lambda each: -each[0])
+        return [reading for _, reading in scored[:40]]
+
+    def _chosen(self, candidates: list[Reading]) -> Reading:
+        """The simplest reading that no other surpasses with certainty."""
+        best = default = self.readings.default
+        for count in (1, 2):
+            of_count = [reading for reading in candidates if len(reading.differences(default)) == count]
+            if of_count and self._surpasses(of_count[0], best):
+                best = of_count[0]
+        return best
+
+    def _surpasses(self, one: Reading, other: Reading, certainty: float = CERTAINTY) -> bool:
+        parts, others = self.parts(one), self.parts(other)
+        if parts.sum() <= others.sum() or significance(parts, others) < certainty:
+            return False
+        after, before = self.accuracy(one), self.accuracy(other)
+        return after is not None and after.mAP > (before.mAP if before else 0) + LEAST_GAIN
+
+    def _attempt(self, reading: Reading) -> Attempt:
+        mistakes = self.readings.mistakes(reading)
+        accuracy = self.accuracy(reading)
+        return Attempt(
+            tuple(choice.name for choice in mistakes),
+            tuple(choice.problem for choice in mistakes),
+            accuracy.mAP if accuracy else 0.0,
+        )
+
+    def _finding(self, choice: Choice, best: Reading) -> Cause:
+        without = replace(best, **{choice.stage: self.readings.default.at(choice.stage)})
+        with_it, without_it = self.accuracy(best), self.accuracy(without)
+        evidence = (
+            f"read so, the mAP is {100 * (with_it.mAP if with_it else 0):.2f} %; "
+            f"otherwise {100 * (without_it.mAP if without_it else 0):.2f} %"
+        )
+        return Cause(choice.name, choice.problem, evidence, choice.advice)
+
+
+def _moved(places: Ints, step: int, count: int) -> Ints:
+    return np.where(places >= 0, (places + step) % count, -1)

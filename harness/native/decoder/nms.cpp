@@ -1,0 +1,86 @@
+#include "nms.h"
+
+#include <algorithm>
+
+namespace ssd {
+
+namespace {
+
+using Entry = NmsScratch::Entry;
+
+bool better(const Entry& a, const Entry& b) { return a.key < b.key; }
+
+bool better_overall(const Entry& a, const Entry& b) { return a.key != b.key ? a.key < b.key : a.label < b.label; }
+
+// Leaves the best `count` of [first, last) at its beginning, in order. Returns their end.
+template <typename Less>
+Entry* keep_best(Entry* first, Entry* last, std::ptrdiff_t count, Less less) {
+    if (last - first > count) {
+        std::nth_element(first, first + count, last, less);
+        last = first + count;
+    }
+    std::sort(first, last, less);
+    return last;
+}
+
+void group_by_class(const Candidates& candidates, NmsScratch& scratch) {
+    scratch.ends.assign(kClasses + 1, 0);
+    for (const std::int32_t label : candidates.labels) ++scratch.ends[label + 1];
+    for (int c = 0; c < kClasses; ++c) scratch.ends[c + 1] += scratch.ends[c];
+    scratch.by_class.resize(candidates.keys.size());
+    for (std::size_t i = 0; i < candidates.keys.size(); ++i) {
+        scratch.by_class[scratch.ends[candidates.labels[i]]++] = {candidates.keys[i], candidates.boxes[i],
+                                                                  candidates.labels[i]};
+    }
+}
+
+void suppress_class(Entry* first, Entry* last, const Candidates& candidates, const Parameters& parameters,
+                    const Kernels& kernels, NmsScratch& scratch) {
+    last = keep_best(first, last, kBestPerClass, better);
+    const std::ptrdiff_t n = last - first;
+    if (n == 1) {
+        scratch.kept.push_back(*first);
+        return;
+    }
+    auto& a = scratch.arrays;
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        const Box& box = candidates.box[first[i].box];
+        a[0][i] = box.left;
+        a[1][i] = box.top;
+        a[2][i] = box.right;
+        a[3][i] = box.bottom;
+        a[4][i] = (box.right - box.left) * (box.bottom - box.top);
+    }
+    const BoxArrays boxes{a[0], a[1], a[2], a[3], a[4]};
+    const auto suppress = parameters.reference_nms ? kernels.suppress_reference : kernels.suppress;
+    std::fill_n(scratch.alive, n, 1U);
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+        if (!scratch.alive[i]) continue;
+        scratch.kept.push_back(first[i]);
+        suppress(boxes, i, i + 1, n, parameters.iou_threshold, scratch.alive);
+    }
+}
+
+}  // namespace
+
+void select(const Candidates& candidates, const Parameters& parameters, const Kernels& kernels, NmsScratch& scratch,
+            std::vector<Detection>& detections) {
+    detections.clear();
+    if (candidates.keys.empty()) return;
+    group_by_class(candidates, scratch);
+    scratch.kept.clear();
+    Entry* entries = scratch.by_class.data();
+    for (int c = 1; c < kClasses; ++c) {
+        Entry *first = entries + scratch.ends[c - 1], *last = entries + scratch.ends[c];
+        if (first != last) suppress_class(first, last, candidates, parameters, kernels, scratch);
+    }
+    Entry* best = scratch.kept.data();
+    Entry* end = keep_best(best, best + scratch.kept.size(), parameters.max_detections, better_overall);
+    for (; best != end; ++best) {
+        const Box& box = candidates.box[best->box];
+        detections.push_back(
+            {{box.left, box.top, box.right, box.bottom}, Candidates::score_of(best->key), best->label});
+    }
+}
+
+}  // namespace ssd

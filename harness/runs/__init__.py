@@ -1,0 +1,1 @@
+"""A run's directory: where its files lie, what they hold, and what a run says."""

@@ -1,0 +1,164 @@
+"""``trace.json.gz``: a performance test in the Chrome trace format, for Perfetto.
+
+Made after the test from its samples' moments and from LoadGen's own trace, laid on the same clock. Times are in
+microseconds since LoadGen's first event: Perfetto takes none below zero. In this format the complete events (X) of a
+thread must nest; so what overlaps, as the waits of samples in the queue do, is written as asynchronous events (b, e).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from harness.files import replacing
+from harness.runs.loadgen_trace import LoadGenTrace
+from harness.runs.stages import STAGES, read_samples
+
+TRACE_NAME = "trace.json.gz"
+SESSIONS, QUEUE, LOADGEN = 1, 2, 3
+"""The trace's processes."""
+MOST_SAMPLES = 250_000
+"""Of a longer test every second, third, … sample of a session is in the trace."""
+MOST_WAITING = 64
+"""Waits drawn at the same time; where more samples wait, the trace has every second, third, … wait."""
+MOST_POINTS = 50_000
+"""Of a counter; of more, the last in each of so many equal times."""
+
+ON_THE_SESSION = ("inference", "postprocess", "complete")
+
+Ns = npt.NDArray[np.int64]
+
+
+def write_trace(folder: Path, names: Sequence[str], title: str) -> Path:
+    """Writes the trace of the test in ``folder``; gives the file.
+
+    Args:
+        names: of the sessions, by their index.
+
+    Raises:
+        LogError: ``samples.csv.gz`` is missing or damaged.
+    """
+    samples = read_samples(folder / "samples.csv.gz")
+    loadgen = LoadGenTrace(folder, samples)
+    shift_ns = round(loadgen.before_us * 1e3)
+    moments = list(dict.fromkeys(chain.from_iterable(STAGES.values())))
+    samples[moments] += shift_ns
+    every = max(-(-len(samples) // MOST_SAMPLES), 1)
+    depth = _steps((samples["issued_ns"], 1), (samples["started_ns"], -1))
+    at_work = _steps((samples["started_ns"], 1), (samples["decoded_ns"], -1))
+    every_wait = every * max(-(-int(depth[1].max(initial=0)) // (MOST_WAITING * every)), 1)
+    about = {
+        "test": title,
+        "clock": "microseconds since LoadGen's first event, of CLOCK_MONOTONIC",
+        "first sample issued, microseconds": shift_ns / 1e3,
+        "samples": len(samples),
+        "inference spans": _share(every),
+        "queue spans": _share(every_wait),
+        **loadgen.about,
+    }
+    events = chain(
+        _names(names),
+        _sessions(samples, every),
+        _waits(samples, every_wait),
+        _counter("queue depth", "waiting", depth),
+        _counter("sessions at work", "at work", at_work),
+        loadgen.events(LOADGEN, every, MOST_WAITING, shift_ns / 1e3),
+    )
+    path = folder / TRACE_NAME
+    with (
+        replacing(path) as temporary,
+        gzip.open(temporary, "wb", compresslevel=1) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8") as text,
+    ):
+        text.write(f'{{"displayTimeUnit":"ms","otherData":{json.dumps(about)},"traceEvents":[\n')
+        text.write(next(events))
+        text.writelines(f",\n{event}" for event in events)
+        text.write("\n]}\n")
+    return path
+
+
+def _share(every: int) -> str:
+    return "of every sample" if every == 1 else f"of one sample in {every}"
+
+
+def _names(sessions: Sequence[str]) -> Iterator[str]:
+    processes = ((SESSIONS, "Sessions"), (QUEUE, "Queue"), (LOADGEN, "LoadGen"))
+    for order, (pid, name) in enumerate(processes):
+        yield _json(name="process_name", ph="M", pid=pid, args={"name": name})
+        yield _json(name="process_sort_index", ph="M", pid=pid, args={"sort_index": order})
+    for index, name in enumerate(sessions):
+        yield _json(name="thread_name", ph="M", pid=SESSIONS, tid=index + 1, args={"name": name})
+        yield _json(name="thread_sort_index", ph="M", pid=SESSIONS, tid=index + 1, args={"sort_index": index})
+
+
+def _json(**event: object) -> str:
+    return json.dumps(event, separators=(",", ":"))
+
+
+def us(ns: float) -> str:
+    """Nanoseconds as the format's microseconds, to the nanosecond."""
+    return f"{ns / 1000:.3f}"
+
+
+def _sessions(samples: pd.DataFrame, every: int) -> Iterator[str]:
+    """A track for each session. An answer that was held while the next sample began is not on it: it would not nest."""
+    for session, own in samples.groupby("session"):
+        tid = int(str(session)) + 1
+        moments = {stage: (own[start].tolist(), own[end].tolist()) for stage, (start, end) in STAGES.items()}
+        begins = moments["inference"][0]
+        what = own["sample_index"].tolist()
+        ids = own.index.tolist()
+        for k in range(0, len(own), every):
+            waited_ns = moments["queue"][1][k] - moments["queue"][0][k]
+            args = f'{{"sample":{what[k]},"queue_us":{us(waited_ns)}}}'
+            for stage in ON_THE_SESSION:
+                start, end = moments[stage][0][k], moments[stage][1][k]
+                if stage == "complete" and k + 1 < len(begins) and end > begins[k + 1]:
+                    yield from _span("held answer", "answers", SESSIONS, ids[k], start, end, what[k])
+                else:
+                    yield (
+                        f'{{"name":"{stage}","cat":"sample","ph":"X","pid":{SESSIONS},"tid":{tid},'
+                        f'"ts":{us(start)},"dur":{us(end - start)},"args":{args}}}'
+                    )
+
+
+def _waits(samples: pd.DataFrame, every: int) -> Iterator[str]:
+    start, end = STAGES["queue"]
+    ordered = samples.sort_values(end, kind="stable").iloc[::every]
+    columns = (ordered.index, ordered[start], ordered[end], ordered["sample_index"])
+    for identity, begin, finish, index in zip(*(column.tolist() for column in columns), strict=True):
+        yield from _span("queue", "queue", QUEUE, identity, begin, finish, index)
+
+
+def _span(name: str, category: str, pid: int, identity: int, start: int, end: int, sample: int) -> Iterator[str]:
+    what = f'"name":"{name}","cat":"{category}","pid":{pid},"tid":0,"id":{identity}'
+    yield f'{{{what},"ph":"b","ts":{us(start)},"args":{{"sample":{sample}}}}}'
+    yield f'{{{what},"ph":"e","ts":{us(end)}}}'
+
+
+def _steps(*changes: tuple[pd.Series[int], int]) -> tuple[Ns, Ns]:
+    """When a number changed, and what it was then: each change is a column of moments and what it adds."""
+    moments = np.concatenate([moment.to_numpy(np.int64) for moment, _ in changes])
+    added = np.concatenate([np.full(len(moment), add, np.int64) for moment, add in changes])
+    order = np.argsort(moments, kind="stable")
+    moments, values = moments[order], np.cumsum(added[order])
+    last = np.append(np.diff(moments) > 0, True)[: len(moments)]
+    return moments[last], values[last]
+
+
+def _counter(name: str, key: str, steps: tuple[Ns, Ns]) -> Iterator[str]:
+    moments, values = steps
+    if len(moments) > MOST_POINTS:
+        bins = np.searchsorted(np.linspace(moments[0], moments[-1], MOST_POINTS), moments)
+        last = np.append(np.diff(bins) > 0, True)
+        moments, values = moments[last], values[last]
+    for moment, value in zip(moments.tolist(), values.tolist(), strict=True):
+        yield f'{{"name":"{name}","ph":"C","pid":{QUEUE},"ts":{us(moment)},"args":{{"{key}":{value}}}}}'
