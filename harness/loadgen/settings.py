@@ -28,7 +28,7 @@ MOST_QPS = 500_000
 
 def user_conf(plan: Plan, calibration: Calibration) -> str:
     """The text of user.conf: ``benchmark.Scenario.key = value`` lines (LoadGen ignores ``key=value``)."""
-    rules, lengths = plan.rules, plan.lengths
+    rules, asked = plan.rules, plan.scenario_settings
     values: dict[str, float] = {
         "performance_sample_count_override": plan.performance_sample_count,
         "min_duration": round(rules.min_duration_s * 1000),
@@ -37,16 +37,16 @@ def user_conf(plan: Plan, calibration: Calibration) -> str:
     if rules.latency_percentile is not None:
         values["target_latency_percentile"] = round(rules.latency_percentile * 100, 6)
     if plan.scenario == "single_stream":
-        values["target_latency"] = lengths.expected_latency_ms or calibration.latency_s * 1e3 / LATENCY_MARGIN
+        values["target_latency"] = asked.expected_latency_ms or calibration.latency_s * 1e3 / LATENCY_MARGIN
     elif plan.scenario == "multi_stream":
         query_s = rules.samples_per_query / calibration.samples_per_second
         values["samples_per_query"] = rules.samples_per_query
-        values["target_latency"] = lengths.expected_latency_ms or query_s * 1e3 / LATENCY_MARGIN
+        values["target_latency"] = asked.expected_latency_ms or query_s * 1e3 / LATENCY_MARGIN
     elif plan.scenario == "server":
         values["target_latency"] = rules.latency_ms or 0
-        values["target_qps"] = lengths.target_qps or min(calibration.samples_per_second, MOST_QPS) / 2
+        values["target_qps"] = asked.target_qps or min(calibration.samples_per_second, MOST_QPS) / 2
     else:
-        values["target_qps"] = lengths.expected_qps or min(calibration.samples_per_second, MOST_QPS) * OFFLINE_MARGIN
+        values["target_qps"] = asked.expected_qps or min(calibration.samples_per_second, MOST_QPS) * OFFLINE_MARGIN
     prefix = f"{plan.benchmark}.{LOADGEN_SCENARIOS[plan.scenario]}"
     return "".join(f"{prefix}.{key} = {_number(value)}\n" for key, value in values.items())
 
