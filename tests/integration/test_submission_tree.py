@@ -16,9 +16,9 @@ from harness.files import sha256_file
 from harness.rounds import load_round
 from harness.submission.check import check_tree
 from harness.submission.code_snapshot import write_code
-from tests.planted_defects import DEFECTS, Defect
-from tests.submission_tree import ORG, Rehearsal, rehearse
-from tests.tree_edits import (
+from tests.support.planted_defects import DEFECTS, Defect
+from tests.support.submission_tree import ORG, Rehearsal, rehearse
+from tests.support.tree_edits import (
     BENCHMARK,
     accuracy,
     compliance,

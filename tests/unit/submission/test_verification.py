@@ -13,7 +13,7 @@ from harness.loadgen.log import DetailLog
 from harness.rounds import load_round
 from harness.settings import Scenario
 from harness.submission.verification import ComplianceVerdict, accuracy_verdict, performance_verdict, used_settings
-from tests.made_logs import log_text, record, rows
+from tests.support.made_logs import log_text, record, rows
 
 ROUND = load_round("v2.0")
 RULES = ROUND.benchmark("ssd-resnet34")
