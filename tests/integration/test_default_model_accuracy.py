@@ -39,7 +39,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> CocoIndex:
 
 def raw_outputs(model: Path, dataset: CocoIndex, dtype: str, change: Tensor = lambda it: it) -> list[RawOutputs]:
     """Of every image, its tensor changed before."""
-    request = SessionRequest(model, MODEL.input, MODEL.outputs, MODEL.example_outputs, threads=2)
+    request = SessionRequest.of(MODEL, model, threads=2)
     with open_session("onnxruntime", request) as session:
         tensors = (MODEL.tensor(image.path.read_bytes(), dtype) for image in dataset.images)
         # a session's outputs are its own, and the next run's
@@ -71,7 +71,7 @@ def healthy(int8_outputs: list[RawOutputs], dataset: CocoIndex) -> float:
 
 
 def test_it_finds_the_objects_of_images_it_has_not_seen(healthy: float) -> None:
-    # docs/model.md has the figures of 200 images; eight of them spread by some points
+    # docs/explanation/model.md has the figures of 200 images; eight of them spread by some points
     assert healthy > LEAST_MAP
 
 
