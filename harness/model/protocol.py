@@ -17,7 +17,11 @@ Nms = Literal["corrected", "reference"]
 
 
 class Decoder(Protocol):
-    """Turns the raw outputs of one image into detections. Safe to call from any number of threads at once."""
+    """Turns the raw outputs of one image into detections. Safe to call from any number of threads at once.
+
+    A decoder may have an attribute ``native``, a capsule of ``harness/native/image_decoder.h``: samples are then
+    decoded without Python, beside the thread that drives the devices.
+    """
 
     def decode(
         self,

@@ -77,7 +77,7 @@ class Inline:
     ) -> None:
         pin(slot.cores)
         session = open_session(slot)
-        self.lanes = [Lane(slot, session, SessionThread(session, postprocess.prepare, 1))]
+        self.lanes = [Lane(slot, session, SessionThread(session, postprocess.prepare, 1), postprocess)]
         self.retired: list[Retired] = []
         self._run = session.run
         self._tensors = tensors

@@ -8,6 +8,9 @@ from queue import SimpleQueue
 from time import monotonic_ns
 from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
+
 from harness.errors import HarnessError
 from harness.pipeline.devices import DeviceSlot, pin
 from harness.pipeline.postprocess import Postprocess
@@ -89,6 +92,7 @@ class Lane:
         slot: DeviceSlot,
         session: Session,
         driven: AsynchronousSession | SessionThread,
+        postprocess: Postprocess,
         thread: threading.Thread | None = None,
     ) -> None:
         self.slot = slot
@@ -97,7 +101,12 @@ class Lane:
         self.depth = max(1, driven.in_flight)
         self.flights: dict[int, Sample] = {}
         self.took_ns = 0
+        self._postprocess = postprocess
         self._thread = thread
+
+    def records(self) -> npt.NDArray[np.int64]:
+        """(samples, columns) int64 in the order of `COLUMNS`; not a copy, so for a lane that has ended its work."""
+        return self._postprocess.records(self.slot.index)
 
     def close(self) -> None:
         """Ends its thread and closes its session."""
@@ -129,7 +138,7 @@ def open_lanes(
             # a decoder that is Python is run where the inference is
             asynchronous = hasattr(session, "submit") and postprocess.beside
             driven = session if asynchronous else SessionThread(session, _prepare(session, postprocess), ahead)
-            opened[slot.index] = Lane(slot, session, cast(Any, driven), threading.current_thread())
+            opened[slot.index] = Lane(slot, session, cast(Any, driven), postprocess, threading.current_thread())
         except BaseException as error:  # noqa: BLE001 - raised again below
             opened[slot.index] = error
             driven = None

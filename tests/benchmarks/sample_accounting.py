@@ -17,8 +17,8 @@ from statistics import median
 from time import thread_time_ns
 
 from harness.native import _tally
+from harness.pipeline.counters import BITS, BUCKETS, COLUMNS, PythonTally, Tally
 from harness.pipeline.pulse import Pulse
-from harness.pipeline.tally import BITS, BUCKETS, COLUMNS, PythonTally, Tally
 
 SAMPLES = 64_000
 TOGETHER = (1, 64)

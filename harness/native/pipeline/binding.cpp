@@ -255,14 +255,16 @@ class Postprocess {
     py::tuple last_items_;
 };
 
-// Never earlier, and little later; without the GIL.
-void wait_until(std::int64_t moment, std::int64_t spin) {
+// Never earlier, and little later; without the GIL. A processor that idled for milliseconds wakes a thread later than
+// one that did not: so it sleeps until `long_early` before the moment, again until `short_early`, and looks at the
+// clock.
+void wait_until(std::int64_t moment, std::int64_t long_early, std::int64_t short_early) {
     const py::gil_scoped_release release;
     pipeline::sleep_precisely();
-    const std::int64_t sleep_until = moment - spin;
-    if (sleep_until > now_ns()) {
-        const timespec at{static_cast<time_t>(sleep_until / pipeline::kSecond),
-                          static_cast<long>(sleep_until % pipeline::kSecond)};
+    for (const std::int64_t early : {long_early, short_early}) {
+        const std::int64_t wake = moment - early;
+        if (wake <= now_ns()) continue;
+        const timespec at{static_cast<time_t>(wake / pipeline::kSecond), static_cast<long>(wake % pipeline::kSecond)};
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr) == EINTR) {
         }
     }

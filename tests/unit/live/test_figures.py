@@ -12,8 +12,8 @@ from harness.live import figures as module
 from harness.live.figures import Meter, busy_range
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import Progress
+from harness.pipeline.counters import CURRENT, tally
 from harness.pipeline.pulse import Pulse
-from harness.pipeline.tally import CURRENT, tally
 
 MS = 1_000_000
 
