@@ -23,6 +23,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this command."""
     add = parser.add_argument
     add("--round", default="v2.0", help="the MLPerf round whose fields are asked for (v2.0)")
     add("--submitter", metavar="ORG", help="the organisation that submits")

@@ -6,7 +6,7 @@ import argparse
 
 
 def one_or_more(text: str) -> int:
-    """1, 2, …
+    """A whole number from 1, as an option gives it.
 
     Raises:
         argparse.ArgumentTypeError: anything else.
@@ -15,7 +15,7 @@ def one_or_more(text: str) -> int:
 
 
 def zero_or_more(text: str) -> int:
-    """0, 1, …
+    """A whole number from 0, as an option gives it.
 
     Raises:
         argparse.ArgumentTypeError: anything else.

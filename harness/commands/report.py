@@ -23,6 +23,7 @@ FORMATS = ("table", "csv", "markdown", "json", "html")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this command."""
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="a run directory")
     add("--compare", type=Path, metavar="BASELINE", help="the run directory that each RUN is compared with")
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Runs the command and returns its exit status."""
     if not 0 <= args.threshold < 100:
         raise UsageError(f"{args.threshold:g} is not a percentage from 0 to 100", where="--threshold")
     if args.fail_if_slower and args.compare is None:

@@ -31,6 +31,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this command."""
     add = parser.add_argument
     add("tree", type=Path, metavar="DIR", help="the folder that holds closed/ and open/")
     add("--round", default="v2.0", help="the MLPerf round (v2.0)")

@@ -56,8 +56,10 @@ def train_all(stage: Stage, scenes: Iterator[Any]) -> None:
 
 
 def train_behind_the_trunk(stage: Stage, scenes: Iterator[Any]) -> None:
-    """Trains what is behind the trunk on its features of many scenes, again and again; in every other step on those of
-    a new one."""
+    """Trains what is behind the trunk on its features of many scenes, again and again.
+
+    In every other step the features are those of a new scene.
+    """
     net, maps = stage.net, MAPS[stage.name]
     priors = priors_of(crops=False)[FEATURE_MAPS[0].anchors * FEATURE_MAPS[0].grid ** 2 :]
     kept = [_with_features(net, *next(scenes)) for _ in range(BATCH[stage.name])]

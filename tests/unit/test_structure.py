@@ -100,3 +100,21 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
     code = f"import sys, harness.cli; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+STILL_CALLED_IT: set[str] = set()
+"""Modules of harness/ that have a variable called `it`; the list only shrinks."""
+
+
+def names_bound(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_variable_is_called_it(path: Path) -> None:
+    if str(path.relative_to(PACKAGE)) not in STILL_CALLED_IT:
+        assert "it" not in names_bound(path)
