@@ -10,7 +10,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that looks most like ``word``, whatever its case; None where none is near."""
     by_lower_case = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), by_lower_case)
-    # letters that changed places are the commonest mistake, and difflib prefers a shorter word to one of the same letters
+    # letters that changed places are a common mistake; difflib prefers a shorter word to one of the same letters
     near.sort(key=lambda name: sorted(name) != sorted(word.lower()))
     return by_lower_case[near[0]] if near else None
 
