@@ -20,7 +20,7 @@ FORMATS = ("table", "csv", "markdown", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of this command."""
+    """Adds the arguments of `results`."""
     add = parser.add_argument
     add("folder", nargs="?", type=Path, default=Path("results"), metavar="DIR", help="of the runs (default: results)")
     add("--scenario", choices=SCENARIOS, help="only runs that measured it")
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command and returns its exit status."""
+    """Lists the runs, or writes the chart."""
     from harness.report.output import write_out
     from harness.report.results import Filter, chart_html, find_results, results_table
     from harness.terminal import Terminal
