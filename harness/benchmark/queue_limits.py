@@ -134,6 +134,7 @@ def bench_queue(
 
 
 def plan_of(case: Case, folder: Path, seconds: float) -> Plan:
+    """The LoadGen test that measures the case for about that many seconds."""
     model = load_model("ssd_resnet34")
     round_ = load_round("v2.0")
     per_second = case.ideal_samples_per_second or ZERO_LATENCY_SAMPLES / seconds
