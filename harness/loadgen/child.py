@@ -23,7 +23,8 @@ from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Dispatcher, Inline, Retired
-from harness.pipeline.postprocess import Decoding, new_postprocess
+from harness.pipeline.postprocess import Decoding
+from harness.pipeline.postprocessors import new_postprocess
 from harness.pipeline.pulse import Pulse
 from harness.pipeline.session_queue import SessionQueue
 from harness.sessions import Session, SessionRequest, open_session

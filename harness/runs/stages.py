@@ -44,7 +44,7 @@ def read_samples(path: Path) -> pd.DataFrame:
     """
     samples = read_table(path)
     if "decoding_ns" not in samples and "inferred_ns" in samples:
-        samples.insert(samples.columns.get_loc("inferred_ns") + 1, "decoding_ns", samples["inferred_ns"])
+        samples.insert(list(samples).index("inferred_ns") + 1, "decoding_ns", samples["inferred_ns"])
     return samples
 
 

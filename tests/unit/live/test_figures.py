@@ -94,7 +94,8 @@ def test_latencies_count_from_the_issue_and_in_offline_from_the_start(monkeypatc
         seen = bench.read()
         assert seen.latency_ms == pytest.approx({"p50": expected_ms, "p90": expected_ms, "p99": expected_ms}, rel=0.008)
         assert seen.latency_from == ("issue" if scenario == "server" else "start")
-        assert seen.stages_ms == pytest.approx({"queue": 100, "inference": 9, "wait": 0, "postprocess": 0, "complete": 1})
+        stages_ms = {"queue": 100, "inference": 9, "wait": 0, "postprocess": 0, "complete": 1}
+        assert seen.stages_ms == pytest.approx(stages_ms)
 
 
 def test_what_waits_is_issued_and_neither_at_work_nor_answered(monkeypatch: pytest.MonkeyPatch) -> None:

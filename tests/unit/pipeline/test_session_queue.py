@@ -20,7 +20,8 @@ from harness.pipeline.dispatch import Dispatcher, Inline
 from harness.pipeline.finite import check_all, check_first
 from harness.pipeline.lane import LaneFailed
 from harness.pipeline.mailbox import MANY
-from harness.pipeline.postprocess import Answer, Decoding, new_postprocess
+from harness.pipeline.postprocess import Answer, Decoding
+from harness.pipeline.postprocessors import new_postprocess
 from harness.pipeline.pulse import Pulse
 from harness.pipeline.session_queue import SessionQueue
 from harness.records import Detections, QuantizedTensor
