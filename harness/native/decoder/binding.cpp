@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "../gil.h"
 #include "../image_decoder.h"
 #include "decoder.h"
 
@@ -113,7 +114,7 @@ class Binding : public native::ImageDecoder {
                                          max_detections, reference_nms};
         const std::vector<ssd::Detection>* found;
         {
-            const py::gil_scoped_release release;
+            const native::WithoutGil without_gil;
             found = &decoder_.decode(taken.raw.data(), parameters);
         }
         return as_arrays(*found);
@@ -138,7 +139,7 @@ class Binding : public native::ImageDecoder {
     std::size_t scan(const py::object& outputs, double score_threshold, int repeats) const {
         Outputs taken;
         take(outputs, taken);
-        const py::gil_scoped_release release;
+        const native::WithoutGil without_gil;
         std::size_t left = 0;
         for (int i = 0; i < repeats; ++i) {
             left = decoder_.survivors(taken.raw.data(), static_cast<float>(score_threshold));
@@ -269,9 +270,10 @@ PYBIND11_MODULE(_decode, m) {
     });
     m.def("read", [](const py::array& array) {
         if (!readable(array)) throw py::value_error("expected a C-contiguous array");
-        const py::gil_scoped_release release;
         const auto* data = static_cast<const unsigned char*>(array.data());
-        return ssd::available_kernels().front()->read(data, array.nbytes());
+        const py::ssize_t size = array.nbytes();
+        const native::WithoutGil without_gil;
+        return ssd::available_kernels().front()->read(data, size);
     });
     py::class_<Binding>(m, "Decoder")
         .def(py::init<const std::vector<std::pair<int, int>>&,

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "../gil.h"
 #include "../image_decoder.h"
 #include "decode_pool.h"
 #include "mailbox.h"
@@ -95,7 +96,7 @@ class PyMailbox : public Mailbox {
         const std::int64_t until = now_ns() + static_cast<std::int64_t>(std::min(timeout_s, most_s) * 1e9);
         std::vector<PyObject*> letters;
         {
-            const py::gil_scoped_release release;
+            const native::WithoutGil without_gil;
             letters = Mailbox::get(until, patience);
         }
         py::list list(letters.size());
@@ -126,7 +127,7 @@ class Postprocess {
         for (const int row : rows) lanes_.push_back({counters_at(cells_, row, layout_of(layout), from_start), {}});
     }
 
-    ~Postprocess() { close(); }
+    ~Postprocess() { pool_.close(); }  // its threads need no GIL
 
     void post(int lane, std::int64_t sample_id, std::int64_t sample_index, std::int64_t issued, std::int64_t started,
               std::int64_t inferred, const py::object& outputs) {
@@ -139,7 +140,7 @@ class Postprocess {
                      std::int64_t started, std::int64_t inferred, const py::object& outputs) {
         auto job = job_of(lane, {sample_id, sample_index, issued, started, inferred, 0, 0, 0}, outputs);
         {
-            const py::gil_scoped_release release;
+            const native::WithoutGil without_gil;
             pool_.decode(*job);
         }
         job->reading.reset();
@@ -204,7 +205,7 @@ class Postprocess {
     }
 
     void close() {
-        const py::gil_scoped_release release;
+        const native::WithoutGil without_gil;
         pool_.close();
     }
 
@@ -259,7 +260,7 @@ class Postprocess {
 // one that did not: so it sleeps until `long_early` before the moment, again until `short_early`, and looks at the
 // clock.
 void wait_until(std::int64_t moment, std::int64_t long_early, std::int64_t short_early) {
-    const py::gil_scoped_release release;
+    const native::WithoutGil without_gil;
     pipeline::sleep_precisely();
     for (const std::int64_t early : {long_early, short_early}) {
         const std::int64_t wake = moment - early;
