@@ -182,7 +182,7 @@ def _open(
             ),
         )
         pulse.beat()
-        answers = LoadGenAnswers(loadgen, plan.model.max_detections, HELD_MOST if hold else 1)
+        answers = LoadGenAnswers(loadgen, plan.model.max_detections, HELD_MOST if hold else 1, label_ids=plan.label_ids)
         every = plan.mode == "accuracy"
         return Lane(slot, session, decode, library.tensors, answers, pulse, hold=hold, check_every_value=every)
 
