@@ -35,6 +35,7 @@ class LoadGenAnswers:
         self._label_ids = None if label_ids is None else np.array([0, *label_ids], "<f4")
 
     def put(self, sample_id: int, sample_index: int, detections: Detections) -> None:
+        """Encodes a sample's detections into the next buffer and holds the response."""
         held = self._held
         at = len(held)
         size = encode_into(self._buffers[at], sample_index, detections)
@@ -43,6 +44,7 @@ class LoadGenAnswers:
         held.append(self._response(sample_id, self._addresses[at], size))
 
     def send(self) -> None:
+        """Gives LoadGen the responses that are held."""
         # LoadGen copies inside the call, so the buffers are free after it.
         self._respond(self._held)
         self._held.clear()

