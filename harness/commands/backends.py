@@ -28,7 +28,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`backends` alone lists; `check` is its one action."""
+    """Adds the arguments; `backends` alone lists, `check` is its one action."""
     parser.add_argument("--json", action="store_true", help="the list as JSON")
     actions = parser.add_subparsers(dest="action", metavar="check")
     check = actions.add_parser("check", help="run the contract's checks", description="Exit status 1 when one fails.")
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Lists, or checks."""
+    """Lists the backends, or checks one."""
     if args.action == "check":
         return _check(args)
     backends = list_backends()
