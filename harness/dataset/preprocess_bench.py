@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -98,6 +99,6 @@ def _steps(
         moments.append(perf_counter())
         read_tensor(file, shape)
         moments.append(perf_counter())
-        times.append(tuple((end - start) * 1e3 for start, end in zip(moments, moments[1:], strict=False)))
+        times.append(tuple((end - start) * 1e3 for start, end in pairwise(moments)))
     read, make, write, load = (median(step) for step in zip(*times, strict=True))
     return read, make, write, load

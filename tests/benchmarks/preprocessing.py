@@ -45,7 +45,7 @@ def once(images: Path) -> dict[str, Any]:
 
 
 def turn(checkout: Path, images: Path) -> dict[str, Any]:
-    command = [checkout / ".venv/bin/python", __file__, str(images), "--once"]
+    command = [str(checkout / ".venv/bin/python"), __file__, str(images), "--once"]
     done = subprocess.run(
         command, cwd=checkout, env=os.environ | {"PYTHONPATH": str(checkout)}, capture_output=True, check=True
     )
