@@ -207,6 +207,7 @@ def _decoding(plan: Plan, model: DetectionModel) -> Decoding:
         wanted.iou_threshold,
         wanted.max_detections,
         wanted.nms == "reference",
+        plan.label_ids,
     )
 
 

@@ -33,6 +33,7 @@ class Postprocess:
         iou_threshold: float,
         max_detections: int,
         reference_nms: bool,
+        label_ids: Sequence[int],
         every_value: bool,
         ring_after_s: float,
         ring_at: int,

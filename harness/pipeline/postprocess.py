@@ -28,6 +28,7 @@ class Decoding(NamedTuple):
         decode: raw outputs → detections; None: nothing is decoded, and every answer is empty.
         native: what decodes without Python, a capsule of ``native/image_decoder.h``; None: there is no such thing.
         score_threshold, iou_threshold, max_detections, reference_nms: what `decode` was bound to.
+        label_ids: what is written for the labels 1, 2, …; None: the label itself.
     """
 
     decode: Decode | None
@@ -36,6 +37,7 @@ class Decoding(NamedTuple):
     iou_threshold: float = 0.5
     max_detections: int = 200
     reference_nms: bool = False
+    label_ids: Sequence[int] | None = None
 
 
 class Decoded(NamedTuple):

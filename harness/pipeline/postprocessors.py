@@ -84,6 +84,7 @@ class NativePostprocess:
             iou_threshold=decoding.iou_threshold,
             max_detections=decoding.max_detections,
             reference_nms=decoding.reference_nms,
+            label_ids=[0, *decoding.label_ids] if decoding.label_ids else [],
             every_value=every_value,
             ring_after_s=BATCH_NS / 1e9 if batches else 0.0,
             ring_at=self.most_pending // 2 if batches else 1,
@@ -142,6 +143,8 @@ class PythonPostprocess:
         self._decode = decoding.decode
         self._check = check_all if every_value else check_first
         self._max_detections = decoding.max_detections
+        # label 0 is background and never an answer
+        self._label_ids = None if decoding.label_ids is None else np.array([0, *decoding.label_ids], "<f4")
         self._spare: list[tuple[npt.NDArray[np.float32], int]] = []
         self._done: list[tuple[int, tuple[int, ...], npt.NDArray[np.float32], int, int]] = []
         self._collected = self._done
@@ -168,6 +171,8 @@ class PythonPostprocess:
             return
         rows, address = self._spare.pop() if self._spare else self._new_rows()
         size = encode_into(rows, index, done.detections)
+        if self._label_ids is not None and size:
+            rows[: len(done.detections), FIELDS - 1] = self._label_ids[done.detections.labels]
         record = (sample_id, index, issued, started, inferred, done.decoding_ns, done.decoded_ns, 0)
         self._done.append((lane, record, rows, address, size))
 

@@ -12,13 +12,15 @@ namespace {
 constexpr int kFields = 7;
 
 void write_answer(const std::vector<native::Detection>& detections, std::int64_t sample_index,
-                  std::vector<float>& rows) {
+                  const std::vector<std::int32_t>& label_ids, std::vector<float>& rows) {
     rows.resize(kFields * detections.size());
     float* row = rows.data();
     for (const native::Detection& found : detections) {
         const auto [left, top, right, bottom] = found.box;
-        const float fields[kFields] = {static_cast<float>(sample_index), top, left, bottom, right, found.score,
-                                       static_cast<float>(found.label)};
+        const auto label = static_cast<std::size_t>(found.label);
+        const std::int32_t id = label < label_ids.size() ? label_ids[label] : found.label;
+        const float fields[kFields] = {
+            static_cast<float>(sample_index), top, left, bottom, right, found.score, static_cast<float>(id)};
         row = std::copy_n(fields, kFields, row);
     }
 }
@@ -83,7 +85,8 @@ void DecodePool::decode(Job& job) const {
     job.rows.clear();
     job.not_finite = job.reading ? job.reading->not_finite(settings_.every_value) : -1;
     if (job.reading && job.not_finite < 0) {
-        write_answer(decoder_->decode(*job.reading, parameters_), job.record.sample_index, job.rows);
+        write_answer(decoder_->decode(*job.reading, parameters_), job.record.sample_index, settings_.label_ids,
+                     job.rows);
     }
     job.record.decoded = now_ns();
 }

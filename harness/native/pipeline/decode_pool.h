@@ -28,6 +28,7 @@ struct Job {
 
 struct PoolSettings {
     int threads;
+    std::vector<std::int32_t> label_ids;  // what is written for a label; beyond its end: the label itself
     bool every_value;            // look for NaN and infinity in every value, not only in the first of each output
     std::int64_t ring_after_ns;  // answers wait so long for each other ...
     std::size_t ring_at;         // ... unless they are that many
