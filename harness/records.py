@@ -9,6 +9,36 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+Nms: TypeAlias = Literal["corrected", "reference"]
+"""How boxes suppress each other: as it is right, or as a model's published reference does it."""
+LabelSpace: TypeAlias = Literal["contiguous", "coco"]
+"""What a label is: i is the i-th category, counted from 1, or a COCO category id (1..90 with gaps)."""
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What turns a uint8 pixel into the float32 model's input: (pixel / 255 − mean) / std, per channel."""
+
+    mean: Sequence[float]
+    std: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How raw outputs become detections.
+
+    Attributes:
+        score_threshold: in (0, 1); a detection's score is above it.
+        iou_threshold: in [0, 1]; of two boxes of a class that overlap more, the better one stays.
+        max_detections: of one image, all classes together.
+        nms: how boxes suppress each other.
+    """
+
+    score_threshold: float
+    iou_threshold: float
+    max_detections: int
+    nms: Nms = "corrected"
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -75,7 +105,8 @@ class Detections:
     Attributes:
         boxes: (K, 4) float32, left, top, right, bottom, normalised to the image (not clipped to [0, 1]).
         scores: (K,) float32 in (0, 1], descending.
-        labels: (K,) int32 in 1..80 (0 is background and never appears).
+        labels: (K,) int32 from 1 on (0 is background and never appears): 1..80, or COCO category ids where those were
+            asked for.
     """
 
     boxes: npt.NDArray[np.float32]

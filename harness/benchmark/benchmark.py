@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from harness.benchmark.find_peak import find_peaks
-from harness.benchmark.inputs import Inputs, find_inputs
+from harness.benchmark.inputs import Inputs, find_inputs, with_round
 from harness.benchmark.recorded import run_recorded
 from harness.benchmark.submission import describe_submission
 from harness.benchmark.system import code_sha256, system, versions
@@ -30,6 +30,7 @@ def run_benchmark(settings: RunSettings, folder: Path, terminal: Terminal, *, re
         HarnessError: as its parts do; the manifest then says "failed" and why.
         Interrupted: on Ctrl-C; the manifest says so.
     """
+    settings = with_round(settings)
     manifest = {
         "command": sys.argv,
         "directory": str(Path.cwd()),
@@ -101,6 +102,6 @@ def tests_of(settings: RunSettings) -> list[tuple[Scenario, Mode, int]]:
 def _evaluate(inputs: Inputs, folder: Path, terminal: Terminal) -> None:
     with terminal.task("mAP") as report:
         report(0, None, f"{len(inputs.dataset)} images with pycocotools")
-        evaluate_run(folder, inputs.dataset)
+        evaluate_run(folder, inputs.dataset, inputs.model.label_space)
         report(0, None, "images for the report")
         keep_gallery(folder, inputs.dataset)

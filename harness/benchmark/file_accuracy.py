@@ -33,6 +33,7 @@ def file_accuracy(
     truth = read_ground_truth(dataset.annotations).first(len(dataset))
     threads = len(os.sched_getaffinity(0))
     request = SessionRequest(file, model.input, model.outputs, model.example_outputs, threads=threads)
+    model = model.for_file(file)
     decoder = model.decoder("native")
     rows = [np.empty((0, 7))]
     with open_session("onnxruntime", request) as session:
@@ -41,7 +42,7 @@ def file_accuracy(
         for done, image in enumerate(dataset.images):
             progress(done, len(dataset))
             tensor = tensor_of(image.path, read_image(image.path), preprocess)
-            found = decoder.decode(session.run(tensor[np.newaxis]))
+            found = decoder.decode(session.run(tensor[np.newaxis]), image_size=(image.width, image.height))
             rows.append(result_rows(found, image, np.asarray(dataset.category_ids)))
     progress(len(dataset), len(dataset))
     results = CocoResults(np.concatenate(rows), truth.image_ids, "contiguous")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import cached_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.dataset.tensors import CachedTensors, DirectTensors
-from harness.errors import ModelError
+from harness.errors import ModelError, UsageError
 from harness.files import sha256_file
 from harness.loadgen.plan import Mode, Plan, SampleSource
 from harness.loadgen.process import check_loadgen
@@ -39,10 +39,12 @@ class Inputs:
         images_sha256: of the contents of all image files, in the dataset's order.
         source: gives the samples' tensors; picklable.
         synthetic: the dataset was made up.
+        benchmark: that the run follows, as the round names it.
     """
 
     settings: RunSettings
     round: Round
+    benchmark: str
     rules: BenchmarkRules
     model: DetectionModel
     model_file: Path | None
@@ -73,7 +75,7 @@ class Inputs:
             folder=folder,
             scenario=scenario,
             mode=mode,
-            benchmark=self.model.benchmark,
+            benchmark=self.model.loadgen_name,
             seeds=self.round.seeds,
             rules=self.rules.scenario(scenario).model_copy(update=lengths.rules),
             performance_sample_count=min(self.rules.performance_sample_count, len(self.dataset)),
@@ -86,20 +88,31 @@ class Inputs:
             sample_names=tuple(image.file_name for image in self.dataset.images),
             watchdog_s=self.settings.watchdog_s,
             trace=self.settings.trace and mode == "performance",
+            image_sizes=self._image_sizes,
         )
+
+    @property
+    def _image_sizes(self) -> tuple[tuple[int, int], ...]:
+        if not self.model.needs_image_size:
+            return ()
+        return tuple((image.width, image.height) for image in self.dataset.images)
 
     @property
     def subtitle(self) -> str:
         """What the tests run on, for people."""
         simulated = ", SIMULATED" if self.backend.SIMULATED else ""
-        return f"{self.model.benchmark} on {self.settings.backend.name}{simulated}"
+        return f"{self.model.title} on {self.settings.backend.name}{simulated}"
 
     def describe(self) -> dict[str, Any]:
         """For the manifest."""
         return {
             "model": {
                 "name": self.model.name,
-                "benchmark": self.model.benchmark,
+                "title": self.model.title,
+                "benchmark": self.benchmark,
+                "closed_division": self.model.closed_division,
+                "label_space": self.model.label_space,
+                "decoding": asdict(self.settings.model.decoding(self.model.decoding)),
                 "path": str(self.model_file) if self.model_file else None,
                 "sha256": self.model_sha256,
                 "default": self.settings.model.path is None,
@@ -130,9 +143,11 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
         DataError: the model, the dataset, the backend or the disk cannot be used.
     """
     check_loadgen()
+    settings = with_round(settings)
     round_ = load_round(settings.round)
     model = load_model(settings.model.name)
-    rules = round_.benchmark(model.benchmark)
+    benchmark = benchmark_of(round_, model)
+    rules = round_.benchmark(benchmark)
     for scenario in settings.scenarios:
         rules.scenario(scenario)
     backend = load_backend(settings.backend.name)
@@ -144,11 +159,13 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     if settings.mode != "performance":
         read_ground_truth(annotations)  # what evaluation will need must not be missed after the tests
     model_file, sha256 = _model_file(settings, model, backend, terminal)
+    model = load_model(settings.model.name, model_file)
     dtype = run_in_child(_check_session, settings, model_file)
     source = _source(settings, model, dataset, dtype, terminal)
     return Inputs(
         settings=settings,
         round=round_,
+        benchmark=benchmark,
         rules=rules,
         model=model,
         model_file=model_file,
@@ -159,6 +176,29 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
         images_sha256=source.sha256,
         source=source,
         synthetic=synthetic,
+    )
+
+
+def with_round(settings: RunSettings) -> RunSettings:
+    """The settings with the model's own round where they name none."""
+    if settings.round:
+        return settings
+    return settings.model_copy(update={"round": load_model(settings.model.name).round})
+
+
+def benchmark_of(round_: Round, model: DetectionModel) -> str:
+    """The benchmark of the round that a run of the model follows.
+
+    Raises:
+        UsageError: the round has none for it.
+    """
+    for name in model.benchmarks:
+        if name in round_.benchmarks:
+            return name
+    raise UsageError(
+        f"round {round_.round} has no benchmark for {model.title} ({', '.join(model.benchmarks)})",
+        where="round",
+        hint=f"it has: {', '.join(round_.benchmarks)}; {model.title} is in {model.round}",
     )
 
 
@@ -194,7 +234,7 @@ def _default_file(name: str, precision: Literal["int8", "float32"], say: Say) ->
 def _check_session(settings: RunSettings, model_file: Path | None, say: Say) -> str:
     """Opens one session to see that the model fits; gives the dtype of its input."""
     say("opening a session")
-    model, backend = load_model(settings.model.name), load_backend(settings.backend.name)
+    model, backend = load_model(settings.model.name, model_file), load_backend(settings.backend.name)
     latency = settings.scenarios[0] == "single_stream"
     devices = parse_devices(settings.backend.devices or backend.default_devices(throughput=not latency))
     request = SessionRequest(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.benchmark.inputs import benchmark_of
 from harness.loadgen.log import read_detail
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import run_test
@@ -92,14 +93,14 @@ class _SameTensor:
         return [tensor] * len(indices)
 
 
-def measure(case: Case, seconds: float) -> Limit:
-    """Runs one LoadGen test of about that length in a process of its own.
+def measure(case: Case, seconds: float, model_name: str | None = None) -> Limit:
+    """Runs one LoadGen test of about that length in a process of its own, with made-up outputs of the model.
 
     Raises:
         HarnessError: as `run_test` does.
     """
     with tempfile.TemporaryDirectory() as name:
-        plan = plan_of(case, Path(name), seconds)
+        plan = plan_of(case, Path(name), seconds, model_name)
         finished = run_test(plan, lambda progress: None, watchdog_s=60, startup_s=60)
         values = read_detail(Path(name) / "mlperf_log_detail.txt").values
     device_us = case.latency_ms * 1e3
@@ -123,24 +124,31 @@ def measure(case: Case, seconds: float) -> Limit:
 
 
 def bench_queue(
-    seconds: float, progress: Callable[[int, int], None] = lambda done, total: None, cases: Sequence[Case] = CASES
+    seconds: float,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    cases: Sequence[Case] = CASES,
+    model_name: str | None = None,
 ) -> list[Limit]:
-    """Measures every case for about so many seconds."""
+    """Measures every case for about so many seconds, with made-up outputs of the model (none: the default one)."""
     limits = []
     for done, case in enumerate(cases):
         progress(done, len(cases))
-        limits.append(measure(case, seconds))
+        limits.append(measure(case, seconds, model_name))
     return limits
 
 
-def plan_of(case: Case, folder: Path, seconds: float) -> Plan:
-    model = load_model("ssd_resnet34")
-    round_ = load_round("v2.0")
+def plan_of(case: Case, folder: Path, seconds: float, model_name: str | None = None) -> Plan:
+    """The test that measures a case."""
+    settings = ModelSettings(decoder="native" if case.decode else "none")
+    if model_name is not None:
+        settings = settings.model_copy(update={"name": model_name})
+    model = load_model(settings.name)
+    round_ = load_round(model.round)
     per_second = case.ideal_samples_per_second or ZERO_LATENCY_SAMPLES / seconds
     if not case.latency_ms and (case.decode or case.scenario == "single_stream"):
         per_second /= 10
     samples = max(LOADED, int(per_second * seconds))
-    rules = round_.benchmark(model.benchmark).scenario(case.scenario)
+    rules = round_.benchmark(benchmark_of(round_, model)).scenario(case.scenario)
     options: dict[str, Any] = {"latency_ms": case.latency_ms}
     if case.one_slow:
         options["fault"] = {"kind": "slow", "device": 0, "factor": SLOWER}
@@ -148,15 +156,16 @@ def plan_of(case: Case, folder: Path, seconds: float) -> Plan:
         folder=folder,
         scenario=case.scenario,
         mode="performance",
-        benchmark=model.benchmark,
+        benchmark=model.loadgen_name,
         seeds=round_.seeds,
         rules=rules.model_copy(update={"min_duration_s": 0.001, "min_queries": samples}),
         performance_sample_count=LOADED,
         lengths=ScenarioSettings(expected_qps=1, expected_latency_ms=1000),
-        model=ModelSettings(decoder="native" if case.decode else "none"),
+        model=settings,
         model_file=None,
         backend=BackendSettings(name="simulated", warmup=2, options=options),
         slots=tuple(place(parse_devices(f"simulated*{case.devices}"))),
         source=_SameTensor(model.input.shape),
         sample_names=tuple(f"{k}" for k in range(LOADED)),
+        image_sizes=((640, 480),) * LOADED if model.needs_image_size else (),
     )

@@ -13,7 +13,7 @@ import resource
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
@@ -31,7 +31,7 @@ from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Dispatcher, Inline, Retired, SessionQueue
 from harness.pipeline.lane import HELD_MOST, Decode, Lane, LaneFailed
 from harness.pipeline.pulse import Pulse
-from harness.records import Detections
+from harness.records import Decoding, Detections
 from harness.sessions import SessionRequest, open_session
 
 CALIBRATION_RUNS = 3
@@ -163,8 +163,9 @@ def _open(
     report: _Reporter,
     pulse: Pulse,
 ) -> Dispatcher:
-    model = load_model(plan.model.name)
-    decode = _decode(plan, model)
+    model = load_model(plan.model.name, plan.model_file)
+    decoding = plan.model.decoding(model.decoding)
+    decode = _decode(plan, model, decoding)
     hold = plan.scenario == "offline"
 
     def open_lane(slot: DeviceSlot) -> Lane:
@@ -182,9 +183,19 @@ def _open(
             ),
         )
         pulse.beat()
-        answers = LoadGenAnswers(loadgen, plan.model.max_detections, HELD_MOST if hold else 1)
+        answers = LoadGenAnswers(loadgen, decoding.max_detections, HELD_MOST if hold else 1)
         every = plan.mode == "accuracy"
-        return Lane(slot, session, decode, library.tensors, answers, pulse, hold=hold, check_every_value=every)
+        return Lane(
+            slot,
+            session,
+            decode,
+            library.tensors,
+            answers,
+            pulse,
+            image_sizes=plan.image_sizes,
+            hold=hold,
+            check_every_value=every,
+        )
 
     if plan.scenario == "single_stream":
         return Inline(plan.slots[0], open_lane, report.fail)
@@ -204,19 +215,11 @@ def _open(
     )
 
 
-def _decode(plan: Plan, model: DetectionModel) -> Decode:
+def _decode(plan: Plan, model: DetectionModel, decoding: Decoding) -> Decode:
     if plan.model.decoder == "none":
         nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
-        return lambda outputs: nothing
-    decode = model.decoder(plan.model.decoder).decode
-    wanted = plan.model
-    return functools.partial(
-        decode,
-        score_threshold=wanted.score_threshold,
-        iou_threshold=wanted.iou_threshold,
-        max_detections=wanted.max_detections,
-        nms=wanted.nms,
-    )
+        return lambda outputs, **_: nothing
+    return functools.partial(model.decoder(plan.model.decoder, model.label_space).decode, **asdict(decoding))
 
 
 def _expected_samples(plan: Plan, settings: Any) -> int:

@@ -52,9 +52,10 @@ class Plan:
 
     Attributes:
         folder: where the logs go; exists.
-        benchmark: MLPerf's name of the benchmark.
+        benchmark: LoadGen's name of it, which its configuration's keys begin with.
         rules: the scenario's lengths and percentiles as this test uses them.
         sample_names: file name of each sample of the dataset, in the order of LoadGen's index.
+        image_sizes: width and height of each sample's image, for a model whose decoder needs them; else empty.
         performance_sample_count: how many samples are in memory at once.
         model_file: what the sessions load; None where the backend needs none.
         watchdog_s: a session that is at one sample for longer than this hangs.
@@ -83,6 +84,7 @@ class Plan:
     audit: Mapping[str, int] = field(default_factory=dict)
     compliance: str | None = None
     calibration: Calibration | None = None
+    image_sizes: tuple[tuple[int, int], ...] = ()
 
     @property
     def title(self) -> str:

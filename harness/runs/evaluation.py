@@ -19,6 +19,7 @@ from harness.accuracy.per_image import image_precisions
 from harness.dataset.coco_index import CocoIndex
 from harness.errors import LogError
 from harness.files import replacing, write_json
+from harness.records import LabelSpace
 
 IMAGES_NAME = "images.csv.gz"
 
@@ -26,15 +27,16 @@ ACCURACY_NAME = "accuracy.json"
 """The last file that an evaluation writes."""
 
 
-def evaluate_run(folder: Path, dataset: CocoIndex) -> Accuracy:
+def evaluate_run(folder: Path, dataset: CocoIndex, label_space: LabelSpace = "contiguous") -> Accuracy:
     """Evaluates ``mlperf_log_accuracy.json`` in ``folder`` and writes what it finds beside it.
 
     ``accuracy.txt`` is MLPerf's; ``accuracy.json`` has the figures, ``evaluation.json`` the classes and curves, and
     ``images.csv.gz`` every image: with them a report needs neither the images nor the annotations.
 
     Args:
-        folder: of a LoadGen accuracy test of ours, whose labels are contiguous.
+        folder: of a LoadGen accuracy test of ours.
         dataset: what was run; its images are the first of its annotations file.
+        label_space: of the labels in the log.
 
     Raises:
         LogError: the log is damaged, or lacks images of the dataset.
@@ -43,7 +45,7 @@ def evaluate_run(folder: Path, dataset: CocoIndex) -> Accuracy:
     path = folder / "mlperf_log_accuracy.json"
     truth = read_ground_truth(dataset.annotations).first(len(dataset))
     log = read_accuracy_log(path, image_count=len(truth.image_ids))
-    results = results_of_log(log, truth, "contiguous")
+    results = results_of_log(log, truth, label_space)
     missing = missing_images(truth, results)
     if len(missing):
         names = [image.file_name for image in dataset.images if image.id in missing[:3]]

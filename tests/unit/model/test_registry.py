@@ -10,11 +10,11 @@ from tests.support.tiny_model import MODEL
 
 
 def test_a_model_has_a_name_or_a_place() -> None:
-    assert load_model("ssd_resnet34").benchmark == "ssd-resnet34"
+    assert load_model("ssd_resnet34").benchmarks == ("ssd-resnet34",)
     assert load_model("tests.support.tiny_model:MODEL") is MODEL
 
 
-@pytest.mark.parametrize("name", ["yolo", "nowhere.at_all:MODEL", "tests.support.tiny_model:NOTHING"])
+@pytest.mark.parametrize("name", ["yolov3", "nowhere.at_all:MODEL", "tests.support.tiny_model:NOTHING"])
 def test_a_model_that_is_not_there_is_wrong_usage(name: str) -> None:
     with pytest.raises(UsageError):
         load_model(name)
