@@ -30,10 +30,10 @@ def file_accuracy(
         ModelError: the file cannot be loaded, or is not this model.
         DatasetError: an image or the annotations cannot be used.
     """
+    model = model.for_file(file)
     truth = read_ground_truth(dataset.annotations).first(len(dataset))
     threads = len(os.sched_getaffinity(0))
-    request = SessionRequest(file, model.input, model.outputs, model.example_outputs, threads=threads)
-    model = model.for_file(file)
+    request = SessionRequest.of(model, file, threads=threads)
     decoder = model.decoder("native")
     rows = [np.empty((0, 7))]
     with open_session("onnxruntime", request) as session:

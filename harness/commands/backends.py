@@ -79,20 +79,18 @@ def _check(args: argparse.Namespace) -> int:
         with terminal.task("Default model") as report:
             file = load_model(args.model_name).default_file(args.precision, lambda doing: report(0, None, doing))
     model = load_model(args.model_name, file)
-    request = SessionRequest(
-        model=file,
-        input=model.input,
-        outputs=model.outputs,
-        example_outputs=model.example_outputs,
+    request = SessionRequest.of(
+        model,
+        file,
         device=args.device or _first_device(backend),
         threads=args.threads,
         options=options,
     )
     terminal.say(f"{args.name} on {request.device}, model {file or 'none'}")
     failed = 0
-    for outcome in run_checks(Subject(backend, request)):
-        terminal.result(str(outcome))
-        failed += outcome.status == "FAIL"
+    for check in run_checks(Subject(backend, request)):
+        terminal.result(str(check))
+        failed += check.status == "FAIL"
     return 1 if failed else 0
 
 

@@ -63,14 +63,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _record(inputs: Inputs, folder: Path, terminal: Terminal) -> int:
     slot = inputs.slots("single_stream")[0]
-    request = SessionRequest(
-        model=inputs.model_file,
+    request = SessionRequest.of(
+        inputs.model,
+        inputs.model_file,
         device=slot.device,
         threads=inputs.settings.backend.threads or max(1, len(slot.cores)),
         options=inputs.settings.backend.options,
-        input=inputs.model.input,
-        outputs=inputs.model.outputs,
-        example_outputs=inputs.model.example_outputs,
     )
     count = len(inputs.dataset)
     with inputs.backend.open_session(request) as session, terminal.task("Recording", "images") as report:

@@ -53,7 +53,8 @@ class Plan:
     Attributes:
         folder: where the logs go; exists.
         benchmark: LoadGen's name of it, which its configuration's keys begin with.
-        rules: the scenario's lengths and percentiles as this test uses them.
+        rules: the lengths and percentiles that this test uses.
+        scenario_settings: what was set for it; lengths are in ``rules`` already, expectations are here only.
         sample_names: file name of each sample of the dataset, in the order of LoadGen's index.
         image_sizes: width and height of each sample's image, for a model whose decoder needs them; else empty.
         performance_sample_count: how many samples are in memory at once.
@@ -72,7 +73,7 @@ class Plan:
     seeds: Seeds
     rules: ScenarioRules
     performance_sample_count: int
-    lengths: ScenarioSettings
+    scenario_settings: ScenarioSettings
     model: ModelSettings
     model_file: Path | None
     backend: BackendSettings

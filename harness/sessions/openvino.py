@@ -7,7 +7,6 @@ import difflib
 import functools
 import os
 import re
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from pydantic import Field, PositiveInt
 from harness.errors import BackendError, ModelError, RunFailed, UsageError
 from harness.output_quantization import METADATA_KEY
 from harness.records import RawOutput, TensorSpec
+from harness.sessions.closing import Closing
 from harness.sessions.protocol import Session, SessionRequest
 from harness.sessions.tensors import DTYPES, contiguous_image, first_line, only_input, output_quantization, raw_outputs
 from harness.settings import Section, validate
@@ -29,7 +29,7 @@ _COMBINING = ("AUTO", "MULTI", "HETERO", "BATCH")  # virtual devices over the ot
 _METADATA = ["framework", METADATA_KEY]  # where the ONNX reader puts a model's metadata properties
 
 
-class Options(Section):
+class OpenVinoOptions(Section):
     """What can be set on a session besides its device and threads."""
 
     hint: Literal["latency", "throughput", "cumulative_throughput"] = "latency"
@@ -55,7 +55,7 @@ def open_session(request: SessionRequest) -> Session:
         BackendError: a device that this machine does not have.
         ModelError: no model, one that cannot be loaded, or one whose inputs and outputs cannot be used.
     """
-    options = validate(Options, request.options, "backend.options")
+    options = validate(OpenVinoOptions, request.options, "backend.options")
     if request.threads < 1:
         raise UsageError(f"threads must be at least 1, not {request.threads}", where="backend.threads")
     device = _device(request.device)
@@ -102,7 +102,7 @@ def describe() -> dict[str, object]:
     return {"name": "openvino", "version": ov.get_version(), "devices": devices()}
 
 
-class OpenVinoSession:
+class OpenVinoSession(Closing):
     """A loaded model. `run` gives the same arrays each time, with new contents."""
 
     def __init__(
@@ -150,14 +150,6 @@ class OpenVinoSession:
         """Frees the model. May be called twice."""
         self._request = None
 
-    def __enter__(self) -> OpenVinoSession:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 @functools.cache
 def _core() -> ov.Core:
@@ -193,7 +185,7 @@ def _device(given: str) -> str:
     return name
 
 
-def _properties(device: str, options: Options, threads: int) -> dict[str, Any]:
+def _properties(device: str, options: OpenVinoOptions, threads: int) -> dict[str, Any]:
     """What the model is compiled with.
 
     Raises:
