@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from harness.commands.model_argument import add_model_name
+from harness.command_line.model_argument import add_model_name
 from harness.errors import ModelError
 from harness.model.registry import load_model
 from harness.sessions.contract import Subject, run_checks
@@ -29,7 +29,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`backends` alone lists; `check` is its one action."""
+    """Adds the arguments; `backends` alone lists, `check` is its one action."""
     parser.add_argument("--json", action="store_true", help="the list as JSON")
     actions = parser.add_subparsers(dest="action", metavar="check")
     check = actions.add_parser("check", help="run the contract's checks", description="Exit status 1 when one fails.")
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Lists, or checks."""
+    """Lists the backends, or checks one."""
     if args.action == "check":
         return _check(args)
     backends = list_backends()

@@ -9,7 +9,7 @@ import json
 from rich.console import Console
 from rich.table import Table
 
-from harness.commands.model_argument import add_model_name
+from harness.command_line.model_argument import add_model_name
 from harness.model.decoder_timing import DecoderBench
 from harness.model.registry import load_model
 from harness.terminal import Terminal, output
@@ -23,7 +23,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `bench postprocess`."""
+    """Adds the options of `bench postprocess`."""
     add_model_name(parser)
     parser.add_argument("--rounds", type=int, default=100, help="turns each contestant has (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="for images per second (default: every core)")
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measures and prints."""
+    """Measures the postprocessors and prints the figures."""
     terminal = Terminal()
     with terminal.task("Postprocessors", "rounds") as report:
         result = load_model(args.model_name).bench_decoders(rounds=args.rounds, threads=args.threads, progress=report)

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from rich.table import Table
 
 from harness.benchmark.queue_limits import CASES, SLOWER, Limit, bench_queue
-from harness.commands.model_argument import add_model_name
+from harness.command_line.model_argument import add_model_name
 from harness.errors import UsageError
 from harness.terminal import Terminal, output
 
@@ -27,7 +27,7 @@ TITLES = {"single_stream": "SingleStream", "offline": "Offline"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `bench queue`."""
+    """Adds the options of `bench queue`."""
     add_model_name(parser)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (default: %(default)g)")
     parser.add_argument("--devices", help="only the lines with so many devices, e.g. 16,64")
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measures and prints."""
+    """Measures the cases that were asked for and prints the figures."""
     if not 0 < args.seconds <= 600:
         raise UsageError("expected above 0 and at most 600", where="--seconds")
     cases = CASES

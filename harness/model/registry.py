@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
 from harness.errors import UsageError
 from harness.model.protocol import DetectionModel
+from harness.suggestions import did_you_mean
 
 
 def model_names() -> list[str]:
@@ -30,9 +30,7 @@ def load_model(name: str, file: Path | None = None) -> DetectionModel:
     if not colon:
         names = model_names()
         if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
-            raise UsageError(f"no such model: {name}", where="model.name", hint=hint)
+            raise UsageError(f"no such model: {name}", where="model.name", hint=did_you_mean(name, names))
         module, attribute = f"harness.model.{name}.model", "MODEL"
     try:
         model = cast(DetectionModel, getattr(import_module(module), attribute))

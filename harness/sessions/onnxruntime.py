@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from harness.sessions.closing import Closing
 from harness.sessions.protocol import Session, SessionRequest
 from harness.sessions.tensors import contiguous_image, first_line, only_input, output_quantization, raw_outputs
 from harness.settings import Section, validate
+from harness.suggestions import did_you_mean
 
 SIMULATED = False
 
@@ -208,7 +208,7 @@ def _provider(device: str, given: Mapping[str, str]) -> tuple[str, dict[str, str
         raise UsageError(
             f"unknown device {device!r}",
             where="onnxruntime",
-            hint=_nearest(name, known) or f"here: {', '.join(devices())}",
+            hint=did_you_mean(name, known, f"here: {', '.join(devices())}"),
         )
     if name not in devices():
         raise BackendError(
@@ -238,8 +238,3 @@ def _spec(node: ort.NodeArg, where: str) -> TensorSpec:
 
 def _short(provider: str) -> str:
     return provider.removesuffix("ExecutionProvider").lower()
-
-
-def _nearest(word: str, known: Mapping[str, object]) -> str | None:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else None

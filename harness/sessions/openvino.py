@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import difflib
 import functools
 import os
 import re
@@ -21,6 +20,7 @@ from harness.sessions.closing import Closing
 from harness.sessions.protocol import Session, SessionRequest
 from harness.sessions.tensors import DTYPES, contiguous_image, first_line, only_input, output_quantization, raw_outputs
 from harness.settings import Section, validate
+from harness.suggestions import did_you_mean
 
 SIMULATED = False
 
@@ -173,11 +173,10 @@ def _device(given: str) -> str:
         if part in here or kind in here or any(part == device.split(".")[0] for device in here):
             continue
         if kind not in known:
-            near = difflib.get_close_matches(kind, known, 1)
             raise UsageError(
                 f"unknown device {given!r}",
                 where="openvino",
-                hint=f"did you mean {near[0]!r}?" if near else f"here: {', '.join(here)}",
+                hint=did_you_mean(kind, known, f"here: {', '.join(here)}"),
             )
         raise BackendError(
             f"this machine has no {part} that OpenVINO can drive", where=given, hint=f"here: {', '.join(here)}"
@@ -202,8 +201,7 @@ def _properties(device: str, options: OpenVinoOptions, threads: int) -> dict[str
         supported = list(_core().get_property(device, "SUPPORTED_PROPERTIES"))
         for name in options.properties:
             if name not in supported:
-                near = difflib.get_close_matches(name.upper(), supported, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(supported)}"
+                hint = did_you_mean(name, supported)
                 raise UsageError(f"{device} has no property {name!r}", where="backend.options.properties", hint=hint)
     return properties | options.properties
 
