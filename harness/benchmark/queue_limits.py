@@ -138,7 +138,7 @@ def bench_queue(
 
 
 def plan_of(case: Case, folder: Path, seconds: float, model_name: str | None = None) -> Plan:
-    """The test that measures a case."""
+    """The LoadGen test that measures the case for about that many seconds."""
     settings = ModelSettings(decoder="native" if case.decode else "none")
     if model_name is not None:
         settings = settings.model_copy(update={"name": model_name})

@@ -29,12 +29,14 @@ class LoadGenAnswers:
         self._held: list[Any] = []
 
     def put(self, sample_id: int, sample_index: int, detections: Detections) -> None:
+        """Encodes a sample's detections into the next buffer and holds the response."""
         held = self._held
         at = len(held)
         size = encode_into(self._buffers[at], sample_index, detections)
         held.append(self._response(sample_id, self._addresses[at], size))
 
     def send(self) -> None:
+        """Gives LoadGen the responses that are held."""
         # LoadGen copies inside the call, so the buffers are free after it.
         self._respond(self._held)
         self._held.clear()
