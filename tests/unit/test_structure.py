@@ -146,7 +146,6 @@ STILL_CALLED_IT = {
     "commands/doctor_system.py",
     "commands/report.py",
     "live/display.py",
-    "loadgen/child.py",
     "pipeline/dispatch.py",
     "report/accuracy_plots.py",
     "report/comparison.py",
