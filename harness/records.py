@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 Nms: TypeAlias = Literal["corrected", "reference"]
 """How boxes suppress each other: as it is right, or as a model's published reference does it."""
-LabelSpace: TypeAlias = Literal["contiguous", "coco"]
-"""What a label is: i is the i-th category, counted from 1, or a COCO category id (1..90 with gaps)."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +103,7 @@ class Detections:
     Attributes:
         boxes: (K, 4) float32, left, top, right, bottom, normalised to the image (not clipped to [0, 1]).
         scores: (K,) float32 in (0, 1], descending.
-        labels: (K,) int32 from 1 on (0 is background and never appears): 1..80, or COCO category ids where those were
-            asked for.
+        labels: (K,) int32 in 1..80 (0 is background and never appears).
     """
 
     boxes: npt.NDArray[np.float32]

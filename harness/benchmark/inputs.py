@@ -13,7 +13,7 @@ from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import cached_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.dataset.tensors import CachedTensors, DirectTensors
-from harness.errors import ModelError, UsageError
+from harness.errors import ModelError
 from harness.files import sha256_file
 from harness.loadgen.plan import Mode, Plan, SampleSource
 from harness.loadgen.process import check_loadgen
@@ -33,6 +33,7 @@ class Inputs:
     """What the tests of a run share.
 
     Attributes:
+        benchmark: its name in the round.
         model_file: None where the backend needs none.
         model_sha256: of the file's bytes; None without a file.
         images: the folder they lie in.
@@ -75,7 +76,8 @@ class Inputs:
             folder=folder,
             scenario=scenario,
             mode=mode,
-            benchmark=self.model.loadgen_name,
+            benchmark=self.rules.loadgen_model or self.benchmark,
+            label_ids=self.label_ids,
             seeds=self.round.seeds,
             rules=self.rules.scenario(scenario).model_copy(update=lengths.rules),
             performance_sample_count=min(self.rules.performance_sample_count, len(self.dataset)),
@@ -98,6 +100,13 @@ class Inputs:
         return tuple((image.width, image.height) for image in self.dataset.images)
 
     @property
+    def label_ids(self) -> tuple[int, ...] | None:
+        """What an accuracy log writes for the labels 1, 2, …; None where that is the label itself."""
+        if self.rules.labels == "contiguous":
+            return None
+        return tuple(read_ground_truth(self.dataset.annotations).category_ids.tolist())
+
+    @property
     def subtitle(self) -> str:
         """What the tests run on, for people."""
         simulated = ", SIMULATED" if self.backend.SIMULATED else ""
@@ -111,7 +120,6 @@ class Inputs:
                 "title": self.model.title,
                 "benchmark": self.benchmark,
                 "closed_division": self.model.closed_division,
-                "label_space": self.model.label_space,
                 "decoding": asdict(self.settings.model.decoding(self.model.decoding)),
                 "path": str(self.model_file) if self.model_file else None,
                 "sha256": self.model_sha256,
@@ -146,7 +154,8 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     settings = with_round(settings)
     round_ = load_round(settings.round)
     model = load_model(settings.model.name)
-    benchmark = benchmark_of(round_, model)
+    division = None if settings.submission is None else settings.submission.division
+    benchmark = round_.benchmark_of(model.benchmarks, division)
     rules = round_.benchmark(benchmark)
     for scenario in settings.scenarios:
         rules.scenario(scenario)
@@ -184,22 +193,6 @@ def with_round(settings: RunSettings) -> RunSettings:
     if settings.round:
         return settings
     return settings.model_copy(update={"round": load_model(settings.model.name).round})
-
-
-def benchmark_of(round_: Round, model: DetectionModel) -> str:
-    """The benchmark of the round that a run of the model follows.
-
-    Raises:
-        UsageError: the round has none for it.
-    """
-    for name in model.benchmarks:
-        if name in round_.benchmarks:
-            return name
-    raise UsageError(
-        f"round {round_.round} has no benchmark for {model.title} ({', '.join(model.benchmarks)})",
-        where="round",
-        hint=f"it has: {', '.join(round_.benchmarks)}; {model.title} is in {model.round}",
-    )
 
 
 def _model_file(

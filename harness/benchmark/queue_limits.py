@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.benchmark.inputs import benchmark_of
 from harness.loadgen.log import read_detail
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import run_test
@@ -144,11 +143,12 @@ def plan_of(case: Case, folder: Path, seconds: float, model_name: str | None = N
         settings = settings.model_copy(update={"name": model_name})
     model = load_model(settings.name)
     round_ = load_round(model.round)
+    benchmark = round_.benchmark_of(model.benchmarks)
     per_second = case.ideal_samples_per_second or ZERO_LATENCY_SAMPLES / seconds
     if not case.latency_ms and (case.decode or case.scenario == "single_stream"):
         per_second /= 10
     samples = max(LOADED, int(per_second * seconds))
-    rules = round_.benchmark(benchmark_of(round_, model)).scenario(case.scenario)
+    rules = round_.benchmark(benchmark).scenario(case.scenario)
     options: dict[str, Any] = {"latency_ms": case.latency_ms}
     if case.one_slow:
         options["fault"] = {"kind": "slow", "device": 0, "factor": SLOWER}
@@ -156,7 +156,7 @@ def plan_of(case: Case, folder: Path, seconds: float, model_name: str | None = N
         folder=folder,
         scenario=case.scenario,
         mode="performance",
-        benchmark=model.loadgen_name,
+        benchmark=benchmark,
         seeds=round_.seeds,
         rules=rules.model_copy(update={"min_duration_s": 0.001, "min_queries": samples}),
         performance_sample_count=LOADED,

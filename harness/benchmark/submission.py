@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.benchmark.inputs import Inputs, benchmark_of
+from harness.benchmark.inputs import Inputs
 from harness.model.registry import load_model
 from harness.rounds import load_round
 from harness.runs.submittable import easier, missing_scenarios, unlike_the_round
@@ -22,7 +22,8 @@ def with_required_scenarios(settings: RunSettings) -> RunSettings:
     if settings.submission is None:
         return settings
     round_ = load_round(settings.round)
-    rules = round_.benchmark(benchmark_of(round_, load_model(settings.model.name)))
+    benchmarks = load_model(settings.model.name).benchmarks
+    rules = round_.benchmark(round_.benchmark_of(benchmarks, settings.submission.division))
     system = read_system(settings.submission, round_.submission)
     required = rules.required_of(settings.submission.division, system["system_type"])
     return settings.model_copy(update={"scenarios": required}) if required else settings

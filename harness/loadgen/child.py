@@ -124,7 +124,9 @@ class ChildTest:
         plan, hold = self._plan, self._plan.scenario == "offline"
         session = self._open_session(slot)
         self._pulse.beat()
-        answers = LoadGenAnswers(self._loadgen, self._decoding.max_detections, HELD_MOST if hold else 1)
+        answers = LoadGenAnswers(
+            self._loadgen, self._decoding.max_detections, HELD_MOST if hold else 1, label_ids=plan.label_ids
+        )
         return Lane(
             slot,
             session,
@@ -199,7 +201,7 @@ def _decode(plan: Plan, model: DetectionModel, decoding: Decoding) -> Decode:
     if plan.model.decoder == "none":
         nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
         return lambda outputs, **_: nothing
-    return functools.partial(model.decoder(plan.model.decoder, model.label_space).decode, **asdict(decoding))
+    return functools.partial(model.decoder(plan.model.decoder).decode, **asdict(decoding))
 
 
 def _log_settings(lg: Any, plan: Plan) -> Any:

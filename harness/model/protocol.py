@@ -14,7 +14,6 @@ from harness.model.probing import Probe
 from harness.records import (
     Decoding,
     Detections,
-    LabelSpace,
     Nms,
     Normalisation,
     RawOutput,
@@ -68,10 +67,8 @@ class DetectionModel(Protocol):
     title: str
     """Its name for people, e.g. ``SSD-ResNet34``."""
     benchmarks: tuple[str, ...]
-    """MLPerf's benchmarks that a run of it can serve, as ``configs/rounds`` names them; the first that a round has is
-    the one whose rules apply."""
-    loadgen_name: str
-    """What LoadGen and its configuration files call it."""
+    """The benchmarks that it can serve, by their names in ``configs/rounds``, the preferred one first. A run takes the
+    first that its round has; a name of our own is a model of the open division."""
     round: str
     """The round whose rules a run follows unless it names another, e.g. ``v2.0``."""
     closed_division: str | None
@@ -81,9 +78,7 @@ class DetectionModel(Protocol):
     outputs: tuple[TensorSpec, ...]
     """The raw outputs in order, as float32; a quantized session gives the same shapes as int8 or uint8."""
     labels: tuple[str, ...]
-    """Class names; index 0 is background."""
-    label_space: LabelSpace
-    """What the labels in its benchmarks' accuracy logs are."""
+    """Class names; index 0 is background. Detections have these indices; what a log writes for them is the round's."""
     normalisation: Normalisation
     """What a float32 model takes of a pixel; a quantized one has it inside."""
     decoding: Decoding
@@ -114,12 +109,8 @@ class DetectionModel(Protocol):
         """Names everything that the preprocessed bytes depend on besides the image; part of the cache key."""
         ...
 
-    def decoder(self, kind: DecoderKind, label_space: LabelSpace = "contiguous") -> Decoder:
-        """The postprocessor of that kind, whose labels are of that space.
-
-        Raises:
-            ValueError: it has no labels of that space.
-        """
+    def decoder(self, kind: DecoderKind) -> Decoder:
+        """The postprocessor of that kind."""
         ...
 
     def example_outputs(

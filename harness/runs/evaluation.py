@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.accuracy.accuracy_txt import write_accuracy_txt
-from harness.accuracy.coco_results import CocoResults, results_of_log
+from harness.accuracy.coco_results import CocoResults, LabelMap, results_of_log
 from harness.accuracy.evaluate import Accuracy, evaluate, missing_images
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
@@ -19,7 +19,6 @@ from harness.accuracy.per_image import image_precisions
 from harness.dataset.coco_index import CocoIndex
 from harness.errors import LogError
 from harness.files import replacing, write_json
-from harness.records import LabelSpace
 
 IMAGES_NAME = "images.csv.gz"
 
@@ -27,7 +26,7 @@ ACCURACY_NAME = "accuracy.json"
 """The last file that an evaluation writes."""
 
 
-def evaluate_run(folder: Path, dataset: CocoIndex, label_space: LabelSpace = "contiguous") -> Accuracy:
+def evaluate_run(folder: Path, dataset: CocoIndex, labels: LabelMap = "contiguous") -> Accuracy:
     """Evaluates ``mlperf_log_accuracy.json`` in ``folder`` and writes what it finds beside it.
 
     ``accuracy.txt`` is MLPerf's; ``accuracy.json`` has the figures, ``evaluation.json`` the classes and curves, and
@@ -36,7 +35,7 @@ def evaluate_run(folder: Path, dataset: CocoIndex, label_space: LabelSpace = "co
     Args:
         folder: of a LoadGen accuracy test of ours.
         dataset: what was run; its images are the first of its annotations file.
-        label_space: of the labels in the log.
+        labels: what the log writes for a class, as its round asks.
 
     Raises:
         LogError: the log is damaged, or lacks images of the dataset.
@@ -45,7 +44,7 @@ def evaluate_run(folder: Path, dataset: CocoIndex, label_space: LabelSpace = "co
     path = folder / "mlperf_log_accuracy.json"
     truth = read_ground_truth(dataset.annotations).first(len(dataset))
     log = read_accuracy_log(path, image_count=len(truth.image_ids))
-    results = results_of_log(log, truth, label_space)
+    results = results_of_log(log, truth, labels)
     missing = missing_images(truth, results)
     if len(missing):
         names = [image.file_name for image in dataset.images if image.id in missing[:3]]

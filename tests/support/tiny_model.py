@@ -28,13 +28,11 @@ class TinyModel:
     name = "tests.support.tiny_model:MODEL"
     title = "Tiny"
     benchmarks = ("ssd-resnet34",)
-    loadgen_name = "ssd-resnet34"
     round = "v2.0"
     closed_division = "a model of tests"
     input = TensorSpec("image", (1, 3, SIZE, SIZE), "uint8")
     outputs = (TensorSpec("score", (1, 1, 4, 4), "float32"),)
     labels = ("background", "thing")
-    label_space = "contiguous"
     decoding = Decoding(0.05, 0.5, 200)
     needs_image_size = False
     preprocess_key = "tiny"
@@ -48,7 +46,7 @@ class TinyModel:
     def for_file(self, file: Path) -> TinyModel:
         return self
 
-    def decoder(self, kind: str, label_space: str = "contiguous") -> TinyDecoder:
+    def decoder(self, kind: str) -> TinyDecoder:
         return TinyDecoder()
 
     def example_outputs(self, seed: int, *, quantized: bool, tiled: bool = False) -> list[Any]:

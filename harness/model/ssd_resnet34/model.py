@@ -33,7 +33,6 @@ from harness.model.ssd_resnet34.weights import trained_ranges
 from harness.records import (
     Decoding,
     Detections,
-    LabelSpace,
     Nms,
     Normalisation,
     QuantizedTensor,
@@ -71,15 +70,13 @@ class SSDResNet34Model:
 
     name: str = "ssd_resnet34"
     title: str = "SSD-ResNet34"
-    benchmarks: tuple[str, ...] = ("ssd-resnet34",)
-    loadgen_name: str = "ssd-resnet34"
+    benchmarks: tuple[str, ...] = ("ssd-resnet34", "ssd-large")
     round: str = "v2.0"
     """The last one with SSD-ResNet34."""
     closed_division: str | None = None
     input: TensorSpec = INPUT
     outputs: tuple[TensorSpec, ...] = OUTPUTS
     labels: tuple[str, ...] = CLASSES
-    label_space: LabelSpace = "contiguous"
     decoding: Decoding = DECODING
     needs_image_size: bool = False
     task_type = ModelTaskType.OBJECT_DETECTION
@@ -207,10 +204,8 @@ class SSDResNet34Model:
         """See `DetectionModel.for_file`: every file of it is alike."""
         return self
 
-    def decoder(self, kind: DecoderKind, label_space: LabelSpace = "contiguous") -> Decoder:
+    def decoder(self, kind: DecoderKind) -> Decoder:
         """See `DetectionModel.decoder`."""
-        if label_space != "contiguous":
-            raise ValueError(f"SSD-ResNet34 has contiguous labels, none of the space {label_space!r}")
         return _decoder(kind)
 
     def example_outputs(

@@ -34,7 +34,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_is_the_model_of_that_name() -> None:
     assert load_model("ssd_resnet34") is MODEL
-    assert (MODEL.name, MODEL.benchmarks) == ("ssd_resnet34", ("ssd-resnet34",))
+    assert (MODEL.name, MODEL.benchmarks) == ("ssd_resnet34", ("ssd-resnet34", "ssd-large"))
     assert (MODEL.input, MODEL.outputs) == (INPUT, OUTPUTS)
     assert len(MODEL.labels) == 81
 
