@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import resource
 from collections.abc import Sequence
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -23,7 +24,7 @@ from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Dispatcher, Inline, Retired
-from harness.pipeline.postprocess import Decoding
+from harness.pipeline.postprocess import DecodeSetup
 from harness.pipeline.postprocessors import new_postprocess
 from harness.pipeline.pulse import Pulse
 from harness.pipeline.session_queue import SessionQueue
@@ -64,7 +65,7 @@ class ChildTest:
         self._reporter = reporter
         self._pulse = pulse
         self._loadgen: Any = mlperf_loadgen
-        self._model = load_model(plan.model.name)
+        self._model = load_model(plan.model.name, plan.model_file)
         self._library = SampleLibrary(plan.source, pulse.beat)
         self._warm_up = plan.backend.warmup if plan.mode == "performance" else 0
         reporter.send(Phase("opening sessions"))
@@ -106,7 +107,7 @@ class ChildTest:
         plan, inline = self._plan, self._plan.scenario == "single_stream"
         offline = plan.scenario == "offline"
         postprocess = new_postprocess(
-            _decoding(plan, self._model),
+            _decode_setup(plan, self._model),
             self._pulse,
             len(plan.slots),
             inline=inline,
@@ -188,26 +189,17 @@ class ChildTest:
         )
 
 
-def _decoding(plan: Plan, model: DetectionModel) -> Decoding:
-    wanted = plan.model
-    if wanted.decoder == "none":
-        return Decoding(None)
-    decoder = model.decoder(wanted.decoder)
-    decode = functools.partial(
-        decoder.decode,
-        score_threshold=wanted.score_threshold,
-        iou_threshold=wanted.iou_threshold,
-        max_detections=wanted.max_detections,
-        nms=wanted.nms,
-    )
-    return Decoding(
-        decode,
-        getattr(decoder, "native", None),
-        wanted.score_threshold,
-        wanted.iou_threshold,
-        wanted.max_detections,
-        wanted.nms == "reference",
+def _decode_setup(plan: Plan, model: DetectionModel) -> DecodeSetup:
+    parameters = plan.model.decoding(model.decoding)
+    if plan.model.decoder == "none":
+        return DecodeSetup(None, parameters)
+    decoder = model.decoder(plan.model.decoder)
+    return DecodeSetup(
+        functools.partial(decoder.decode, **asdict(parameters)),
+        parameters,
+        getattr(decoder, "image_decoder", None),
         plan.label_ids,
+        plan.image_sizes,
     )
 
 

@@ -34,6 +34,7 @@ class Postprocess:
         max_detections: int,
         reference_nms: bool,
         label_ids: Sequence[int],
+        image_sizes: Sequence[tuple[int, int]],
         every_value: bool,
         ring_after_s: float,
         ring_at: int,

@@ -16,6 +16,7 @@ struct Parameters {
     float iou_threshold;
     std::int64_t max_detections;
     bool reference_nms;
+    int width = 0, height = 0;  // of the original image, for a model that keeps the aspect ratio; 0: not known
 };
 
 }  // namespace native

@@ -44,26 +44,26 @@ class SessionThread:
         in_flight: 2: one at work and one waiting.
     """
 
-    def __init__(self, session: Session, prepare: Callable[[RawOutputs], Any], in_flight: int) -> None:
+    def __init__(self, session: Session, prepare: Callable[[RawOutputs, int], Any], in_flight: int) -> None:
         self._session = session
         self._prepare = prepare
         self.in_flight = in_flight
-        self._images: SimpleQueue[tuple[int, Tensor, Completions] | None] = SimpleQueue()
+        self._images: SimpleQueue[tuple[int, Tensor, Completions, int] | None] = SimpleQueue()
         self._ended = False
 
-    def submit(self, tag: int, images: Tensor, completions: Completions) -> None:
-        """As `AsynchronousSession.submit`."""
-        self._images.put((tag, images, completions))
+    def submit(self, tag: int, images: Tensor, completions: Completions, sample_index: int) -> None:
+        """As `AsynchronousSession.submit`; `prepare` is told of which sample the image is."""
+        self._images.put((tag, images, completions, sample_index))
 
     def serve(self) -> None:
         """Runs one image after the other until `end`, or until one fails: a device that failed is left alone."""
         while (work := self._images.get()) is not None and not self._ended:
-            tag, images, completions = work
+            tag, images, completions, sample_index = work
             started = ended = monotonic_ns()
             try:
                 outputs = self._session.run(images)
                 ended = monotonic_ns()
-                outputs = self._prepare(outputs)
+                outputs = self._prepare(outputs, sample_index)
             except BaseException as error:  # noqa: BLE001 - whoever drives the sessions is told
                 self._ended = True
                 outputs = cast(Any, error)
@@ -161,12 +161,12 @@ def open_lanes(
     return lanes
 
 
-def _prepare(session: Session, postprocess: Postprocess) -> Callable[[RawOutputs], Any]:
+def _prepare(session: Session, postprocess: Postprocess) -> Callable[[RawOutputs, int], Any]:
     reuses_outputs = not getattr(session, "new_outputs", False)
     return _copied if postprocess.beside and reuses_outputs else postprocess.prepare
 
 
-def _copied(outputs: RawOutputs) -> list[RawOutput]:
+def _copied(outputs: RawOutputs, sample_index: int) -> list[RawOutput]:
     """The outputs in arrays of their own, for a session that uses its arrays again."""
     return [
         QuantizedTensor(output.data.copy(), output.scale, output.zero_point, output.layout)

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.pipeline.mailbox import Mailbox
-from harness.records import Detections, RawOutputs
+from harness.records import Decoding, Detections, RawOutputs
 
-Decode = Callable[[RawOutputs], Detections]
 Answer = tuple[int, int, int]
 """(LoadGen's id of the sample, address of its accuracy record, bytes of it)."""
 
@@ -21,23 +20,24 @@ REHEARSAL = -1
 """In place of a lane, and of LoadGen's id: what is decoded is answered to nobody and recorded nowhere."""
 
 
-class Decoding(NamedTuple):
-    """How raw outputs are decoded.
+class DecodeSetup(NamedTuple):
+    """How raw outputs become what is written.
 
     Attributes:
-        decode: raw outputs → detections; None: nothing is decoded, and every answer is empty.
-        native: what decodes without Python, a capsule of ``native/image_decoder.h``; None: there is no such thing.
-        score_threshold, iou_threshold, max_detections, reference_nms: what `decode` was bound to.
+        decode: raw outputs → detections, with ``image_size=`` where there are sizes; None: nothing is decoded, and
+            every answer is empty.
+        parameters: what `decode` was bound to.
+        image_decoder: what decodes without Python, a capsule of ``harness/native/image_decoder.h``; None: there is no
+            such thing.
         label_ids: what is written for the labels 1, 2, …; None: the label itself.
+        image_sizes: sample index → width and height of its image, for a decoder that needs them; else empty.
     """
 
-    decode: Decode | None
-    native: object | None = None
-    score_threshold: float = 0.05
-    iou_threshold: float = 0.5
-    max_detections: int = 200
-    reference_nms: bool = False
+    decode: Callable[..., Detections] | None
+    parameters: Decoding
+    image_decoder: object | None = None
     label_ids: Sequence[int] | None = None
+    image_sizes: Sequence[tuple[int, int]] = ()
 
 
 class Decoded(NamedTuple):
@@ -82,7 +82,7 @@ class Postprocess(Protocol):
         """With so many no session should be given a further sample."""
         ...
 
-    def prepare(self, outputs: RawOutputs) -> Any:
+    def prepare(self, outputs: RawOutputs, sample_index: int) -> Any:
         """What is to be done where the inference was, on any number of threads; gives what `post` takes.
 
         Raises:

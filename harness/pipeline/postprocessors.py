@@ -20,7 +20,7 @@ from harness.pipeline.postprocess import (
     REHEARSAL,
     Answer,
     Decoded,
-    Decoding,
+    DecodeSetup,
     Failure,
     Postprocess,
 )
@@ -32,7 +32,7 @@ NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.z
 
 
 def new_postprocess(
-    decoding: Decoding, pulse: Pulse, lanes: int, *, inline: bool, batches: bool, every_value: bool
+    setup: DecodeSetup, pulse: Pulse, lanes: int, *, inline: bool, batches: bool, every_value: bool
 ) -> Postprocess:
     """The native one, where there are the extension and a native decoder, or nothing to decode; else Python's.
 
@@ -43,12 +43,12 @@ def new_postprocess(
         every_value: look for NaN and infinity in every value of float outputs, at about 1 ms a sample; else in the
             first value of each output.
     """
-    if decoding.decode is None or decoding.native is not None:
+    if setup.decode is None or setup.image_decoder is not None:
         try:
-            return NativePostprocess(decoding, pulse, lanes, inline=inline, batches=batches, every_value=every_value)
+            return NativePostprocess(setup, pulse, lanes, inline=inline, batches=batches, every_value=every_value)
         except ImportError:
             pass
-    return PythonPostprocess(decoding, pulse, lanes, batches=batches, every_value=every_value)
+    return PythonPostprocess(setup, pulse, lanes, batches=batches, every_value=every_value)
 
 
 class NativePostprocess:
@@ -61,30 +61,32 @@ class NativePostprocess:
     beside = True
 
     def __init__(
-        self, decoding: Decoding, pulse: Pulse, lanes: int, *, inline: bool, batches: bool, every_value: bool
+        self, setup: DecodeSetup, pulse: Pulse, lanes: int, *, inline: bool, batches: bool, every_value: bool
     ) -> None:
         from harness.native import _pipeline
 
         if _pipeline.COLUMNS != COLUMNS:
             raise ImportError("the extension is of another version")
         cores = len(os.sched_getaffinity(0))
-        threads = 0 if inline or decoding.native is None else min(cores, 2 * lanes)
+        threads = 0 if inline or setup.image_decoder is None else min(cores, 2 * lanes)
         self.most_pending = max(LEAST_POSTED, lanes + 2 * threads)
         self.mailbox = _pipeline.Mailbox()
-        self._decode = decoding.decode
+        self._decode = setup.decode
+        self._image_sizes = setup.image_sizes
         self._native = _pipeline.Postprocess(
-            decoder=decoding.native,
+            decoder=setup.image_decoder,
             mailbox=self.mailbox,
             cells=pulse.cells(),
             rows=[pulse.row(lane) for lane in range(lanes)],
             layout=LAYOUT,
             from_start=batches,
             threads=threads,
-            score_threshold=decoding.score_threshold,
-            iou_threshold=decoding.iou_threshold,
-            max_detections=decoding.max_detections,
-            reference_nms=decoding.reference_nms,
-            label_ids=[0, *decoding.label_ids] if decoding.label_ids else [],
+            score_threshold=setup.parameters.score_threshold,
+            iou_threshold=setup.parameters.iou_threshold,
+            max_detections=setup.parameters.max_detections,
+            reference_nms=setup.parameters.nms == "reference",
+            image_sizes=setup.image_sizes,
+            label_ids=[0, *setup.label_ids] if setup.label_ids else [],
             every_value=every_value,
             ring_after_s=BATCH_NS / 1e9 if batches else 0.0,
             ring_at=self.most_pending // 2 if batches else 1,
@@ -98,7 +100,7 @@ class NativePostprocess:
         """How many are posted and not collected."""
         return self._native.pending
 
-    def prepare(self, outputs: RawOutputs) -> RawOutputs:
+    def prepare(self, outputs: RawOutputs, sample_index: int) -> RawOutputs:
         """Has nothing to do."""
         return outputs
 
@@ -107,7 +109,7 @@ class NativePostprocess:
         try:
             self._native.post(*sample)
         except ValueError:
-            self._explain(sample[-1])
+            self._explain(sample[-1], sample[2])
             raise
 
     def finish(self, *sample: Any) -> Answer:
@@ -115,13 +117,14 @@ class NativePostprocess:
         try:
             return self._native.finish(*sample)
         except ValueError:
-            self._explain(sample[-1])
+            self._explain(sample[-1], sample[2])
             raise
 
-    def _explain(self, outputs: RawOutputs) -> None:
+    def _explain(self, outputs: RawOutputs, sample_index: int) -> None:
         """Raises what the decoder itself has to say; the native code only refuses."""
         if self._decode is not None:
-            self._decode(outputs)
+            sizes = {"image_size": self._image_sizes[sample_index]} if self._image_sizes else {}
+            self._decode(outputs, **sizes)
 
     def collect(self) -> tuple[Sequence[Answer], Sequence[Failure]]:
         """Takes what the pool has done."""
@@ -137,14 +140,15 @@ class PythonPostprocess:
 
     beside = False
 
-    def __init__(self, decoding: Decoding, pulse: Pulse, lanes: int, *, batches: bool, every_value: bool) -> None:
+    def __init__(self, setup: DecodeSetup, pulse: Pulse, lanes: int, *, batches: bool, every_value: bool) -> None:
         self.mailbox = new_mailbox()
         self.most_pending = max(LEAST_POSTED, lanes)
-        self._decode = decoding.decode
+        self._decode = setup.decode
+        self._image_sizes = setup.image_sizes
         self._check = check_all if every_value else check_first
-        self._max_detections = decoding.max_detections
+        self._max_detections = setup.parameters.max_detections
         # label 0 is background and never an answer
-        self._label_ids = None if decoding.label_ids is None else np.array([0, *decoding.label_ids], "<f4")
+        self._label_ids = None if setup.label_ids is None else np.array([0, *setup.label_ids], "<f4")
         self._spare: list[tuple[npt.NDArray[np.float32], int]] = []
         self._done: list[tuple[int, tuple[int, ...], npt.NDArray[np.float32], int, int]] = []
         self._collected = self._done
@@ -156,17 +160,20 @@ class PythonPostprocess:
         """How many are decoded and not collected."""
         return len(self._done)
 
-    def prepare(self, outputs: RawOutputs) -> Decoded:
+    def prepare(self, outputs: RawOutputs, sample_index: int) -> Decoded:
         """Decodes."""
         self._check(outputs)
         decoding_ns = monotonic_ns()
-        detections = NOTHING if self._decode is None else self._decode(outputs)
+        detections = NOTHING
+        if self._decode is not None:
+            sizes = self._image_sizes
+            detections = self._decode(outputs, image_size=sizes[sample_index]) if sizes else self._decode(outputs)
         return Decoded(outputs, detections, decoding_ns, monotonic_ns())
 
     def post(self, *sample: Any) -> None:
         """Writes the accuracy record, and decodes where that was not done yet."""
         lane, sample_id, index, issued, started, inferred, outputs = sample
-        done = outputs if isinstance(outputs, Decoded) else self.prepare(outputs)
+        done = outputs if isinstance(outputs, Decoded) else self.prepare(outputs, index)
         if lane == REHEARSAL:
             return
         rows, address = self._spare.pop() if self._spare else self._new_rows()

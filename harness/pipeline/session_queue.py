@@ -185,7 +185,10 @@ class SessionQueue:
         if len(lane.flights) == 1:
             self._say_current(lane)
         try:
-            lane.driven.submit(tag, tensor, self._mailbox)
+            if isinstance(lane.driven, SessionThread):
+                lane.driven.submit(tag, tensor, self._mailbox, sample[1])
+            else:
+                lane.driven.submit(tag, tensor, self._mailbox)
         except Exception as error:  # noqa: BLE001 - whatever a backend raises
             self._failed(lane, sample, error)
 

@@ -111,8 +111,9 @@ class Postprocess {
   public:
     Postprocess(py::object decoder, const py::object& mailbox, const py::object& cells, const std::vector<int>& rows,
                 const py::object& layout, bool from_start, int threads, double score_threshold, double iou_threshold,
-                std::int64_t max_detections, bool reference_nms, std::vector<std::int32_t> label_ids, bool every_value,
-                double ring_after_s, std::size_t ring_at)
+                std::int64_t max_detections, bool reference_nms, std::vector<std::int32_t> label_ids,
+                std::vector<std::pair<int, int>> image_sizes, bool every_value, double ring_after_s,
+                std::size_t ring_at)
         : decoder_object_(std::move(decoder)),
           mailbox_(mailbox),
           cells_(cells, "cells"),
@@ -121,7 +122,8 @@ class Postprocess {
                                                    PyCapsule_GetPointer(decoder_object_.ptr(), native::kImageDecoder))),
           pool_(decoder_,
                 {static_cast<float>(score_threshold), static_cast<float>(iou_threshold), max_detections, reference_nms},
-                {threads, std::move(label_ids), every_value, static_cast<std::int64_t>(ring_after_s * 1e9), ring_at},
+                {threads, std::move(label_ids), std::move(image_sizes), every_value,
+                 static_cast<std::int64_t>(ring_after_s * 1e9), ring_at},
                 mailbox.cast<PyMailbox&>()) {
         if (PyErr_Occurred()) throw py::error_already_set();
         for (const int row : rows) lanes_.push_back({counters_at(cells_, row, layout_of(layout), from_start), {}});
@@ -290,13 +292,13 @@ PYBIND11_MODULE(_pipeline, m) {
         .def("put_at", &PyMailbox::put_at)
         .def("get", &PyMailbox::get);
     py::class_<Postprocess>(m, "Postprocess")
-        .def(
-            py::init<py::object, const py::object&, const py::object&, const std::vector<int>&, const py::object&, bool,
-                     int, double, double, std::int64_t, bool, std::vector<std::int32_t>, bool, double, std::size_t>(),
-            py::kw_only(), py::arg("decoder"), py::arg("mailbox"), py::arg("cells"), py::arg("rows"), py::arg("layout"),
-            py::arg("from_start"), py::arg("threads"), py::arg("score_threshold"), py::arg("iou_threshold"),
-            py::arg("max_detections"), py::arg("reference_nms"), py::arg("label_ids"), py::arg("every_value"),
-            py::arg("ring_after_s"), py::arg("ring_at"))
+        .def(py::init<py::object, const py::object&, const py::object&, const std::vector<int>&, const py::object&,
+                      bool, int, double, double, std::int64_t, bool, std::vector<std::int32_t>,
+                      std::vector<std::pair<int, int>>, bool, double, std::size_t>(),
+             py::kw_only(), py::arg("decoder"), py::arg("mailbox"), py::arg("cells"), py::arg("rows"),
+             py::arg("layout"), py::arg("from_start"), py::arg("threads"), py::arg("score_threshold"),
+             py::arg("iou_threshold"), py::arg("max_detections"), py::arg("reference_nms"), py::arg("label_ids"),
+             py::arg("image_sizes"), py::arg("every_value"), py::arg("ring_after_s"), py::arg("ring_at"))
         .def("post", &Postprocess::post)
         .def("finish", &Postprocess::finish)
         .def("collect", &Postprocess::collect)

@@ -1,6 +1,7 @@
 #include "decode_pool.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "monotonic.h"
@@ -85,7 +86,12 @@ void DecodePool::decode(Job& job) const {
     job.rows.clear();
     job.not_finite = job.reading ? job.reading->not_finite(settings_.every_value) : -1;
     if (job.reading && job.not_finite < 0) {
-        write_answer(decoder_->decode(*job.reading, parameters_), job.record.sample_index, settings_.label_ids,
+        native::Parameters parameters = parameters_;
+        const auto index = static_cast<std::size_t>(job.record.sample_index);
+        if (index < settings_.image_sizes.size()) {
+            std::tie(parameters.width, parameters.height) = settings_.image_sizes[index];
+        }
+        write_answer(decoder_->decode(*job.reading, parameters), job.record.sample_index, settings_.label_ids,
                      job.rows);
     }
     job.record.decoded = now_ns();

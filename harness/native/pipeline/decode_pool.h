@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "../image_decoder.h"
@@ -28,7 +29,8 @@ struct Job {
 
 struct PoolSettings {
     int threads;
-    std::vector<std::int32_t> label_ids;  // what is written for a label; beyond its end: the label itself
+    std::vector<std::int32_t> label_ids;           // what is written for a label; beyond its end: the label itself
+    std::vector<std::pair<int, int>> image_sizes;  // width and height, by the sample's index; empty: not needed
     bool every_value;            // look for NaN and infinity in every value, not only in the first of each output
     std::int64_t ring_after_ns;  // answers wait so long for each other ...
     std::size_t ring_at;         // ... unless they are that many

@@ -20,11 +20,11 @@ from harness.pipeline.dispatch import Dispatcher, Inline
 from harness.pipeline.finite import check_all, check_first
 from harness.pipeline.lane import LaneFailed
 from harness.pipeline.mailbox import MANY
-from harness.pipeline.postprocess import Answer, Decoding
+from harness.pipeline.postprocess import Answer, DecodeSetup
 from harness.pipeline.postprocessors import new_postprocess
 from harness.pipeline.pulse import Pulse
 from harness.pipeline.session_queue import SessionQueue
-from harness.records import Detections, QuantizedTensor
+from harness.records import Decoding, Detections, QuantizedTensor
 from harness.sessions.protocol import Completion, Completions
 
 TENSORS = {index: np.full((1, 3, 2, 2), index, np.uint8) for index in range(50)}
@@ -139,9 +139,9 @@ class Bench:
             self.completed.append((sample_id, index))
 
     def place(self, *, inline: bool) -> tuple[Any, ...]:
-        decoding = Decoding(self.decode)
+        setup = DecodeSetup(self.decode, Decoding(0.05, 0.5, 200))
         batches, lanes = self.batches, len(self.slots)
-        postprocess = new_postprocess(decoding, self.pulse, lanes, inline=inline, batches=batches, every_value=False)
+        postprocess = new_postprocess(setup, self.pulse, lanes, inline=inline, batches=batches, every_value=False)
         return TENSORS, postprocess, self.respond, self.fail, self.pulse
 
     def open_session(self, slot: DeviceSlot) -> Any:
