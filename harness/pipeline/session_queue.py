@@ -194,8 +194,10 @@ class SessionQueue:
 
     def _say_current(self, lane: Lane) -> None:
         """Tells those who watch which sample the session is at."""
-        sample_id, index, _ = next(iter(lane.flights.values()), (REHEARSAL, 0, 0))
-        self._cells[self._pulse.row(lane.slot.index) + CURRENT] = 0 if sample_id == REHEARSAL else index + 1
+        for sample_id, index, _ in lane.flights.values():
+            self._cells[lane.cells + CURRENT] = 0 if sample_id == REHEARSAL else index + 1
+            return
+        self._cells[lane.cells + CURRENT] = 0
 
     def _complete(self, completion: Completion) -> None:
         tag, outputs, started, ended = completion
