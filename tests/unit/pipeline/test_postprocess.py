@@ -19,7 +19,7 @@ from harness.pipeline.pulse import Pulse
 from harness.records import Detections
 
 MODEL = load_model("ssd_resnet34")
-CASES = [
+CASES: list[dict[str, Any]] = [
     {"quantized": True},
     {"quantized": True, "tiled": True},
     {"quantized": False},
@@ -109,7 +109,7 @@ def test_outputs_that_are_refused_are_explained_as_the_decoder_does() -> None:
 @pytest.mark.parametrize(("place", "every_value", "found"), [(0, False, True), (7, False, False), (7, True, True)])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_nan_and_infinity_fail_the_sample(place: int, every_value: bool, found: bool, value: float) -> None:
-    raw: list[Any] = [output.copy() for output in MODEL.example_outputs(0, quantized=False)]  # type: ignore[union-attr]
+    raw: list[Any] = [output.copy() for output in MODEL.example_outputs(0, quantized=False)]
     raw[8].reshape(-1)[place] = value
     pool = native(every_value=every_value)
     pool.post(1, 5, 6, 7, 8, 9, raw)
