@@ -118,9 +118,8 @@ def settings_of(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
 def settings_page() -> str:
     """Every key of a run configuration."""
     return (
-        HEAD
-        + "# Settings of a run\n\nEvery key of a configuration file, which `--set KEY=VALUE` sets too. Times are in the unit\n"
-        "that ends the key. A key that is not here is an error that names the nearest one.\n\n"
+        HEAD + "# Settings of a run\n\nEvery key of a configuration file, which `--set KEY=VALUE` sets too.\n"
+        "Times are in the unit that ends the key. A key that is not here is an error that names the nearest one.\n\n"
         "| key | type and range | default | meaning |\n|---|---|---|---|\n"
         + "\n".join(settings_of(settings.RunSettings))
         + "\n"
@@ -170,7 +169,10 @@ def metavar_of(action: argparse.Action) -> str:
 
 def command_line_page() -> str:
     """Every command and option."""
-    page = HEAD + "# Command line\n\n`ssd-harness COMMAND --help` shows the same with examples. `--debug` shows tracebacks.\n"
+    page = (
+        HEAD
+        + "# Command line\n\n`ssd-harness COMMAND --help` shows the same with examples. `--debug` shows tracebacks.\n"
+    )
     for parser in commands():
         page += f"\n## {parser.prog}\n\n{escaped((parser.description or '').splitlines()[0])}\n\n| | |\n|---|---|\n"
         rows = [option_row(parser, action) for action in parser._actions if action.help != argparse.SUPPRESS]
@@ -185,6 +187,7 @@ VARIABLES = {
     "SSD_HARNESS_SIMD": "`baseline`, `avx2` or `avx512`: the instruction set of the native decoder; none: the fastest",
     "SSD_HARNESS_TEST_DATA": "tests: the folder of real images, logs and published postprocessors",
     "SSD_HARNESS_CASES": "tests: how many random cases the decoders' agreement is tried on",
+    "SSD_HARNESS_TEST_MARK": "tests: marks the processes of a test, to find those that it left",
     "SSD_HARNESS_TEST_INTERRUPTIONS": "tests: how often the submission run is interrupted",
     "TRACE_PROCESSOR": "tests: Perfetto's `trace_processor_shell`",
     "PYTHON": "scripts: the Python that `.venv` is made with",
@@ -211,14 +214,18 @@ def environment_page() -> str:
     page += "\n\n## Exit status\n\n| | |\n|---|---|\n| 0 | done and valid |\n"
     page += "| 1 | done, but a test is INVALID, a check has failed, or a gate asked for was missed |\n"
     page += "| 2 | wrong usage or configuration |\n| 3 | data or environment not usable |\n| 4 | the run failed |\n"
-    page += "| 130 | interrupted |\n\nFrom Python the same are exceptions of `harness.errors`:\n\n| class | status | |\n|---|---|---|\n"
+    page += "| 130 | interrupted |\n\nFrom Python the same are exceptions of `harness.errors`:\n\n"
+    page += "| class | status | |\n|---|---|---|\n"
     page += "\n".join(
         f"| `{kind.__name__}` | {kind.exit_status} | {escaped((kind.__doc__ or '').splitlines()[0])} |"
         for kind in error_classes()
     )
-    page += "\n\n## Extras\n\n`pip install 'ssd-harness[NAME]'`, or `-e '.[NAME]'` in a checkout.\n\n| | installs |\n|---|---|\n"
+    page += "\n\n## Extras\n\n`pip install 'ssd-harness[NAME]'`, or `-e '.[NAME]'` in a checkout.\n\n"
+    page += "| | installs |\n|---|---|\n"
     for name in extras:
-        packages = [line.strip() for line in extras[name].splitlines() if line.strip() and not line.strip().startswith("#")]
+        packages = [
+            line.strip() for line in extras[name].splitlines() if line.strip() and not line.strip().startswith("#")
+        ]
         page += f"| `{name}` | {escaped(', '.join(packages))} |\n"
     page += "\n## Python\n\nWhat a program may rely on. Everything else may change.\n\n| | |\n|---|---|\n"
     return page + "\n".join(f"| `{name}` | {escaped(what)} |" for name, what in public_names()) + "\n"
@@ -314,9 +321,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a page is not current")
     check = parser.parse_args().check
     stale = [
-        path
-        for path, content in pages().items()
-        if not path.is_file() or path.read_text(encoding="utf-8") != content
+        path for path, content in pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != content
     ]
     for path in stale:
         if not check:
