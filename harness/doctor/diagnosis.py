@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,16 +12,11 @@ from harness.accuracy.evaluate import Accuracy, Evaluator, evaluate
 from harness.doctor.by_image import resized_images, turned_images, unknown_order
 from harness.doctor.cause import Cause
 from harness.doctor.choices import Choice
-from harness.doctor.evidence import Evidence, Floats, Ints
+from harness.doctor.evidence import Evidence, Floats
 from harness.doctor.no_reading_fits import no_reading_fits
-from harness.doctor.reading import Reading, Readings, Trial, significance
-from harness.doctor.traces import (
-    count_findings,
-    image_findings,
-    nms_findings,
-    notes_on,
-    score_findings,
-)
+from harness.doctor.reading import Reading, Readings
+from harness.doctor.traces import count_causes, image_causes, nms_causes, notes_on, score_causes
+from harness.doctor.trial import Trial, significance
 
 _TRIAL = {"images": 1200, "best": 60}
 _PAIR_TRIAL = {"images": 160, "best": 25}
@@ -54,7 +49,7 @@ class Diagnosis:
     """What is wrong with a log.
 
     Attributes:
-        findings: all that is wrong, together, the most important first; empty: nothing is.
+        causes: all that is wrong, together, the most important first; empty: nothing is.
         mAP: as the log is.
         repaired_mAP: with what can be repaired repaired; None if nothing can.
         attempts: the best readings, best first, with what each gives; the log as it is among them.
@@ -64,7 +59,7 @@ class Diagnosis:
         tried: how many readings were tried.
     """
 
-    findings: tuple[Cause, ...]
+    causes: tuple[Cause, ...]
     mAP: float  # noqa: N815
     repaired_mAP: float | None  # noqa: N815
     attempts: tuple[Attempt, ...]
@@ -95,7 +90,7 @@ class _Search:
         self.evidence = evidence
         self.evaluator = evaluator
         self.say = say
-        self.readings = Readings(evidence)
+        self.readings = Readings.of(evidence)
         self.trial = Trial.of(self.readings, **_TRIAL)
         self.small = Trial.of(self.readings, **_PAIR_TRIAL)
         self.tried = 0
@@ -117,7 +112,7 @@ class _Search:
         attempts = self._attempts([default, best, *candidates[: _FINALISTS[self.evaluator]]])
         as_is, repaired = self.accuracy(default), self.accuracy(best)
         return Diagnosis(
-            findings=(*self._mistakes(best), *lost, *self._signs(best, lost)),
+            causes=(*self._mistakes(best), *lost, *self._traces(best, lost)),
             mAP=as_is.mAP if as_is else 0.0,
             repaired_mAP=repaired.mAP if repaired and best != default else None,
             attempts=tuple(attempts),
@@ -134,8 +129,8 @@ class _Search:
         for reading in dict.fromkeys([best, default]):
             for look in (turned_images, resized_images):
                 choice = look(self.readings, self.trial, reading)
-                if choice is not None and reading.at(choice.stage) == default.at(choice.stage):
-                    made.append(self.readings.with_choice(reading, choice))
+                if choice is not None and reading.at(choice.step) is default.at(choice.step):
+                    made.append(reading.with_choice(choice))
         for reading in made:
             if self._surpasses(reading, best, certainty=_CERTAINTY_BY_IMAGE):
                 best = reading
@@ -143,34 +138,27 @@ class _Search:
             return best, []
         order = unknown_order(self.readings, self.trial, default)
         if order is not None:
-            return self.readings.with_choice(default, order), []
+            return default.with_choice(order), []
         return default, [no_reading_fits(self.readings, self.trial)]
 
     def _fits_at_all(self, best: Reading) -> bool:
         """Whether detections agree with the annotations better than with those of other images."""
-        read = self.readings.choices["order"][best.order].read
-        count = len(self.evidence.truth.image_ids)
-        elsewhere = []
-        for step in (1, 3, 7):
-            order = Choice("elsewhere", "order", "", "", lambda places, step=step: _moved(read(places), step, count))
-            elsewhere.append(float(self.trial.parts(self.readings.with_choice(best, order)).sum()))
-            self.trial.forget("elsewhere")
-        del self.readings.choices["order"]["elsewhere"]
+        elsewhere = [float(self.trial.parts_elsewhere(best, step).sum()) for step in (1, 3, 7)]
         return float(self.parts(best).sum()) > max(_NOTHING, 4 * float(np.mean(elsewhere)))
 
-    def _signs(self, best: Reading, lost: list[Cause]) -> list[Cause]:
+    def _traces(self, best: Reading, lost: list[Cause]) -> list[Cause]:
         """What else can be seen; of images only where it is known which they are."""
         read = self.readings.read(best)
-        known = not lost and best.order != "order-unknown"
-        scores = [*score_findings(self.evidence.scores)]
-        images = [*image_findings(self.evidence, read)] if known else []
-        if any(finding.name == "score-threshold" for finding in scores):  # which empties images by itself
-            images = [finding for finding in images if finding.name != "images-without-detections"]
+        known = not lost and best.order.name != "order-unknown"
+        scores = [*score_causes(self.evidence.scores)]
+        images = [*image_causes(self.evidence, read)] if known else []
+        if any(cause.name == "score-threshold" for cause in scores):  # which empties images by itself
+            images = [cause for cause in images if cause.name != "images-without-detections"]
         return [
             *scores,
             *images,
-            *count_findings(self.evidence),
-            *nms_findings(read),
+            *count_causes(self.evidence),
+            *nms_causes(read),
         ]
 
     def _attempts(self, readings: list[Reading]) -> list[Attempt]:
@@ -181,7 +169,7 @@ class _Search:
         return sorted(made.values(), key=lambda attempt: -attempt.mAP)
 
     def _mistakes(self, best: Reading) -> list[Cause]:
-        return [self._finding(choice, best) for choice in self.readings.mistakes(best)]
+        return [self._cause(choice, best) for choice in self.readings.mistakes(best)]
 
     def parts(self, reading: Reading) -> Floats:
         if reading not in self._parts:
@@ -202,9 +190,9 @@ class _Search:
         default = self.readings.default
         scored = []
         for one, other in itertools.combinations(singles, 2):
-            (stage,), (other_stage,) = one.differences(default), other.differences(default)
-            if stage != other_stage:
-                both = replace(one, **{other_stage: other.at(other_stage)})
+            (step,), (other_step,) = one.differences(default), other.differences(default)
+            if step != other_step:
+                both = one.with_choice(other.at(other_step))
                 scored.append((float(self.small.parts(both).sum()), both))
         self.tried = len(singles) + len(scored)
         scored.sort(key=lambda each: -each[0])
@@ -235,15 +223,11 @@ class _Search:
             accuracy.mAP if accuracy else 0.0,
         )
 
-    def _finding(self, choice: Choice, best: Reading) -> Cause:
-        without = replace(best, **{choice.stage: self.readings.default.at(choice.stage)})
-        with_it, without_it = self.accuracy(best), self.accuracy(without)
+    def _cause(self, choice: Choice, best: Reading) -> Cause:
+        without = best.with_choice(self.readings.default.at(choice.step))
+        repaired, as_written = self.accuracy(best), self.accuracy(without)
         evidence = (
-            f"read so, the mAP is {100 * (with_it.mAP if with_it else 0):.2f} %; "
-            f"otherwise {100 * (without_it.mAP if without_it else 0):.2f} %"
+            f"read so, the mAP is {100 * (repaired.mAP if repaired else 0):.2f} %; "
+            f"otherwise {100 * (as_written.mAP if as_written else 0):.2f} %"
         )
         return Cause(choice.name, choice.problem, evidence, choice.advice)
-
-
-def _moved(places: Ints, step: int, count: int) -> Ints:
-    return np.where(places >= 0, (places + step) % count, -1)
