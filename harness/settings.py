@@ -78,7 +78,7 @@ class BackendSettings(Section):
 
     name: str = "onnxruntime"
     devices: str | None = None
-    """e.g. ``cpu*2`` or ``warboy(2)*4``; none: what suits the scenario, see docs/running.md."""
+    """e.g. ``cpu*2`` or ``warboy(2)*4``; none: what suits the scenario."""
     threads: PositiveInt | None = None
     """Of each session; none: its share of the cores."""
     warmup: Annotated[int, Field(ge=0)] = 10
@@ -136,8 +136,8 @@ class RunSettings(Section):
     round: str = "v2.0"
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)] = ("single_stream", "offline")
     mode: Literal["performance", "accuracy", "both", "find-peak", "submission"] = "both"
-    """find-peak: the highest rate at which Server is valid, and what Offline must expect; see docs/devices.md.
-    submission: performance and accuracy of every scenario; see docs/submission.md."""
+    """find-peak: the highest rate at which Server is valid, and what Offline must expect.
+    submission: performance and accuracy of every scenario."""
     submission: SubmissionSettings | None = None
     repeat: PositiveInt = 1
     """How often each performance test is made; the spread says what is noise. The first one is the result."""
@@ -146,7 +146,7 @@ class RunSettings(Section):
     backend: BackendSettings = BackendSettings()
     tests: dict[Scenario, ScenarioSettings] = {}
     trace: bool = False
-    """Performance tests leave a trace for Perfetto, which costs them some of their speed; see docs/trace.md."""
+    """Performance tests leave a trace for Perfetto, which costs them some of their speed."""
     min_map_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     """Exit with status 1 when the mAP is below this."""
     expected_map_percent: Annotated[float, Field(gt=0, le=100)] | None = None

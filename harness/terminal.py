@@ -1,6 +1,6 @@
 """What is told while something runs, on stderr.
 
-To a person: a live picture on a terminal, plain lines elsewhere. To a program: JSON lines, see docs/live-view.md.
+To a person: a live picture on a terminal, plain lines elsewhere. To a program: JSON lines (see --json-progress).
 """
 
 from __future__ import annotations

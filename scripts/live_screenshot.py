@@ -24,7 +24,7 @@ from rich.text import Text
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.screen import Screen  # noqa: E402 - the tests are beside the package, not in it
+from tests.support.screen import Screen  # noqa: E402 - the tests are beside the package, not in it
 
 SVG_SIZE = re.compile(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"')
 COLOURS = {"brown": "yellow"}  # pyte's name of it

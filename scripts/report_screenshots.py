@@ -11,7 +11,7 @@ from harness.report.page import REPORT_NAME, write_report
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.browser import Page, chromium, page_of  # noqa: E402 - the tests are beside the package, not in it
+from tests.support.browser import Page, chromium, page_of  # noqa: E402 - the tests are beside the package, not in it
 
 FOLDER = ROOT / "docs" / "images"
 MOST_BYTES = 400_000

@@ -18,7 +18,7 @@ from harness.commands.answer import give
 from harness.errors import UsageError
 from harness.rounds import Round, load_round
 from harness.submission.accuracy_backup import default_backup
-from harness.submission.check import Checked, check_tree
+from harness.submission.check import Checked, PlaceResult, check_tree
 from harness.submission.official import check_officially
 from harness.terminal import Terminal, output
 
@@ -75,7 +75,9 @@ def print_checked(checked: Checked, *, failures_only: bool) -> None:
 
 def summary_line(checked: Checked) -> str:
     """``114 checks: 113 passed, 1 failed``."""
-    counts = {status: sum(it.status == status for it in checked.findings) for status in ("PASS", "FAIL", "SKIP")}
+    counts = {
+        status: sum(finding.status == status for finding in checked.findings) for status in ("PASS", "FAIL", "SKIP")
+    }
     skipped = f", {counts['SKIP']} not looked at" if counts["SKIP"] else ""
     return f"{len(checked.findings)} checks: {counts['PASS']} passed, {counts['FAIL']} failed{skipped}"
 
@@ -86,11 +88,11 @@ def _table(checked: Checked) -> Table:
         table.add_column(title)
     for title in ("result", "mAP"):
         table.add_column(title, justify="right")
-    for it in checked.results:
-        place = it.place
-        value = "–" if it.value is None else f"{it.value:.2f} {it.unit}" if it.unit != "ms" else f"{it.value:.3f} ms"
-        accuracy = "–" if it.accuracy_percent is None else f"{it.accuracy_percent:.3f} %"
-        inferred = " (inferred)" if it.inferred else ""
+    for result in checked.results:
+        place = result.place
+        value = _shown(result)
+        accuracy = "–" if result.accuracy_percent is None else f"{result.accuracy_percent:.3f} %"
+        inferred = " (inferred)" if result.inferred else ""
         names = (place.division, place.submitter, place.system, place.benchmark, place.scenario)
         table.add_row(*names, value + inferred, accuracy)
     return table
@@ -101,15 +103,21 @@ def _report(args: argparse.Namespace, round_: Round, checked: Checked) -> dict[s
         "tree": str(args.tree),
         "round": round_.round,
         "passed": not checked.failures,
-        "findings": [dataclasses.asdict(it) for it in checked.findings],
-        "results": [dataclasses.asdict(it.place) | _figures(it) for it in checked.results],
+        "findings": [dataclasses.asdict(finding) for finding in checked.findings],
+        "results": [dataclasses.asdict(result.place) | _figures(result) for result in checked.results],
     }
 
 
-def _figures(it: Any) -> dict[str, Any]:
+def _figures(result: PlaceResult) -> dict[str, Any]:
     return {
-        "value": it.value,
-        "unit": it.unit,
-        "inferred": it.inferred,
-        "accuracy_percent": it.accuracy_percent,
+        "value": result.value,
+        "unit": result.unit,
+        "inferred": result.inferred,
+        "accuracy_percent": result.accuracy_percent,
     }
+
+
+def _shown(result: PlaceResult) -> str:
+    if result.value is None:
+        return "–"
+    return f"{result.value:.3f} ms" if result.unit == "ms" else f"{result.value:.2f} {result.unit}"

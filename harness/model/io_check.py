@@ -9,7 +9,7 @@ from harness.records import TensorSpec
 
 _IMAGE_DTYPES = ("uint8", "float32")
 _RAW_DTYPES = ("float32", "int8", "uint8")
-_HINT = "cut it there: ssd-harness prepare model --extract ONNX --output FILE (docs/preparing-a-model.md)"
+_HINT = "cut it there: ssd-harness prepare model --extract ONNX --output FILE"
 
 
 def check_model(

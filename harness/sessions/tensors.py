@@ -51,7 +51,7 @@ def output_quantization(outputs: Sequence[TensorSpec], metadata: str | None, whe
         table = from_metadata(metadata) if metadata is not None else {}
     except ValueError as error:
         raise ModelError(f"its metadata {METADATA_KEY} is {error}", where=where) from error
-    return chosen_quantization(outputs, table, where, f"put them into the metadata ({METADATA_KEY}, see docs/model.md)")
+    return chosen_quantization(outputs, table, where, f"put them into the metadata ({METADATA_KEY})")
 
 
 def chosen_quantization(

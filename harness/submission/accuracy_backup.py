@@ -7,8 +7,8 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.submission.accuracy_log import cut_log
-from harness.submission.accuracy_rules import TXT
-from harness.submission.subjects import ACCURACY
+from harness.submission.rules.accuracy import TXT
+from harness.submission.rules.loadgen_test import ACCURACY
 from harness.submission.tree import SCENARIO_FOLDERS, SubmissionTree
 
 

@@ -18,11 +18,11 @@ from harness.submission.accuracy_backup import backup_of, cut_accuracy_logs
 from harness.submission.check import Checked, check_tree
 from harness.submission.code_snapshot import write_code
 from harness.submission.implementation import implementation_of, readme
-from harness.submission.layout_rules import VERIFY_ACCURACY, VERIFY_PERFORMANCE
 from harness.submission.loadgen_conf import mlperf_conf
 from harness.submission.path_pattern import fill
+from harness.submission.rules.layout import VERIFY_ACCURACY, VERIFY_PERFORMANCE
+from harness.submission.rules.loadgen_test import DETAIL
 from harness.submission.run_source import RunSource, by_scenario
-from harness.submission.subjects import DETAIL
 from harness.submission.tree import Kind, folder_rules, read_tree
 
 
@@ -95,7 +95,7 @@ def build_tree(
         if cut:
             whole.rename(backup)
         tree.rename(output)
-    inferred = tuple((it.scenario, it.run_scenario) for it in parts if it.scenario != it.run_scenario)
+    inferred = tuple((part.scenario, part.run_scenario) for part in parts if part.scenario != part.run_scenario)
     return Built(output, backup if cut else None, inferred, checked)
 
 
@@ -104,7 +104,7 @@ def _parts(found: Mapping[tuple[str, str, Scenario], RunSource], round_: Round) 
     parts = [Part(source, scenario, scenario) for (_, _, scenario), source in found.items()]
     for system, benchmark in dict.fromkeys((system, benchmark) for system, benchmark, _ in found):
         rules = round_.benchmark(benchmark)
-        source = next(it for key, it in found.items() if key[:2] == (system, benchmark))
+        source = next(run for key, run in found.items() if key[:2] == (system, benchmark))
         for scenario in rules.required_of(source.division, source.system["system_type"]):
             if (system, benchmark, scenario) in found:
                 continue

@@ -8,21 +8,15 @@ from typing import Literal
 
 from harness.accuracy.ground_truth import GroundTruth
 from harness.rounds import ComplianceTest, Round
-from harness.submission import (
-    accuracy_rules,
-    checksums,
-    compliance_rules,
-    description_rules,
-    inferred_rules,
-    layout_rules,
-    log_figures,
-    performance_rules,
-)
-from harness.submission.accuracy_rules import AccuracyTest, stated_accuracy
-from harness.submission.compliance_rules import Compliance
-from harness.submission.description_rules import Measurement, System
-from harness.submission.findings import Finding, Rule, judge
-from harness.submission.subjects import DETAIL, SUMMARY, LoadGenTest, read_test
+from harness.submission.rules import accuracy as accuracy_rules
+from harness.submission.rules import checksums, description, figures, inferred, layout
+from harness.submission.rules import compliance as compliance_rules
+from harness.submission.rules import performance as performance_rules
+from harness.submission.rules.accuracy import AccuracyTest, stated_accuracy
+from harness.submission.rules.compliance import Compliance
+from harness.submission.rules.description import Measurement, System
+from harness.submission.rules.finding import Finding, Rule, judge
+from harness.submission.rules.loadgen_test import DETAIL, SUMMARY, LoadGenTest, read_test
 from harness.submission.tree import SCENARIO_FOLDERS, Place, SubmissionTree, read_tree
 
 
@@ -77,10 +71,10 @@ def check_tree(
     """
     tree = read_tree(root, round_, submitter, backup=backup, truth=truth)
     checked = Checked()
-    checked.findings.extend(judge(layout_rules.RULES, tree, "."))
+    checked.findings.extend(judge(layout.RULES, tree, "."))
     for owner, name in tree.systems:
         system = System(tree, owner, name)
-        checked.findings.extend(judge(description_rules.SYSTEM_RULES, system, system.path))
+        checked.findings.extend(judge(description.SYSTEM_RULES, system, system.path))
     for place in tree.places:
         _check_place(tree, place, checked)
     for place in tree.others:
@@ -98,9 +92,9 @@ def _check_place(tree: SubmissionTree, place: Place, checked: Checked) -> None:
     if performance is not None:
         findings.extend(judge(_log_rules(performance), performance, performance.folder))
         if performance.inferred:
-            findings.extend(judge(inferred_rules.RULES, performance, str(place)))
+            findings.extend(judge(inferred.RULES, performance, str(place)))
     measurement = Measurement(tree, place, performance)
-    findings.extend(judge(description_rules.RULES, measurement, measurement.folder))
+    findings.extend(judge(description.RULES, measurement, measurement.folder))
     if checksums.read_checksums(tree, place)[0]:
         findings.extend(judge(checksums.RULES, (tree, place), str(place)))
     folder = tree.folder("accuracy", place)
@@ -123,17 +117,17 @@ def _check_compliance(
         if test is not None:
             tests[name] = test
     for name in [name for name in tests if name != "performance"]:
-        it = Compliance(name, tests)
-        findings.extend(judge(_log_rules(it.test), it.test, it.test.folder))
-        findings.extend(judge(compliance_rules.rules_for(it), it, it.folder))
-        if it.rules.accuracy:
+        subject = Compliance(name, tests)
+        findings.extend(judge(_log_rules(subject.test), subject.test, subject.test.folder))
+        findings.extend(judge(compliance_rules.rules_for(subject), subject, subject.folder))
+        if subject.rules.accuracy:
             folder = tree.folder("compliance_accuracy", place, test=name)
-            answers = AccuracyTest(it.test, folder, partial=True)
+            answers = AccuracyTest(subject.test, folder, partial=True)
             findings.extend(judge(accuracy_rules.RULES_OF_ANSWERS, answers, folder))
 
 
 def _log_rules(test: LoadGenTest) -> dict[str, Rule[LoadGenTest]]:
-    return {**performance_rules.rules_for(test), **log_figures.rules_for(test)}
+    return {**performance_rules.rules_for(test), **figures.rules_for(test)}
 
 
 def _logs(

@@ -1,4 +1,5 @@
-"""The code of a submission: this package as it is installed, its configuration and its build files, without data."""
+"""The code of a submission: this package as it is installed, its configuration and its build files, without what was
+compiled."""
 
 from __future__ import annotations
 
@@ -8,20 +9,21 @@ from pathlib import Path
 
 from harness.settings import configs_dir
 
-SUFFIXES = {".py", ".pyi", ".cpp", ".h", ".typed"}
+BUILT = {".so", ".pyd", ".dylib", ".pyc", ".pyo"}
+"""Suffixes of what a build or Python itself leaves in the package; everything else of it is shipped."""
 BUILD_FILES = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md")
 BUILD_FOLDERS = ("scripts", "docs")
 
 
 def write_code(folder: Path) -> None:
-    """Copies the code into a new folder.
+    """Copies the code into a new folder, with the data that the package reads at run time.
 
     The build files, scripts and docs are there only where the package runs from its checkout; an installed package does
     not have them.
     """
     package = Path(str(files("harness")))
     for path in sorted(package.rglob("*")):
-        if path.is_file() and path.suffix in SUFFIXES:
+        if path.is_file() and path.suffix not in BUILT and not path.name.startswith("."):
             _copy(path, folder / "harness" / path.relative_to(package))
     configs = configs_dir()
     for path in sorted(configs.rglob("*")):

@@ -18,7 +18,7 @@ from harness.files import replacing, sha256_file, write_text
 from harness.loadgen.log import read_detail
 from harness.rounds import BenchmarkRules, Round
 from harness.settings import Scenario
-from harness.submission.verification import Verdict, accuracy_verdict, performance_verdict, used_settings
+from harness.submission.verification import ComplianceVerdict, accuracy_verdict, performance_verdict, used_settings
 
 DETAIL = "mlperf_log_detail.txt"
 ACCURACY = "mlperf_log_accuracy.json"
@@ -96,11 +96,11 @@ def verify_test(
         verdict = performance_verdict(
             test, folders.scenario, rules.scenario(folders.scenario), reference, log, names=names
         )
-        parts.append(Verdict(verdict.lines, verdict.found, (*wrong, *verdict.reasons)))
-        home = next((other for other, it in rules.compliance.items() if it.verified_by == name), name)
+        parts.append(ComplianceVerdict(verdict.lines, verdict.found, (*wrong, *verdict.reasons)))
+        home = next((other for other, test in rules.compliance.items() if test.verified_by == name), name)
         write_text(folders.test(home) / "verify_performance.txt", parts[-1].text())
     else:
-        parts.append(Verdict((), "its logs are there", tuple(wrong)))
+        parts.append(ComplianceVerdict((), "its logs are there", tuple(wrong)))
     if test.accuracy:
         parts.append(_accuracy(name, folders, annotations))
         write_text(folders.test(name) / "verify_accuracy.txt", parts[-1].text())
@@ -108,7 +108,7 @@ def verify_test(
     return TestVerdict(found, tuple(reason for part in parts for reason in part.reasons))
 
 
-def _accuracy(name: str, folders: ComplianceFolders, annotations: Path) -> Verdict:
+def _accuracy(name: str, folders: ComplianceFolders, annotations: Path) -> ComplianceVerdict:
     reference, log = folders.accuracy / ACCURACY, folders.logs(name) / ACCURACY
     verdict = accuracy_verdict(reference, log)
     folder = folders.test(name) / "accuracy"
@@ -138,7 +138,10 @@ def _accuracy_of(log: Path, images: set[int], annotations: Path) -> str:
         raise LogError("holds none of the images of the compliance test", where=str(log))
     with tempfile.TemporaryDirectory() as scratch:
         part = Path(scratch) / ACCURACY
-        rows = [{"seq_id": it.seq_id, "qsl_idx": it.qsl_idx, "data": it.data.hex().upper()} for it in first.values()]
+        rows = [
+            {"seq_id": record.seq_id, "qsl_idx": record.qsl_idx, "data": record.data.hex().upper()}
+            for record in first.values()
+        ]
         part.write_text(json.dumps(rows), encoding="utf-8")
         truth, answers = read_ground_truth(annotations), read_accuracy_log(part)
         results = results_of_log(answers, truth, "contiguous")

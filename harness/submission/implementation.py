@@ -9,10 +9,10 @@ from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import Round
 from harness.settings import Scenario
 from harness.submission.accuracy_log import stated_hash
-from harness.submission.accuracy_rules import TXT
-from harness.submission.checksums import checksum_lines
+from harness.submission.rules.accuracy import TXT
+from harness.submission.rules.checksums import checksum_lines
+from harness.submission.rules.loadgen_test import ACCURACY
 from harness.submission.run_source import RunSource
-from harness.submission.subjects import ACCURACY
 
 _TYPES = {"float": "fp32", "float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 """ONNX's names → MLPerf's."""
@@ -31,7 +31,7 @@ def implementation_of(source: RunSource) -> dict[str, str]:
             "weight_data_types": "none",
             "weight_transformations": "none: the devices are simulated",
         }
-    default = "drawn from a seed, not trained; " if model["default"] else ""
+    default = "trained on synthetic images, not on COCO; " if model["default"] else ""
     quantized = "quantized after training, calibrated" if weights == "int8" else "none"
     return {
         "input_data_types": inputs,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import DataError
-from harness.submission.findings import Finding
+from harness.submission.rules.finding import Finding
 
 SCRIPT = Path("tools/submission/submission-checker.py")
 RULE = "official checker"

@@ -54,7 +54,7 @@ def system_errors(data: Mapping[str, Any], rules: SubmissionRules) -> list[Field
     try:
         _model(rules).model_validate({**data, **lowered})
     except ValidationError as error:
-        kinds = {str(it["loc"][0]): it["type"] for it in error.errors()}
+        kinds = {str(each["loc"][0]): each["type"] for each in error.errors()}
         return [_field_error(field, kind, data, rules) for field, kind in kinds.items()]
     return []
 
@@ -83,7 +83,7 @@ def require_sound(data: Mapping[str, Any], rules: SubmissionRules, where: str) -
     """
     errors = system_errors(data, rules)
     if errors:
-        what = "; ".join(f"{it.field}: found {it.found}, required {it.required}" for it in errors)
+        what = "; ".join(f"{each.field}: found {each.found}, required {each.required}" for each in errors)
         raise UsageError(what, where=where, hint="`ssd-harness doctor system` writes one with every field")
 
 

@@ -14,7 +14,6 @@ from harness.errors import DataError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import BenchmarkRules, Round, TreeFolder
 from harness.settings import Division, Scenario
-from harness.submission.accuracy_log import read_log_in_tree
 from harness.submission.path_pattern import fill, match_path
 
 Kind = Literal[
@@ -97,15 +96,6 @@ class SubmissionTree:
         """The path of a folder, from the root; ``implementation`` and ``test`` are further fields."""
         names = {"system": place.system, "benchmark": place.benchmark, "scenario": place.scenario, **fields}
         return f"{place.owner}/{fill(folder_rules(self.round, kind).path, **names)}"
-
-    def whole_accuracy_log(self, path: str) -> Path | None:
-        """The file of an accuracy log that is not cut: in the tree or in the backup; None where neither is."""
-        if path not in self.files:
-            return None
-        if not read_log_in_tree(self.root / path, self.round.submission.accuracy_log).cut:
-            return self.root / path
-        kept = None if self.backup is None else self.backup / path
-        return kept if kept is not None and kept.is_file() else None
 
     def below(self, folder: str) -> list[str]:
         """The files in a folder and its folders."""

@@ -6,7 +6,7 @@ the detail log. What is written has their words, so that whoever knows theirs ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ PASS, FAIL = "TEST PASS", "TEST FAIL"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ComplianceVerdict:
     """Of one part of a compliance test.
 
     Attributes:
@@ -70,7 +70,7 @@ def performance_verdict(
     reference: DetailLog,
     log: DetailLog,
     names: tuple[str, str] = ("reference", "test"),
-) -> Verdict:
+) -> ComplianceVerdict:
     """Is the performance of the two tests the same, within what the round allows?
 
     Args:
@@ -79,29 +79,35 @@ def performance_verdict(
         names: of the two, as the verdict has them.
     """
     result = rules.compared or rules.result
-    scores = [it.values.get(result.key) for it in (reference, log)]
+    scores = [each.values.get(result.key) for each in (reference, log)]
     lines = [f"{result.key} of {scenario}"]
     lines += [f"{name} score = {score}" for name, score in zip(names, scores, strict=True)]
     figures = [float(score) for score in scores if isinstance(score, (int, float)) and score > 0]
     if len(figures) < 2:
-        return Verdict(tuple(lines), "", (f"there is no {result.key} to compare: the test was not finished",))
+        return ComplianceVerdict(tuple(lines), "", (f"there is no {result.key} to compare: the test was not finished",))
     reasons = []
     if test.compared_with == "performance":  # the small TEST04 are never VALID, and need not be
-        reasons += [f"the {name} is INVALID" for name, it in zip(names, (reference, log), strict=True) if not it.valid]
+        reasons += [
+            f"the {name} is INVALID" for name, each in zip(names, (reference, log), strict=True) if not each.valid
+        ]
     low, high = test.bounds(scenario, figures[0], result)
-    limits = ([f"above {_shown(low, result)}"] if low > 0 else []) + (
-        [f"below {_shown(high, result)}"] if high < float("inf") else []
-    )
-    allowed = f"allowed {' and '.join(limits)}"
+    allowed = f"allowed {bounds_in_words(low, high, lambda bound: _shown(bound, result))}"
     lines.append(allowed)
     was, now = (_shown(figure, result) for figure in figures)
     if not low < figures[1] < high:
         change = 100 * (figures[1] / figures[0] - 1)
         reasons.append(f"{now} is {change:+.2f} % from the {names[0]}'s {was}; {allowed}")
-    return Verdict(tuple(lines), f"{now}, {names[0]} {was}; {allowed}", tuple(reasons))
+    return ComplianceVerdict(tuple(lines), f"{now}, {names[0]} {was}; {allowed}", tuple(reasons))
 
 
-def accuracy_verdict(reference: Path, log: Path) -> Verdict:
+def bounds_in_words(low: float, high: float, shown: Callable[[float], str]) -> str:
+    """``above 11.5 ms and below 14 ms``; a bound that excludes nothing is left out."""
+    sides = [f"above {shown(low)}"] if low > 0 else []
+    sides += [f"below {shown(high)}"] if high < float("inf") else []
+    return " and ".join(sides)
+
+
+def accuracy_verdict(reference: Path, log: Path) -> ComplianceVerdict:
     """Are the answers of a performance run those of the accuracy run, byte for byte?
 
     Args:
@@ -145,7 +151,7 @@ def accuracy_verdict(reference: Path, log: Path) -> Verdict:
         f"num_missing_qsl_idxs = {len(missing)}",
     )
     found = f"{matched - len(differing)} of {entries} answers are those of the accuracy run"
-    return Verdict(lines, found, tuple(reasons))
+    return ComplianceVerdict(lines, found, tuple(reasons))
 
 
 def _shown(value: float, result: Result) -> str:

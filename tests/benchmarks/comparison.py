@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness.report.comparison import compare
 from harness.runs.recorded_run import load_run
-from tests.made_runs import made_run, made_samples
+from tests.support.made_runs import made_run, made_samples
 
 NOISE, SLOWDOWN = 0.02, 0.03
 

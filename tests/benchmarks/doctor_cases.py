@@ -18,7 +18,7 @@ from harness.doctor.diagnosis import diagnose
 from harness.doctor.evidence import evidence_of_log
 from harness.runs.evaluation import accuracy_test
 from tests.conftest import DATA
-from tests.planted_mistakes import DEFECTS, Defect, both
+from tests.support.planted_mistakes import DEFECTS, Defect, both
 
 LOGS = (("Fujitsu", "v0.7_Fujitsu_T4x4_Offline_TEST01"), ("ssd-small", "v0.5_NVIDIA_T4x20_ssd-small_Offline"))
 HEALTHY = Defect((), lambda log, truth: (log, truth))

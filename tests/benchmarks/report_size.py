@@ -24,8 +24,8 @@ from harness.dataset.coco_index import CocoIndex
 from harness.report.page import write_report
 from harness.runs.evaluation import evaluate_run
 from harness.runs.gallery import keep_gallery
-from tests.made_logs import log_text, rows
-from tests.made_runs import made_run, made_samples
+from tests.support.made_logs import log_text, rows
+from tests.support.made_runs import made_run, made_samples
 
 SAMPLES, IMAGES, DETECTIONS, CATEGORIES = 24576, 5000, 20, 80
 

@@ -1,6 +1,6 @@
 """Throws random outputs at the native decoder's binding: shapes, dtypes, strides, layouts, scales, values.
 
-    python tests/contract/fuzz_native_decoder.py SECONDS [SEED]
+    PYTHONPATH=. python tests/contract/fuzz_native_decoder.py SECONDS [SEED]
 
 It must refuse with a ValueError exactly what `check_raw_outputs` refuses, give finite results for the rest, and never
 read outside a buffer, which is for `scripts/sanitize --fuzz` to see.
@@ -15,13 +15,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import raw_output_cases as cases
 
 from harness.model import NativeDecoder
 from harness.model.ssd_resnet34.heads import OUTPUTS
 from harness.model.ssd_resnet34.native_decoder import available_simd
 from harness.model.ssd_resnet34.raw_outputs import check_raw_outputs
 from harness.records import QuantizedTensor, RawOutput, TensorSpec, TiledLayout
+from tests.support import raw_output_cases as cases
 
 DTYPES = ["f4", ">f4", "f8", "f2", "i1", "u1", "i2", "i4", "?", "c8", "O", "S1", "M8[s]", [("a", "f4")]]
 NUMBERS = [0, 1, -1, 127, 128, 255, 256, 2**31, 2**63, 2**70, 0.5, 1e-320, 1e308, float("nan"), float("inf"), None, "1"]

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import raw_output_cases as cases
 
 from harness.model import NativeDecoder, NumpyDecoder
 from harness.model.protocol import Decoder
@@ -17,6 +16,7 @@ from harness.model.ssd_resnet34.heads import OUTPUTS
 from harness.model.ssd_resnet34.native_decoder import available_simd
 from harness.model.ssd_resnet34.priors import prior_boxes
 from harness.records import QuantizedTensor, RawOutput, TiledLayout
+from tests.support import raw_output_cases as cases
 
 DECODERS = {"numpy": NumpyDecoder, **{f"native {simd}": (lambda s=simd: NativeDecoder(s)) for simd in available_simd()}}
 

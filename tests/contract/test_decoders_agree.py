@@ -9,12 +9,12 @@ import os
 from typing import Literal
 
 import hypothesis
-import raw_output_cases as cases
 from hypothesis import strategies as st
 
 from harness.model import NativeDecoder, NumpyDecoder
 from harness.model.protocol import Nms
 from harness.model.ssd_resnet34.native_decoder import available_simd
+from tests.support import raw_output_cases as cases
 
 CASES = int(os.environ.get("SSD_HARNESS_CASES", "25"))
 several = hypothesis.settings(

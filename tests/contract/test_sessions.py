@@ -18,8 +18,8 @@ from harness.records import QuantizedTensor
 from harness.sessions.contract import CHECKS, Subject, run_check
 from harness.sessions.protocol import Session, SessionRequest
 from harness.sessions.registry import Backend, load_backend
-from tests import fake_furiosa
-from tests.onnx_models import QUANTIZATION, write_model
+from tests.support import fake_furiosa
+from tests.support.onnx_models import QUANTIZATION, write_model
 
 Open = Callable[[Path], Session]
 

@@ -1,4 +1,4 @@
-"""The example of docs/adding-a-backend.md is a package that works as the page says."""
+"""The example of docs/how-to/adding-a-backend.md is a package that works as the page says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "adding-a-backend.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "adding-a-backend.md"
 
 
 def block(language: str) -> str:

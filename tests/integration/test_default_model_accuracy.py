@@ -71,7 +71,7 @@ def healthy(int8_outputs: list[RawOutputs], dataset: CocoIndex) -> float:
 
 
 def test_it_finds_the_objects_of_images_it_has_not_seen(healthy: float) -> None:
-    # docs/model.md has the figures of 200 images; eight of them spread by some points
+    # docs/explanation/model.md has the figures of 200 images; eight of them spread by some points
     assert healthy > LEAST_MAP
 
 

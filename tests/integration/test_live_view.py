@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.screen import Screen
+from tests.support.screen import Screen
 
 ROOT = Path(__file__).resolve().parents[2]
 QUERIES = 1800
@@ -22,7 +22,7 @@ PERCENT = re.compile(r"(\d+) %  .* left")
 def command(tmp_path: Path) -> list[str]:
     """A Server test of two seconds on two simulated devices."""
     given = f"""run smoke --mode performance --scenario server --output {tmp_path / "out"} --queries {QUERIES}
-        --set model.name=tests.tiny_model:MODEL --set tests.server.target_qps=1000 --duration 0.1
+        --set model.name=tests.support.tiny_model:MODEL --set tests.server.target_qps=1000 --duration 0.1
         --set dataset.synthetic.images=8"""
     return [sys.executable, "-m", "harness", *given.split(), "--set", "backend.options={latency_ms: 1}"]
 

@@ -50,7 +50,7 @@ def plan(
 ) -> Plan:
     rules = ROUND.benchmark("ssd-resnet34").scenario(scenario)
     options = changes.pop("options", {})
-    name = "tests.faulty_backend" if options else "simulated"
+    name = "tests.support.faulty_backend" if options else "simulated"
     backend = BackendSettings(name=name, warmup=2, options=options or {"latency_ms": 1})
     devices = changes.pop("devices", "dev" if scenario == "single_stream" else "dev*2")
     values: dict[str, Any] = {
@@ -62,7 +62,7 @@ def plan(
         "rules": rules.model_copy(update={"min_duration_s": 0.3, "min_queries": changes.pop("queries", 100)}),
         "performance_sample_count": 64,
         "lengths": ScenarioSettings(),
-        "model": ModelSettings(name="tests.tiny_model:MODEL"),
+        "model": ModelSettings(name="tests.support.tiny_model:MODEL"),
         "model_file": None,
         "backend": backend,
         "slots": tuple(place(parse_devices(devices))),

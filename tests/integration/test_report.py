@@ -11,8 +11,8 @@ import pytest
 
 from harness import cli
 from harness.report import load_run
-from tests.browser import chromium, page_of
 from tests.integration.test_run import arguments, read, write
+from tests.support.browser import chromium, page_of
 
 Capture = pytest.CaptureFixture[str]
 NASTY = "<img src=x onerror=alert(1)>"

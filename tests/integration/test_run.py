@@ -16,7 +16,7 @@ import pytest
 from harness import cli
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = ("--set", "model.name=tests.tiny_model:MODEL", "--backend", "simulated", "--set", "backend.warmup=1")
+TINY = ("--set", "model.name=tests.support.tiny_model:MODEL", "--backend", "simulated", "--set", "backend.warmup=1")
 SHORT = ("--duration", "0.2", "--queries", "70", "--set", "backend.options={latency_ms: 1}")
 
 Capture = pytest.CaptureFixture[str]
@@ -174,7 +174,7 @@ def test_find_peak_ends_with_the_highest_valid_rate_and_its_tries(coco: Path, tm
 
 
 def test_recorded_outputs_give_a_simulated_device_the_models_map(coco: Path, tmp_path: Path, capsys: Capture) -> None:
-    sets = ("model.name=tests.tiny_model:MODEL", "backend.name=simulated", "backend.options={latency_ms: 0}")
+    sets = ("model.name=tests.support.tiny_model:MODEL", "backend.name=simulated", "backend.options={latency_ms: 0}")
     data = (f"dataset.images={coco / 'images'}", f"dataset.annotations={coco / 'instances.json'}")
     options = [part for text in (*sets, *data) for part in ("--set", text)]
     recorded = tmp_path / "recorded"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,10 @@ from harness import cli
 from harness.files import sha256_file
 from harness.rounds import load_round
 from harness.submission.check import check_tree
-from tests.planted_defects import DEFECTS, Defect
-from tests.submission_tree import ORG, Rehearsal, rehearse
-from tests.tree_edits import (
+from harness.submission.code_snapshot import write_code
+from tests.support.planted_defects import DEFECTS, Defect
+from tests.support.submission_tree import ORG, Rehearsal, rehearse
+from tests.support.tree_edits import (
     BENCHMARK,
     accuracy,
     compliance,
@@ -32,6 +35,7 @@ from tests.tree_edits import (
 
 Capture = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.timeout(900)  # the rehearsal is 18 LoadGen tests, on whatever else the machine does
+ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = ("MultiStream", "Offline", "SingleStream")
 
 
@@ -106,6 +110,8 @@ def test_the_tree_is_complete_and_says_what_is_not_real(rehearsal: Rehearsal) ->
     for path in (
         "harness/cli.py",
         "harness/native/decoder/nms.cpp",
+        "harness/report/templates/report.html.j2",
+        "harness/model/ssd_resnet34/trained/weights.npz",
         "configs/rounds/v2.0.yaml",
         "setup.cfg",
         "scripts/install",
@@ -113,6 +119,21 @@ def test_the_tree_is_complete_and_says_what_is_not_real(rehearsal: Rehearsal) ->
         assert (code / path).is_file(), path
     data = [path for path in code.rglob("*") if path.suffix in (".so", ".pyc", ".jpg", ".onnx", ".npy")]
     assert data == []
+
+
+def test_the_code_that_is_shipped_renders_a_report(tree: Path, rehearsal: Rehearsal, tmp_path: Path) -> None:
+    shipped = tmp_path / "shipped"
+    write_code(shipped)
+    program = "import sys, harness; from harness import cli; print(harness.__file__); sys.exit(cli.main(sys.argv[1:]))"
+    # what is compiled is built where the code is installed; here it is that of the checkout
+    for library in (ROOT / "harness" / "native").glob("*.so"):
+        (shipped / "harness" / "native" / library.name).symlink_to(library)
+    page = tmp_path / "report.html"
+    command = ["report", str(rehearsal.run), "--format", "html", "--output", str(page)]
+    done = subprocess.run([sys.executable, "-c", program, *command], cwd=shipped, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == str(shipped / "harness" / "__init__.py")
+    assert "<style>" in page.read_text()
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: str(defect.name))

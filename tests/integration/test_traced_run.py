@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from harness import cli
-from tests.chrome_trace import query, read_trace, trace_processor
+from tests.support.chrome_trace import query, read_trace, trace_processor
 
 DEVICES, SAMPLES = 64, 20_000
 
@@ -22,7 +22,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A traced run of SingleStream and, on 64 simulated devices, Offline."""
     folder = tmp_path_factory.mktemp("trace") / "out"
     given = f"""run smoke --trace --mode performance --scenario single_stream,offline --output {folder}
-        --set model.name=tests.tiny_model:MODEL --devices simulated*{DEVICES} --set model.decoder=none
+        --set model.name=tests.support.tiny_model:MODEL --devices simulated*{DEVICES} --set model.decoder=none
         --duration 0.2 --set tests.offline.min_queries={SAMPLES} --set tests.offline.expected_qps=100
         --set tests.single_stream.min_queries=300 --set tests.single_stream.expected_latency_ms=1"""
     with pytest.MonkeyPatch.context() as patch:

@@ -14,7 +14,7 @@ import pytest
 from harness import download as module
 from harness.download import download
 from harness.errors import DataError
-from tests.file_server import FileServer, file_server
+from tests.support.file_server import FileServer, file_server
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 

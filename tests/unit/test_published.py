@@ -15,7 +15,7 @@ import yaml
 from harness import published
 from harness.commands import prepare
 from harness.errors import DataError, UsageError
-from tests.file_server import FileServer, file_server
+from tests.support.file_server import FileServer, file_server
 
 MODEL = b"a model" * 1000
 

@@ -11,7 +11,7 @@ import harness
 from harness import SSDResNet34
 from harness.errors import ModelError, UsageError
 from harness.records import QuantizedTensor
-from tests.onnx_models import write_model
+from tests.support.onnx_models import write_model
 
 
 def test_the_import_needs_no_runtime() -> None:

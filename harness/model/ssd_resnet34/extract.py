@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # What an exporter puts between a feature map and its heads.
 _BETWEEN = ("Cast", "Identity", "Pad", "Transpose")
-_HINT = "docs/preparing-a-model.md says what is looked for; a model that has only the raw outputs can be run as it is"
+_HINT = "a model that has only the raw outputs can be run as it is"
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class SSDResNet34:
         use_native: postprocess in C++, or with NumPy.
         postprocessor_type: the same choice in the words of furiosa-models 0.10, where it is given: `Platform.PYTHON` is
             NumPy, `Platform.RUST` and `Platform.CPP` are the native one, which here is C++.
-        nms: which of the two published behaviours, see docs/postprocessor.md.
+        nms: which of the two published behaviours, see docs/explanation/postprocessor.md.
 
     Raises:
         ValueError: another platform.

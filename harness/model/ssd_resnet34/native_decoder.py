@@ -1,6 +1,6 @@
 """The postprocessor of SSD-ResNet34 in C++: the results of `NumpyDecoder`, in a fraction of a millisecond.
 
-The sources are in ``harness/native``; the method, the figures and how to repeat them in docs/postprocessor.md.
+The sources are in ``harness/native``; the method, the figures and how to repeat them are in the page "postprocessor".
 """
 
 from __future__ import annotations

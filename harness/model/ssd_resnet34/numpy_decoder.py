@@ -1,7 +1,7 @@
 """The postprocessor of SSD-ResNet34 in NumPy. It says what is right; `NativeDecoder` says the same, fast.
 
 What is computed in which precision is part of the definition, so that every decoder finds the same candidates in the
-same order: see docs/postprocessor.md.
+same order: see docs/explanation/postprocessor.md.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class SSDResNet34Probe:
                         f"maps-exchanged-{name}",
                         "output order",
                         f"the {name} outputs of maps 4 and 5, which have the same shape, are exchanged",
-                        "give the outputs in the order of the table in docs/model.md",
+                        "give the outputs in this order: the six class heads, then the six box heads, coarse maps last",
                         functools.partial(_exchanged, first=first),
                     )
                     for name, first in (("class", (0,)), ("box", (_HALF,)), ("class-and-box", (0, _HALF)))

@@ -17,7 +17,7 @@ from harness.accuracy.log import read_accuracy_log
 from harness.accuracy_record import encode_detections
 from harness.errors import LogError
 from harness.records import Detections
-from tests.made_logs import log_text, record, rows
+from tests.support.made_logs import log_text, record, rows
 
 ONE = rows(5, (0.1, 0.2, 0.3, 0.4, 0.9, 1), (0.5, 0.5, 0.75, 0.75, 0.25, 80))
 TWO = rows(2, (0.0, 0.0, 1.0, 1.0, 0.5, 17))

@@ -9,7 +9,7 @@ import pytest
 
 from harness.accuracy.annotated_objects import annotated_objects
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
-from tests.made_logs import coco_document, written
+from tests.support.made_logs import coco_document, written
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from harness.accuracy.evaluate import evaluate
 from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.pycocotools_evaluator import match_boxes
 from harness.errors import LogError
-from tests.made_logs import detector_log, random_dataset
+from tests.support.made_logs import detector_log, random_dataset
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from harness.accuracy.coco_results import (
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
 from harness.errors import LogError, UsageError
-from tests.made_logs import coco_document, log_text, rows, written
+from tests.support.made_logs import coco_document, log_text, rows, written
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from harness.accuracy.evaluate import (
 )
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.errors import BackendError, LogError
-from tests.made_logs import coco_document, random_dataset, written
+from tests.support.made_logs import coco_document, random_dataset, written
 
 SIZES = [(640, 480)] * 4
 BOXES = [(100, 1, [10, 10, 40, 40]), (99, 1, [10, 10, 200, 200]), (98, 90, [50, 50, 100, 100])]

@@ -9,7 +9,7 @@ import pytest
 
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.errors import DatasetError
-from tests.made_logs import coco_document, written
+from tests.support.made_logs import coco_document, written
 
 SIZES = [(640, 480), (320, 200), (50, 60)]
 BOXES = [(99, 3, [1.5, 2, 30, 40]), (100, 90, [0, 0, 10, 10])]

@@ -10,7 +10,7 @@ import pytest
 from harness.accuracy.growing_log import GrowingLog
 from harness.accuracy.log import read_accuracy_log
 from harness.errors import LogError
-from tests.made_logs import log_text, record, rows
+from tests.support.made_logs import log_text, record, rows
 
 PAYLOADS = [(5, rows(5, (0.1, 0.2, 0.3, 0.4, 0.9, 1))), (9, rows(9)), (2, rows(2, (0, 0, 1, 1, 0.5, 17)))]
 TEXT = log_text(PAYLOADS)

@@ -10,7 +10,7 @@ import pytest
 from harness.accuracy.coco_results import CocoResults
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.per_image import image_precisions
-from tests.made_logs import coco_document, written
+from tests.support.made_logs import coco_document, written
 
 SIZES = [(100, 100), (100, 100), (100, 100)]  # images 100, 99, 98
 

@@ -16,7 +16,7 @@ from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.log import read_accuracy_log
 from harness.benchmark import running_map
 from harness.benchmark.running_map import RunningMap
-from tests.made_logs import detector_log, log_text
+from tests.support.made_logs import detector_log, log_text
 
 pytest.importorskip("hotcoco")
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness.accuracy import evaluate as evaluate_module
 from harness.cli import main
-from tests.made_logs import coco_document, log_text, rows, written
+from tests.support.made_logs import coco_document, log_text, rows, written
 
 BOXES = [(100, 90, [100, 50, 200, 100]), (99, 1, [100, 50, 200, 100]), (98, 1, [10, 10, 300, 100])]
 FOUND = [

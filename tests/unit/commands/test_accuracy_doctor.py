@@ -13,7 +13,7 @@ import pytest
 from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.log import AccuracyLog
 from harness.cli import main
-from tests.made_logs import detector_log, log_text, written
+from tests.support.made_logs import detector_log, log_text, written
 
 pytest.importorskip("hotcoco")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from tests import fake_furiosa
-from tests.onnx_models import write_model
+from tests.support import fake_furiosa
+from tests.support.onnx_models import write_model
 
 Capture = pytest.CaptureFixture[str]
 
@@ -41,7 +41,7 @@ def test_a_check_prints_a_line_each_and_ends_well(tmp_path: Path, capsys: Captur
 
 
 def test_a_failed_check_is_status_1(tmp_path: Path, capsys: Capture) -> None:
-    assert cli.main(["backends", "check", "tests.faulty_backend"]) == 1
+    assert cli.main(["backends", "check", "tests.support.faulty_backend"]) == 1
     assert "[FAIL] A session may be closed twice" in capsys.readouterr().out
 
 

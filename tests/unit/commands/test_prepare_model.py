@@ -22,7 +22,7 @@ from harness.dataset.scene import GENERATOR_VERSION
 from harness.errors import DataError, DatasetError, ModelError, UsageError
 from harness.model.ssd_resnet34.raw_outputs import as_float32
 from harness.records import QuantizedTensor
-from tests.published_models import pytorch_export, small_trunk
+from tests.support.published_models import pytorch_export, small_trunk
 
 
 def prepare_a_model(*arguments: object) -> int:

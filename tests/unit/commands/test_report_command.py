@@ -11,7 +11,7 @@ import pytest
 
 from harness import cli
 from harness.runs.summary import summarise
-from tests.made_runs import made_run, made_samples
+from tests.support.made_runs import made_run, made_samples
 
 Capture = pytest.CaptureFixture[str]
 

@@ -11,8 +11,8 @@ from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.log import AccuracyLog
 from harness.doctor.evidence import evidence_of_log
 from harness.doctor.reading import Readings
-from tests.made_logs import detector_log
-from tests.planted_mistakes import DEFECTS, categories_of
+from tests.support.made_logs import detector_log
+from tests.support.planted_mistakes import DEFECTS, categories_of
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.log import AccuracyLog
 from harness.doctor.diagnosis import Diagnosis, diagnose
 from harness.doctor.evidence import evidence_of_log, evidence_of_results
-from tests.made_logs import detector_log
-from tests.planted_mistakes import DEFECTS, Defect, both
+from tests.support.made_logs import detector_log
+from tests.support.planted_mistakes import DEFECTS, Defect, both
 
 pytest.importorskip("hotcoco")  # with pycocotools a diagnosis takes ten times as long
 

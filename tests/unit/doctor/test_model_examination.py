@@ -18,7 +18,7 @@ from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import FEATURE_MAPS, OUTPUTS
 from harness.model.ssd_resnet34.model import MODEL
 from harness.records import TensorSpec
-from tests.made_logs import coco_document, written
+from tests.support.made_logs import coco_document, written
 
 Outputs = list[np.ndarray]
 IMAGES = 3

@@ -16,7 +16,7 @@ from harness.model.ssd_resnet34.heads import OUTPUTS
 from harness.model.ssd_resnet34.labels import CLASSES
 from harness.model.ssd_resnet34.raw_outputs import as_float32
 from harness.records import QuantizedTensor
-from tests.onnx_models import write_model
+from tests.support.onnx_models import write_model
 
 SCENE = 4  # of two objects
 

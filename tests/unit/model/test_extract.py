@@ -14,7 +14,7 @@ from harness import SSDResNet34
 from harness.errors import DataError, ModelError
 from harness.model.ssd_resnet34.extract import Extraction, extract
 from harness.model.ssd_resnet34.heads import OUTPUTS
-from tests.published_models import exposed, head_nodes, pytorch_export, small_trunk, tensorflow_export
+from tests.support.published_models import exposed, head_nodes, pytorch_export, small_trunk, tensorflow_export
 
 EXPORTS = {"pytorch": pytorch_export, "tensorflow": tensorflow_export}
 BARE = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

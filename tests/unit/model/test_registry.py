@@ -6,15 +6,15 @@ import pytest
 
 from harness.errors import UsageError
 from harness.model.registry import load_model
-from tests.tiny_model import MODEL
+from tests.support.tiny_model import MODEL
 
 
 def test_a_model_has_a_name_or_a_place() -> None:
     assert load_model("ssd_resnet34").benchmark == "ssd-resnet34"
-    assert load_model("tests.tiny_model:MODEL") is MODEL
+    assert load_model("tests.support.tiny_model:MODEL") is MODEL
 
 
-@pytest.mark.parametrize("name", ["yolo", "nowhere.at_all:MODEL", "tests.tiny_model:NOTHING"])
+@pytest.mark.parametrize("name", ["yolo", "nowhere.at_all:MODEL", "tests.support.tiny_model:NOTHING"])
 def test_a_model_that_is_not_there_is_wrong_usage(name: str) -> None:
     with pytest.raises(UsageError):
         load_model(name)

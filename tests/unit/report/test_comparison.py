@@ -10,7 +10,7 @@ import pytest
 from harness.report.comparison import FEW_RUNS, FEW_SAMPLES, UNCHANGED, compare
 from harness.report.significance import interval, noise_of_latencies, noise_of_rate, noise_of_runs
 from harness.runs.recorded_run import Run, load_run
-from tests.made_runs import made_run, made_samples
+from tests.support.made_runs import made_run, made_samples
 
 
 def both(folder: Path, seed: int, *, latency_ms: float = 5.0, count: int = 300) -> Run:

@@ -16,7 +16,7 @@ import pytest
 
 from harness.report.page import report_html, write_report
 from harness.runs.recorded_run import load_run
-from tests.made_runs import made_run, made_samples
+from tests.support.made_runs import made_run, made_samples
 
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 DETAIL = ':::MLLOG {"key": "x", "value": 1, "metadata": {}}\n'

@@ -11,7 +11,7 @@ import pytest
 from harness.errors import DataError, UsageError
 from harness.report.results import Filter, chart_html, find_results, results_table
 from harness.runs.summary import summarise
-from tests.made_runs import made_run, made_samples
+from tests.support.made_runs import made_run, made_samples
 
 NASTY = "<script>x"
 

@@ -11,7 +11,7 @@ import pytest
 from harness.dataset.coco_index import CocoImage, CocoIndex
 from harness.errors import LogError
 from harness.runs.evaluation import evaluate_run
-from tests.made_logs import coco_document, log_text, rows, written
+from tests.support.made_logs import coco_document, log_text, rows, written
 
 FOUND = rows(0, (0.25, 0.25, 0.75, 0.75, 0.9, 3))
 

@@ -11,7 +11,7 @@ import pytest
 from harness.errors import LogError, UsageError
 from harness.report import load_run
 from harness.runs.stages import STAGES, stages_at
-from tests.made_runs import made_run, made_samples
+from tests.support.made_runs import made_run, made_samples
 
 
 def test_the_stages_of_every_sample_add_up_to_its_latency(tmp_path: Path) -> None:

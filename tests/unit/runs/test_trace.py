@@ -13,7 +13,7 @@ import pytest
 from harness.errors import LogError
 from harness.runs import trace as module
 from harness.runs.trace import write_trace
-from tests.chrome_trace import read_trace
+from tests.support.chrome_trace import read_trace
 
 HEADER = (
     "session",

@@ -11,7 +11,7 @@ import pytest
 from harness.errors import BackendError, UsageError
 from harness.sessions import registry
 from harness.sessions.registry import backend_names, list_backends, load_backend
-from tests import fake_furiosa
+from tests.support import fake_furiosa
 
 Offer = Callable[[str, str], None]
 
@@ -92,4 +92,4 @@ def test_a_missing_driver_is_in_the_list() -> None:
 
 
 def test_a_module_is_a_backend_by_its_dotted_name() -> None:
-    assert load_backend("tests.faulty_backend").describe() == {"version": "0"}
+    assert load_backend("tests.support.faulty_backend").describe() == {"version": "0"}

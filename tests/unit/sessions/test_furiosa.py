@@ -1,4 +1,4 @@
-"""The Furiosa session on a machine whose NPUs are made up: see tests/fake_furiosa.py for what is real about it."""
+"""The Furiosa session on a machine whose NPUs are made up: tests/support/fake_furiosa.py says what is real there."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from harness.pipeline.devices import parse_devices
 from harness.records import QuantizedTensor
 from harness.sessions.protocol import SessionRequest
 from harness.sessions.registry import load_backend
-from tests import fake_furiosa
-from tests.onnx_models import QUANTIZATION, write_model
+from tests.support import fake_furiosa
+from tests.support.onnx_models import QUANTIZATION, write_model
 
 
 @pytest.fixture

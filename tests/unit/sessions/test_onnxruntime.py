@@ -18,7 +18,7 @@ from harness.output_quantization import METADATA_KEY
 from harness.records import TensorSpec
 from harness.sessions.onnxruntime import default_devices, describe, devices, open_session
 from harness.sessions.protocol import Session, SessionRequest
-from tests.onnx_models import write_model
+from tests.support.onnx_models import write_model
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
 from harness.output_quantization import METADATA_KEY
 from harness.sessions.protocol import Session, SessionRequest
-from tests.onnx_models import QUANTIZATION, write_model
+from tests.support.onnx_models import QUANTIZATION, write_model
 
 ov = pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install openvino")
 

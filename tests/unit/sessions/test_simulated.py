@@ -19,7 +19,7 @@ from harness.records import QuantizedTensor, RawOutput
 from harness.sessions.protocol import SessionRequest
 from harness.sessions.recorded import content_key, save_outputs
 from harness.sessions.simulated import SimulatedSession, open_session
-from tests.tiny_model import MODEL as TINY
+from tests.support.tiny_model import MODEL as TINY
 
 SSD = load_model("ssd_resnet34")
 IMAGE = np.zeros(TINY.input.shape, np.uint8)

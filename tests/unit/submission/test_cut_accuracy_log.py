@@ -10,7 +10,7 @@ import pytest
 from harness.errors import LogError
 from harness.rounds import AccuracyLogRules
 from harness.submission.accuracy_log import cut_log, is_cut_of, read_log_in_tree
-from tests.made_logs import log_text, rows
+from tests.support.made_logs import log_text, rows
 
 RULES = AccuracyLogRules(most_bytes=10240, kept_bytes=4096)
 

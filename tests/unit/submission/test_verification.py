@@ -12,8 +12,8 @@ from harness.errors import LogError
 from harness.loadgen.log import DetailLog
 from harness.rounds import load_round
 from harness.settings import Scenario
-from harness.submission.verification import Verdict, accuracy_verdict, performance_verdict, used_settings
-from tests.made_logs import log_text, record, rows
+from harness.submission.verification import ComplianceVerdict, accuracy_verdict, performance_verdict, used_settings
+from tests.support.made_logs import log_text, record, rows
 
 ROUND = load_round("v2.0")
 RULES = ROUND.benchmark("ssd-resnet34")
@@ -26,7 +26,9 @@ def log(key: str, value: Any, validity: str = "VALID") -> DetailLog:
     return DetailLog({key: value, "result_validity": validity}, (), ())
 
 
-def verdict(test: str, scenario: Scenario, key: str, reference: Any, measured: Any, validity: str = "VALID") -> Verdict:
+def verdict(
+    test: str, scenario: Scenario, key: str, reference: Any, measured: Any, validity: str = "VALID"
+) -> ComplianceVerdict:
     rules = RULES.scenario(scenario)
     return performance_verdict(
         RULES.compliance[test], scenario, rules, log(key, reference), log(key, measured, validity)
@@ -119,7 +121,7 @@ def test_errors_that_loadgen_logged_count_but_for_those_that_the_test_brings_abo
 ANSWERS = [(k, rows(k, (0.1, 0.2, 0.3, 0.4, 0.5 + k / 100, 1.0))) for k in range(6)]
 
 
-def accuracy(tmp_path: Path, text: str) -> Verdict:
+def accuracy(tmp_path: Path, text: str) -> ComplianceVerdict:
     (tmp_path / "reference.json").write_text(log_text([*ANSWERS, ANSWERS[0]]))
     (tmp_path / "log.json").write_text(text)
     return accuracy_verdict(tmp_path / "reference.json", tmp_path / "log.json")

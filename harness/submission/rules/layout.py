@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.settings import Division
-from harness.submission.findings import Problem, Rule
 from harness.submission.path_pattern import fill, fits, match_path
+from harness.submission.rules.finding import Problem, Rule
 from harness.submission.tree import KINDS, SCENARIO_FOLDERS, Place, SubmissionTree, folder_rules
 
 VERIFY_PERFORMANCE = "verify_performance.txt"
@@ -135,7 +135,7 @@ def _required(tree: SubmissionTree, place: Place) -> dict[str, list[str]]:
 def has_verify_performance(tree: SubmissionTree, place: Place, test: str) -> bool:
     """Whether a compliance test has a comparison of its own in its folder."""
     tests = tree.rules(place).compliance
-    verifies_another = any(it.verified_by == test for it in tests.values())
+    verifies_another = any(other.verified_by == test for other in tests.values())
     return (tests[test].compared_with is not None and not verifies_another) or tests[test].verified_by is not None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.files import sha256_file
-from harness.submission.findings import Problem, Rule
+from harness.submission.rules.finding import Problem, Rule
 from harness.submission.tree import Place, SubmissionTree
 
 _LINE = re.compile(r"^- (whole )?`([^`\n]+)`: ([0-9a-f]{64})$", re.MULTILINE)
@@ -43,9 +43,9 @@ def read_checksums(tree: SubmissionTree, place: Place) -> tuple[dict[str, str], 
     return found
 
 
-def as_built(it: tuple[SubmissionTree, Place]) -> Iterator[Problem]:
+def as_built(subject: tuple[SubmissionTree, Place]) -> Iterator[Problem]:
     """No file that the README lists has been changed since."""
-    tree, place = it
+    tree, place = subject
     for path, sha256 in read_checksums(tree, place)[0].items():
         if path in tree.files and sha256_file(tree.root / path) != sha256:
             remedy = "build the tree again; logs are not to be edited"

@@ -12,7 +12,7 @@ from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.loadgen.summary_log import SummaryLog, read_summary
 from harness.rounds import BenchmarkRules, ComplianceTest, Round, ScenarioRules, Seeds
 from harness.settings import Scenario
-from harness.submission.findings import Finding
+from harness.submission.rules.finding import Finding
 from harness.submission.tree import SCENARIO_FOLDERS, Place, SubmissionTree
 
 DETAIL = "mlperf_log_detail.txt"
@@ -81,7 +81,7 @@ class LoadGenTest:
             return False
         queries, size = (self.detail.values.get(f"generated_{what}") for what in ("query_count", "samples_per_query"))
         in_memory = self.detail.values.get("effective_performance_sample_count")
-        numbers = all(isinstance(it, int) for it in (queries, size, in_memory))
+        numbers = all(isinstance(number, int) for number in (queries, size, in_memory))
         return numbers and queries * size <= in_memory  # type: ignore[operator]
 
     @property

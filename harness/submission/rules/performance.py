@@ -7,9 +7,9 @@ from typing import Any, TypeGuard
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.runs.verdict import duration_s, explain
-from harness.submission.findings import Problem, Rule
-from harness.submission.log_figures import latency_percentile_key
-from harness.submission.subjects import LoadGenTest, shown
+from harness.submission.rules.figures import latency_percentile_key
+from harness.submission.rules.finding import Problem, Rule
+from harness.submission.rules.loadgen_test import LoadGenTest, shown
 
 _RUN_AGAIN = "run the test again; a log is not to be edited"
 _SPECIAL = (
@@ -25,7 +25,7 @@ _SPECIAL = (
 
 def scenario_and_mode(test: LoadGenTest) -> Iterator[Problem]:
     """The folder's scenario, in the mode that belongs there."""
-    names = ", or ".join(LOADGEN_SCENARIOS[it] for it in _possible(test))
+    names = ", or ".join(LOADGEN_SCENARIOS[scenario] for scenario in _possible(test))
     yield from _both(test, "scenario", LOADGEN_SCENARIOS[test.scenario], names)
     yield from _both(test, "test_mode", test.mode, test.mode)
 

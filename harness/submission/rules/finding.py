@@ -62,7 +62,7 @@ def judge(rules: dict[str, Rule[SubjectT]], subject: SubjectT, where: str) -> It
     """
     for name, rule in rules.items():
         problems = list(rule(subject))
-        for it in problems:
-            yield Finding(it.status, name, it.path, it.found, it.required, it.remedy)
+        for problem in problems:
+            yield Finding(problem.status, name, problem.path, problem.found, problem.required, problem.remedy)
         if not problems:
             yield Finding("PASS", name, where)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from harness.files import sha256_file
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.submission.findings import Problem, Rule
-from harness.submission.subjects import LoadGenTest
+from harness.submission.rules.finding import Problem, Rule
+from harness.submission.rules.loadgen_test import LoadGenTest
 from harness.submission.tree import Place
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.tree_edits import (
+from tests.support.tree_edits import (
     BENCHMARK,
     accuracy,
     add_error,

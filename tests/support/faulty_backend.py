@@ -1,4 +1,4 @@
-"""A backend that goes wrong as told: named in tests by its module, ``tests.faulty_backend``."""
+"""A backend that goes wrong as told: named in tests by its module, ``tests.support.faulty_backend``."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.submission.log_figures import _says
+from harness.submission.rules.figures import _says
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import AccuracyRules
 from harness.runs.verdict import images_run
 from harness.submission.accuracy_log import is_cut_of, read_log_in_tree, stated_hashes
-from harness.submission.checksums import read_checksums
-from harness.submission.findings import Problem, Rule
-from harness.submission.log_figures import message_counts
-from harness.submission.performance_rules import no_errors, seeds
-from harness.submission.subjects import ACCURACY, LoadGenTest, shown
+from harness.submission.rules.checksums import read_checksums
+from harness.submission.rules.figures import message_counts
+from harness.submission.rules.finding import Problem, Rule
+from harness.submission.rules.loadgen_test import ACCURACY, LoadGenTest, shown
+from harness.submission.rules.performance import no_errors, seeds
+from harness.submission.whole_log import whole_accuracy_log
 
 TXT = "accuracy.txt"
 _COCO_LINE = re.compile(
@@ -63,9 +64,9 @@ class AccuracyTest:
             return ""
 
 
-def mode(it: AccuracyTest) -> Iterator[Problem]:
+def mode(run: AccuracyTest) -> Iterator[Problem]:
     """An accuracy run of the folder's scenario."""
-    test = it.test
+    test = run.test
     for key, value in (("test_mode", "AccuracyOnly"), ("scenario", LOADGEN_SCENARIOS[test.scenario])):
         for prefix in ("requested", "effective"):
             found = test.detail.values.get(f"{prefix}_{key}")
@@ -74,9 +75,9 @@ def mode(it: AccuracyTest) -> Iterator[Problem]:
                 yield Problem(test.detail_path, f"{prefix}_{key} {shown(found)}", value, remedy)
 
 
-def images(it: AccuracyTest) -> Iterator[Problem]:
+def images(run: AccuracyTest) -> Iterator[Problem]:
     """Every image of the dataset was run, by the detail log and by accuracy.txt."""
-    test, needed = it.test, it.test.benchmark.dataset_images
+    test, needed = run.test, run.test.benchmark.dataset_images
     values = test.detail.values
     found = {
         "qsl_reported_total_count": values.get("qsl_reported_total_count"),
@@ -88,28 +89,28 @@ def images(it: AccuracyTest) -> Iterator[Problem]:
         if value != needed:
             remedy = "run accuracy with the whole dataset"
             yield Problem(test.detail_path, f"{key} {shown(value)}", f"{needed}", remedy)
-    for count, what in _COUNT_LINE.findall(it.text()):
+    for count, what in _COUNT_LINE.findall(run.text()):
         if what == "images" and int(count) != needed:
-            yield Problem(it.txt, f"{count} images", f"{needed}", "evaluate the whole log")
+            yield Problem(run.txt, f"{count} images", f"{needed}", "evaluate the whole log")
 
 
-def accuracy_value(it: AccuracyTest) -> Iterator[Problem]:
+def accuracy_value(run: AccuracyTest) -> Iterator[Problem]:
     """accuracy.txt states the metric once, in percent, as COCO's line above it, and it is enough for the division."""
-    rules, text = it.test.benchmark.accuracy, it.text()
+    rules, text = run.test.benchmark.accuracy, run.text()
     stated = stated_accuracy(text, rules)
     if len(stated) != 1:
-        yield Problem(it.txt, f"{len(stated)} lines {rules.metric}=NN.NNN%", "one", _EVALUATE)
+        yield Problem(run.txt, f"{len(stated)} lines {rules.metric}=NN.NNN%", "one", _EVALUATE)
         return
     percent = stated[0]
     if not 0 <= percent <= 100:
-        yield Problem(it.txt, f"{rules.metric}={percent:g}%", "0 to 100 percent", _EVALUATE)
+        yield Problem(run.txt, f"{rules.metric}={percent:g}%", "0 to 100 percent", _EVALUATE)
     coco = _COCO_LINE.search(text)
     if coco and abs(float(coco[1]) * 100 - percent) > 0.0501:
         required = f"{float(coco[1]) * 100:g} percent, as COCO's own line above it"
-        yield Problem(it.txt, f"{rules.metric}={percent:g}%", required, _EVALUATE)
-    if it.test.place.division == "closed" and percent < rules.gate_percent:
+        yield Problem(run.txt, f"{rules.metric}={percent:g}%", required, _EVALUATE)
+    if run.test.place.division == "closed" and percent < rules.gate_percent:
         required = f"at least {rules.gate_percent:g} percent in the closed division"
-        yield Problem(it.txt, f"{rules.metric}={percent:g}%", required, "a better model, or the open division")
+        yield Problem(run.txt, f"{rules.metric}={percent:g}%", required, "a better model, or the open division")
 
 
 def stated_accuracy(text: str, rules: AccuracyRules) -> list[float]:
@@ -118,39 +119,41 @@ def stated_accuracy(text: str, rules: AccuracyRules) -> list[float]:
     return [_percent(value) for value in found]
 
 
-def cut_accuracy_log(it: AccuracyTest) -> Iterator[Problem]:
+def cut_accuracy_log(run: AccuracyTest) -> Iterator[Problem]:
     """The log is short enough, and what it shows is the beginning and the end of a log of this run."""
-    root, rules = it.test.tree.root, it.test.round.submission.accuracy_log
+    root, rules = run.test.tree.root, run.test.round.submission.accuracy_log
     try:
-        log = read_log_in_tree(root / it.log, rules)
+        log = read_log_in_tree(root / run.log, rules)
     except LogError:
         return  # missing, which the layout's rules say
     if log.size > rules.most_bytes:
-        yield Problem(it.log, f"{log.size} bytes", f"at most {rules.most_bytes}", _CUT_REMEDY)
+        yield Problem(run.log, f"{log.size} bytes", f"at most {rules.most_bytes}", _CUT_REMEDY)
         return
-    yield from _first_records(it, log.indices)
+    yield from _first_records(run, log.indices)
     if log.damage is not None:
-        yield Problem(it.log, log.damage, "LoadGen's log, or its beginning and end", "cut the log anew from its backup")
-    needed = it.test.benchmark.dataset_images
-    if not it.partial and log.images is not None and log.images != needed:
-        yield Problem(it.log, f"{log.images} images", f"{needed}", "put the whole run's log there")
+        yield Problem(
+            run.log, log.damage, "LoadGen's log, or its beginning and end", "cut the log anew from its backup"
+        )
+    needed = run.test.benchmark.dataset_images
+    if not run.partial and log.images is not None and log.images != needed:
+        yield Problem(run.log, f"{log.images} images", f"{needed}", "put the whole run's log there")
     for sequence, index in log.indices:
         if not 0 <= index < needed:
             required = f"numbers below {needed}"
-            yield Problem(it.log, f"record {sequence} of image {index}", required, "put this run's own log there")
+            yield Problem(run.log, f"record {sequence} of image {index}", required, "put this run's own log there")
             break
     numbers = [sequence for sequence, _ in log.indices]
     if sorted(set(numbers)) != sorted(numbers):
-        yield Problem(it.log, "records that repeat", "each record once", "put LoadGen's own log there")
+        yield Problem(run.log, "records that repeat", "each record once", "put LoadGen's own log there")
 
 
-def evaluated_again(it: AccuracyTest) -> Iterator[Problem]:
+def evaluated_again(run: AccuracyTest) -> Iterator[Problem]:
     """The accuracy of the whole log, where it and the annotations are at hand, is the stated one."""
-    tree, metric = it.test.tree, it.test.benchmark.accuracy.metric
-    log, stated = tree.whole_accuracy_log(it.log), stated_accuracy(it.text(), it.test.benchmark.accuracy)
+    tree, metric = run.test.tree, run.test.benchmark.accuracy.metric
+    log, stated = whole_accuracy_log(tree, run.log), stated_accuracy(run.text(), run.test.benchmark.accuracy)
     if log is None or tree.truth is None:
         wanting = "the whole log" if log is None else "the annotations"
-        yield Problem(it.txt, "not evaluated again", wanting, "give --backup and --annotations", "SKIP")
+        yield Problem(run.txt, "not evaluated again", wanting, "give --backup and --annotations", "SKIP")
         return
     try:
         answers = read_accuracy_log(log, image_count=len(tree.truth.image_ids))
@@ -158,57 +161,57 @@ def evaluated_again(it: AccuracyTest) -> Iterator[Problem]:
         evaluator: Evaluator = "hotcoco" if has_hotcoco() else "pycocotools"
         percent = 100 * evaluate(tree.truth, results, tree.truth.image_ids, evaluator=evaluator).mAP
     except (LogError, UsageError) as error:
-        yield Problem(it.log, error.what, "a log of these annotations", "give the annotations that were run")
+        yield Problem(run.log, error.what, "a log of these annotations", "give the annotations that were run")
         return
     if len(stated) == 1 and abs(stated[0] - percent) > _ROUNDED:
         yield Problem(
-            it.txt, f"{metric}={stated[0]:g}%", f"{percent:.3f} percent, which the whole log gives", _EVALUATE
+            run.txt, f"{metric}={stated[0]:g}%", f"{percent:.3f} percent, which the whole log gives", _EVALUATE
         )
 
 
-def log_hash(it: AccuracyTest) -> Iterator[Problem]:
+def log_hash(run: AccuracyTest) -> Iterator[Problem]:
     """accuracy.txt has the sha256 of the whole log, as everything else that is at hand says."""
-    root, rules = it.test.tree.root, it.test.round.submission.accuracy_log
-    stated = stated_hashes(it.text())
+    root, rules = run.test.tree.root, run.test.round.submission.accuracy_log
+    stated = stated_hashes(run.text())
     try:
-        log = read_log_in_tree(root / it.log, rules)
+        log = read_log_in_tree(root / run.log, rules)
     except LogError:
         return  # missing, which the layout's rules say
-    if it.partial and not log.cut and not stated:
+    if run.partial and not log.cut and not stated:
         return  # the log is there, whole
     if len(stated) != 1 or not re.fullmatch(r"[0-9a-f]{64}", stated[0]):
         found = " and ".join(f"hash={value}" for value in stated) or "no hash= line"
-        yield Problem(it.txt, found, "one hash= line with 64 hexadecimal digits", _CUT_REMEDY)
+        yield Problem(run.txt, found, "one hash= line with 64 hexadecimal digits", _CUT_REMEDY)
         return
     if log.sha256 is not None:
         if log.sha256 != stated[0]:
-            yield Problem(it.txt, f"hash={stated[0]}", f"{log.sha256}, the log's", _CUT_REMEDY)
+            yield Problem(run.txt, f"hash={stated[0]}", f"{log.sha256}, the log's", _CUT_REMEDY)
         return
-    backup = it.test.tree.backup
-    whole = None if backup is None else backup / it.log
-    noted = read_checksums(it.test.tree, it.test.place)[1].get(it.log)
+    backup = run.test.tree.backup
+    whole = None if backup is None else backup / run.log
+    noted = read_checksums(run.test.tree, run.test.place)[1].get(run.log)
     if noted is not None and stated[0] != noted:
         required = f"{noted}, as in the README.md of measurements"
-        yield Problem(it.txt, f"hash={stated[0]}", required, "put the run's own accuracy.txt there")
+        yield Problem(run.txt, f"hash={stated[0]}", required, "put the run's own accuracy.txt there")
     if whole is not None and whole.is_file():
-        yield from _against_backup(it, whole, stated[0])
+        yield from _against_backup(run, whole, stated[0])
     elif noted is None:
         required = "the whole log, to see that the hash is its"
-        yield Problem(it.log, "a cut log only", required, "give the folder of the backups as --backup", "SKIP")
+        yield Problem(run.log, "a cut log only", required, "give the folder of the backups as --backup", "SKIP")
 
 
-def summary_is_bare(it: AccuracyTest) -> Iterator[Problem]:
+def summary_is_bare(run: AccuracyTest) -> Iterator[Problem]:
     """An accuracy run's summary log counts messages and says nothing else."""
-    yield from message_counts(it.test)
-    for line in (*it.test.summary.values, *it.test.summary.other):
+    yield from message_counts(run.test)
+    for line in (*run.test.summary.values, *run.test.summary.other):
         remedy = "put LoadGen's own file of the accuracy run there"
-        yield Problem(it.test.summary_path, f"the line {line!r}", "counts of warnings and errors only", remedy)
+        yield Problem(run.test.summary_path, f"the line {line!r}", "counts of warnings and errors only", remedy)
 
 
 RULES: dict[str, Rule[AccuracyTest]] = {
     "mode": mode,
-    "no error entries": lambda it: no_errors(it.test),
-    "seeds": lambda it: seeds(it.test),
+    "no error entries": lambda run: no_errors(run.test),
+    "seeds": lambda run: seeds(run.test),
     "summary and detail log agree": summary_is_bare,
     "every image": images,
     "accuracy": accuracy_value,
@@ -222,39 +225,39 @@ RULES_OF_ANSWERS = {name: RULES[name] for name in ("accuracy log", "hash of the 
 """For the answers that a compliance test logged."""
 
 
-def _first_records(it: AccuracyTest, indices: Sequence[tuple[int, int]]) -> Iterator[Problem]:
+def _first_records(run: AccuracyTest, indices: Sequence[tuple[int, int]]) -> Iterator[Problem]:
     """The records that can be seen are of the images that the detail log says were run first."""
-    detail = it.test.detail
+    detail = run.test.detail
 
     def first(key: str) -> object:
         return next(iter(detail.repeated.get(key, [])), detail.values.get(key))
 
     loaded, queries, size = map(first, ("loaded_qsl_set", "generated_query_count", "generated_samples_per_query"))
-    if it.partial or not isinstance(loaded, list) or not isinstance(queries, int) or not isinstance(size, int):
+    if run.partial or not isinstance(loaded, list) or not isinstance(queries, int) or not isinstance(size, int):
         return
     for sequence, index in indices:
         if sequence < queries * size and index not in loaded:
             required = "an image of the first loaded_qsl_set in the detail log"
-            yield Problem(it.log, f"record {sequence} of image {index}", required, "put this run's own log there")
+            yield Problem(run.log, f"record {sequence} of image {index}", required, "put this run's own log there")
             return
 
 
-def _against_backup(it: AccuracyTest, whole: Path, stated: str) -> Iterator[Problem]:
-    root, rules = it.test.tree.root, it.test.round.submission.accuracy_log
+def _against_backup(run: AccuracyTest, whole: Path, stated: str) -> Iterator[Problem]:
+    root, rules = run.test.tree.root, run.test.round.submission.accuracy_log
     sha256 = sha256_file(whole)
     if sha256 != stated:
-        yield Problem(it.txt, f"hash={stated}", f"{sha256}, the backup's", "put the run's own accuracy.txt there")
-    if not is_cut_of(root / it.log, whole, rules):
-        yield Problem(it.log, "another log than its backup", "the backup's beginning and end", "cut it anew")
-    if it.partial:
+        yield Problem(run.txt, f"hash={stated}", f"{sha256}, the backup's", "put the run's own accuracy.txt there")
+    if not is_cut_of(root / run.log, whole, rules):
+        yield Problem(run.log, "another log than its backup", "the backup's beginning and end", "cut it anew")
+    if run.partial:
         return
     try:
-        count, needed = len(read_accuracy_log(whole).images), it.test.benchmark.dataset_images
+        count, needed = len(read_accuracy_log(whole).images), run.test.benchmark.dataset_images
     except LogError as error:
-        yield Problem(it.log, f"a backup that {error.what}", "a whole log", "run accuracy again")
+        yield Problem(run.log, f"a backup that {error.what}", "a whole log", "run accuracy again")
         return
     if count != needed:
-        yield Problem(it.log, f"a backup of {count} images", f"{needed}", "run accuracy with the whole dataset")
+        yield Problem(run.log, f"a backup of {count} images", f"{needed}", "run accuracy with the whole dataset")
 
 
 def _percent(text: str) -> float:

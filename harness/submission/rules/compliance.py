@@ -10,11 +10,12 @@ from pathlib import PurePosixPath
 from harness.errors import LogError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import ComplianceTest, Result, ScenarioRules
-from harness.submission.findings import Problem, Rule
-from harness.submission.layout_rules import VERIFY_ACCURACY, VERIFY_PERFORMANCE
-from harness.submission.subjects import ACCURACY, LoadGenTest, shown
+from harness.submission.rules.finding import Problem, Rule
+from harness.submission.rules.layout import VERIFY_ACCURACY, VERIFY_PERFORMANCE
+from harness.submission.rules.loadgen_test import ACCURACY, LoadGenTest, shown
 from harness.submission.tree import folder_rules
-from harness.submission.verification import accuracy_verdict
+from harness.submission.verification import accuracy_verdict, bounds_in_words
+from harness.submission.whole_log import whole_accuracy_log
 
 _PASSES = re.compile(r"^TEST PASS\s*$", re.MULTILINE)
 _FAILS = re.compile(r"TEST FAIL|Error|Traceback")
@@ -55,31 +56,33 @@ class Compliance:
         return (self.test.tree.root / self.folder / name).read_text(encoding="utf-8", errors="replace")
 
 
-def performance(it: Compliance) -> Iterator[Problem]:
+def performance(compliance: Compliance) -> Iterator[Problem]:
     """Within the round's tolerance of what it is compared with."""
-    reference = it.tests.get(it.rules.compared_with or "")
+    reference = compliance.tests.get(compliance.rules.compared_with or "")
     if reference is None:
         return  # compared with nothing, or that is missing and has its own finding
-    result = compared_result(it.test.rules)
-    was, now = reference.detail.values.get(result.key), it.test.detail.values.get(result.key)
+    result = compared_result(compliance.test.rules)
+    was, now = reference.detail.values.get(result.key), compliance.test.detail.values.get(result.key)
     if not isinstance(was, (int, float)) or not isinstance(now, (int, float)) or was <= 0:
-        found = f"{result.key} {shown(now)}, and {shown(was)} in {it.rules.compared_with}"
-        yield Problem(it.test.detail_path, found, "two figures to compare", "run the test again")
+        found = f"{result.key} {shown(now)}, and {shown(was)} in {compliance.rules.compared_with}"
+        yield Problem(compliance.test.detail_path, found, "two figures to compare", "run the test again")
         return
-    low, high = it.rules.bounds(it.test.scenario, was, result)
+    low, high = compliance.rules.bounds(compliance.test.scenario, was, result)
     if not low < now < high:
-        sides = ([f"above {low:.10g}"] if low > 0 else []) + ([f"below {high:.10g}"] if high < float("inf") else [])
-        required = f"{' and '.join(sides)}, as {it.rules.compared_with} has {was:.10g}"
+        bounds = bounds_in_words(low, high, lambda bound: f"{bound:.10g}")
+        required = f"{bounds}, as {compliance.rules.compared_with} has {was:.10g}"
         remedy = "run it again on a quiet machine; if it stays so, the result is not sound"
-        yield Problem(it.test.detail_path, f"{result.key} {now:.10g}", required, remedy)
+        yield Problem(compliance.test.detail_path, f"{result.key} {now:.10g}", required, remedy)
 
 
-def same_scenario(it: Compliance) -> Iterator[Problem]:
+def same_scenario(compliance: Compliance) -> Iterator[Problem]:
     """The scenario that the run's own performance test has."""
-    run = it.tests.get("performance")
-    if run is not None and run.scenario != it.test.scenario:
-        found, wanted = (LOADGEN_SCENARIOS[test.scenario] for test in (it.test, run))
-        yield Problem(it.test.detail_path, f"effective_scenario {found}", wanted, f"run {it.name} in {wanted}")
+    run = compliance.tests.get("performance")
+    if run is not None and run.scenario != compliance.test.scenario:
+        found, wanted = (LOADGEN_SCENARIOS[test.scenario] for test in (compliance.test, run))
+        yield Problem(
+            compliance.test.detail_path, f"effective_scenario {found}", wanted, f"run {compliance.name} in {wanted}"
+        )
 
 
 def compared_result(rules: ScenarioRules) -> Result:
@@ -87,16 +90,16 @@ def compared_result(rules: ScenarioRules) -> Result:
     return rules.compared or rules.result
 
 
-def verified_performance(it: Compliance) -> Iterator[Problem]:
+def verified_performance(compliance: Compliance) -> Iterator[Problem]:
     """verify_performance.txt says that it passed, with the figures of the logs."""
-    path = f"{it.folder}/{VERIFY_PERFORMANCE}"
-    text = it.text(VERIFY_PERFORMANCE)
+    path = f"{compliance.folder}/{VERIFY_PERFORMANCE}"
+    text = compliance.text(VERIFY_PERFORMANCE)
     yield from _passes(path, text)
-    of = it.rules.verified_by or it.name
-    rules = it.test.benchmark.compliance[of]
-    pair = (it.tests.get(rules.compared_with or ""), it.tests.get(of))
+    of = compliance.rules.verified_by or compliance.name
+    rules = compliance.test.benchmark.compliance[of]
+    pair = (compliance.tests.get(rules.compared_with or ""), compliance.tests.get(of))
     tests = [test for test in pair if test is not None]
-    key = compared_result(it.test.rules).key
+    key = compared_result(compliance.test.rules).key
     figures = [test.detail.values.get(key) for test in tests]
     scores = [(name, float(score)) for name, score in _SCORE.findall(text) if _is_float(score)]
     if len(tests) < 2:
@@ -108,12 +111,12 @@ def verified_performance(it: Compliance) -> Iterator[Problem]:
             yield Problem(path, f"{name} score {score:.10g}", f"{shown(figure)} as {key} in its log", _VERIFY)
 
 
-def verified_accuracy(it: Compliance) -> Iterator[Problem]:
+def verified_accuracy(compliance: Compliance) -> Iterator[Problem]:
     """verify_accuracy.txt says that the answers agree; where they do not, the round's other files are there."""
-    path = f"{it.folder}/{VERIFY_ACCURACY}"
-    text = it.text(VERIFY_ACCURACY)
+    path = f"{compliance.folder}/{VERIFY_ACCURACY}"
+    text = compliance.text(VERIFY_ACCURACY)
     counted = {name: int(count) for name, count in _COUNTED.findall(text)}
-    needed = it.test.benchmark.dataset_images  # MultiStream fills its last query up, so there may be more
+    needed = compliance.test.benchmark.dataset_images  # MultiStream fills its last query up, so there may be more
     entries = counted.get("num_acc_log_entries", needed)
     if entries < needed:
         required = f"at least {needed}, the images of the dataset"
@@ -125,19 +128,24 @@ def verified_accuracy(it: Compliance) -> Iterator[Problem]:
         if differing:
             yield Problem(path, f"TEST PASS with {differing} answers that differ", "none that differ", _VERIFY)
         return
-    there = set(it.test.tree.below(it.test.tree.folder("compliance_accuracy", it.test.place, test=it.name)))
-    folder = it.test.tree.folder("compliance_accuracy", it.test.place, test=it.name)
-    for name in folder_rules(it.test.round, "compliance_accuracy").files_when_accuracy_differs:
+    there = set(
+        compliance.test.tree.below(
+            compliance.test.tree.folder("compliance_accuracy", compliance.test.place, test=compliance.name)
+        )
+    )
+    folder = compliance.test.tree.folder("compliance_accuracy", compliance.test.place, test=compliance.name)
+    for name in folder_rules(compliance.test.round, "compliance_accuracy").files_when_accuracy_differs:
         if f"{folder}/{name}" not in there:
             remedy = "find why answers change from run to run; or show that the accuracy is the same"
             yield Problem(path, "no line TEST PASS", f"it, or {folder}/{name}", remedy)
 
 
-def answers(it: Compliance) -> Iterator[Problem]:
+def answers(compliance: Compliance) -> Iterator[Problem]:
     """The answers that the test logged are those of the accuracy run, where both logs are at hand, whole."""
-    tree, place = it.test.tree, it.test.place
-    path = f"{tree.folder('compliance_accuracy', place, test=it.name)}/{ACCURACY}"
-    logs = [tree.whole_accuracy_log(f"{tree.folder('accuracy', place)}/{ACCURACY}"), tree.whole_accuracy_log(path)]
+    tree, place = compliance.test.tree, compliance.test.place
+    path = f"{tree.folder('compliance_accuracy', place, test=compliance.name)}/{ACCURACY}"
+    paths = (f"{tree.folder('accuracy', place)}/{ACCURACY}", path)
+    logs = [whole_accuracy_log(tree, path) for path in paths]
     if None in logs:
         return  # the rules of the logs say that they could not be seen
     try:
@@ -145,34 +153,34 @@ def answers(it: Compliance) -> Iterator[Problem]:
     except LogError:
         return  # damaged, likewise
     folder = PurePosixPath(path).parent
-    excused = folder_rules(it.test.round, "compliance_accuracy").files_when_accuracy_differs
+    excused = folder_rules(compliance.test.round, "compliance_accuracy").files_when_accuracy_differs
     if not all(f"{folder}/{name}" in tree.files for name in excused):
         for reason in verdict.reasons:
             yield Problem(path, reason, "the accuracy run's answers", _VERIFY)
 
 
-def own_run(it: Compliance) -> Iterator[Problem]:
+def own_run(compliance: Compliance) -> Iterator[Problem]:
     """The logs are of a run of its own."""
-    mine = it.test.detail.values
-    for name, other in it.tests.items():
-        if name == it.name or (name != "performance" and name < it.name):
+    mine = compliance.test.detail.values
+    for name, other in compliance.tests.items():
+        if name == compliance.name or (name != "performance" and name < compliance.name):
             continue  # each pair once
         theirs = other.detail.values
         if mine.get("test_datetime") == theirs.get("test_datetime") and _latencies(mine) == _latencies(theirs):
-            remedy = f"run {it.name}; its logs are not those of another test"
-            yield Problem(it.test.detail_path, f"the logs of {name}", "a run of its own", remedy)
+            remedy = f"run {compliance.name}; its logs are not those of another test"
+            yield Problem(compliance.test.detail_path, f"the logs of {name}", "a run of its own", remedy)
 
 
-def rules_for(it: Compliance) -> dict[str, Rule[Compliance]]:
+def rules_for(compliance: Compliance) -> dict[str, Rule[Compliance]]:
     """Those that apply to a test; a file that is missing has its finding in the layout's rules."""
-    there = it.test.tree.files
+    there = compliance.test.tree.files
     rules: dict[str, Rule[Compliance]] = {"a run of its own": own_run, "the run's scenario": same_scenario}
-    if it.rules.compared_with is not None:
+    if compliance.rules.compared_with is not None:
         rules["performance of the compliance test"] = performance
-    if f"{it.folder}/{VERIFY_PERFORMANCE}" in there:
+    if f"{compliance.folder}/{VERIFY_PERFORMANCE}" in there:
         rules[VERIFY_PERFORMANCE] = verified_performance
-    if it.rules.accuracy:
-        if f"{it.folder}/{VERIFY_ACCURACY}" in there:
+    if compliance.rules.accuracy:
+        if f"{compliance.folder}/{VERIFY_ACCURACY}" in there:
             rules[VERIFY_ACCURACY] = verified_accuracy
         rules["answers of the accuracy run"] = answers
     return rules

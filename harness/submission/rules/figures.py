@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.runs.verdict import duration_s
-from harness.submission.findings import Problem, Rule
-from harness.submission.subjects import LoadGenTest, shown
+from harness.submission.rules.finding import Problem, Rule
+from harness.submission.rules.loadgen_test import LoadGenTest, shown
 
 PERCENTILES = ("50.00", "90.00", "95.00", "97.00", "99.00", "99.90")
 _NOT_EDITED = "run the test again; a log is not to be edited"

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tests.made_logs import log_text, rows
+from tests.support.made_logs import log_text, rows
 
 BENCHMARK = "ssd-resnet34"
 LOGS = ("mlperf_log_detail.txt", "mlperf_log_summary.txt")

@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 from harness.errors import UsageError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import ScenarioRules
-from harness.submission.findings import Problem, Rule
 from harness.submission.loadgen_conf import LoadGenConf, read_conf
 from harness.submission.path_pattern import fill, match_path
-from harness.submission.subjects import LoadGenTest, shown
+from harness.submission.rules.finding import Problem, Rule
+from harness.submission.rules.loadgen_test import LoadGenTest, shown
 from harness.submission.system_description import read_json_object, system_errors
 from harness.submission.tree import SCENARIO_FOLDERS, Place, SubmissionTree, folder_rules
 
@@ -76,8 +76,8 @@ def system_fields(system: System) -> Iterator[Problem]:
     except UsageError as error:
         yield Problem(system.path, error.what, "a JSON object", "mend the file; `ssd-harness doctor system` writes one")
         return
-    for it in system_errors(data, system.tree.round.submission):
-        yield Problem(system.path, f"{it.field} {it.found}", it.required, f"mend the field {it.field}")
+    for wrong in system_errors(data, system.tree.round.submission):
+        yield Problem(system.path, f"{wrong.field} {wrong.found}", wrong.required, f"mend the field {wrong.field}")
 
 
 def system_owner(system: System) -> Iterator[Problem]:
@@ -123,87 +123,93 @@ class Measurement:
         return found
 
 
-def implementation_fields(it: Measurement) -> Iterator[Problem]:
+def implementation_fields(measurement: Measurement) -> Iterator[Problem]:
     """One JSON file describes the implementation, with every field of the round."""
-    found = it.implementations()
+    found = measurement.implementations()
     if len(found) > 1:
-        yield Problem(it.folder, f"{len(found)} implementation files", "one", "remove what is not of this result")
+        yield Problem(
+            measurement.folder, f"{len(found)} implementation files", "one", "remove what is not of this result"
+        )
     for path, _ in found:
         try:
-            data = read_json_object(it.tree.root / path)
+            data = read_json_object(measurement.tree.root / path)
         except UsageError as error:
             yield Problem(path, error.what, "a JSON object", "mend the file")
             continue
-        for field in it.tree.round.submission.implementation_fields:
+        for field in measurement.tree.round.submission.implementation_fields:
             value = data.get(field)
             if not isinstance(value, str) or not value.strip() or not value.isascii():
                 yield Problem(path, f"{field} {json.dumps(value)}", "a text in ASCII", f"fill in {field}")
-        if it.place.division == "closed" and str(data.get("retraining", "")).strip().lower() in _RETRAINED:
+        if measurement.place.division == "closed" and str(data.get("retraining", "")).strip().lower() in _RETRAINED:
             remedy = "submit to the open division, or use the round's weights"
             yield Problem(path, f"retraining {json.dumps(data['retraining'])}", "none in the closed division", remedy)
-        for field in sorted(set(data) - set(it.tree.round.submission.implementation_fields)):
+        for field in sorted(set(data) - set(measurement.tree.round.submission.implementation_fields)):
             yield Problem(path, f"a field {field!r}", "no such field", "remove it")
 
 
-def code(it: Measurement) -> Iterator[Problem]:
+def code(measurement: Measurement) -> Iterator[Problem]:
     """The code that the measurements name is there."""
-    for path, implementation in it.implementations():
-        names = {"benchmark": it.place.benchmark, "implementation": implementation}
-        folder = f"{it.place.owner}/{fill(folder_rules(it.tree.round, 'code').path, **names)}"
-        files = it.tree.below(folder)
-        if not any((it.tree.root / file).stat().st_size for file in files if PurePosixPath(file).name[0] != "."):
+    for path, implementation in measurement.implementations():
+        names = {"benchmark": measurement.place.benchmark, "implementation": implementation}
+        folder = f"{measurement.place.owner}/{fill(folder_rules(measurement.tree.round, 'code').path, **names)}"
+        files = measurement.tree.below(folder)
+        if not any(
+            (measurement.tree.root / file).stat().st_size for file in files if PurePosixPath(file).name[0] != "."
+        ):
             found = "no file with anything in it" if files else "nothing"
             yield Problem(folder, found, f"the code of {PurePosixPath(path).name}", "put the code there")
 
 
-def round_settings(it: Measurement) -> Iterator[Problem]:
+def round_settings(measurement: Measurement) -> Iterator[Problem]:
     """mlperf.conf is the round's: its seeds, and no counts or durations below its own."""
-    path = f"{it.folder}/mlperf.conf"
-    conf = _conf(it, path)
+    path = f"{measurement.folder}/mlperf.conf"
+    conf = _conf(measurement, path)
     if conf is None:
         return
     yield from _ignored(path, conf)
     remedy = "take the round's mlperf.conf, unchanged"
-    settings = conf.settings(it.place.benchmark, it.place.scenario)
-    for name, value in it.tree.round.seeds.model_dump().items():
+    settings = conf.settings(measurement.place.benchmark, measurement.place.scenario)
+    for name, value in measurement.tree.round.seeds.model_dump().items():
         found = settings.get(f"{name}_rng_seed")
         if found != str(value):
             yield Problem(path, f"{name}_rng_seed {shown(found)}", f"{value} of the round", remedy)
-    for key, needed in _minima(it, it.tree.rules(it.place).scenario(SCENARIO_FOLDERS[it.place.scenario])).items():
+    for key, needed in _minima(
+        measurement, measurement.tree.rules(measurement.place).scenario(SCENARIO_FOLDERS[measurement.place.scenario])
+    ).items():
         found = settings.get(key)
         if found is not None and not _number(found) >= needed:
             yield Problem(path, f"{key} {found}", f"at least {needed:g}", remedy)
 
 
-def user_settings(it: Measurement) -> Iterator[Problem]:
+def user_settings(measurement: Measurement) -> Iterator[Problem]:
     """user.conf is what the test was run with, and sets nothing that is the round's to set."""
-    path = f"{it.folder}/user.conf"
-    conf = _conf(it, path)
-    if conf is None or it.test is None:
+    path = f"{measurement.folder}/user.conf"
+    conf = _conf(measurement, path)
+    if conf is None or measurement.test is None:
         return
     yield from _ignored(path, conf)
-    scenario = LOADGEN_SCENARIOS[it.test.scenario]
-    settings = conf.settings(it.place.benchmark, scenario)
+    scenario = LOADGEN_SCENARIOS[measurement.test.scenario]
+    settings = conf.settings(measurement.place.benchmark, scenario)
     if not settings:
         remedy = "put the user.conf there that the test was run with"
-        yield Problem(path, "no setting", f"{it.place.benchmark}.{scenario}.… = …", remedy)
-    logged = {**{k: (v, 1.0) for k, v in _REQUESTED.items()}, **_OF_SCENARIO[it.test.scenario]}
+        yield Problem(path, "no setting", f"{measurement.place.benchmark}.{scenario}.… = …", remedy)
+    logged = {**{k: (v, 1.0) for k, v in _REQUESTED.items()}, **_OF_SCENARIO[measurement.test.scenario]}
     for key in settings:
         if key not in logged and key not in _UNLOGGED:
             yield Problem(path, f"the key {key}", "only a system's own settings", "remove it and run again without it")
     # what user.conf does not say is mlperf.conf's
-    round_conf = _conf(it, f"{it.folder}/mlperf.conf")
-    below = {} if round_conf is None else round_conf.settings(it.place.benchmark, scenario)
+    round_conf = _conf(measurement, f"{measurement.folder}/mlperf.conf")
+    below = {} if round_conf is None else round_conf.settings(measurement.place.benchmark, scenario)
     for key, (name, factor) in logged.items():
         text = settings.get(key, below.get(key))
-        found = it.test.detail.values.get(f"requested_{name}")
-        if text is None and key not in _ALWAYS.get(it.test.scenario, ()):
+        found = measurement.test.detail.values.get(f"requested_{name}")
+        if text is None and key not in _ALWAYS.get(measurement.test.scenario, ()):
             continue
         if text is None or not _same(_number(text) * factor, found):
             here = text if key in settings else f"nothing, and {shown(text)} in mlperf.conf"
             required = f"{shown(found)} as requested_{name} in the detail log"
             yield Problem(path, f"{key} {here}", required, "put the user.conf there that the test was run with")
-    for key, needed in _minima(it, it.test.rules).items():
+    for key, needed in _minima(measurement, measurement.test.rules).items():
         if key in settings and not _number(settings[key]) >= needed:
             yield Problem(path, f"{key} {settings[key]}", f"at least {needed:g}", "run again with the round's")
 
@@ -216,9 +222,9 @@ RULES: dict[str, Rule[Measurement]] = {
 }
 
 
-def _conf(it: Measurement, path: str) -> LoadGenConf | None:
+def _conf(measurement: Measurement, path: str) -> LoadGenConf | None:
     """None where the file is missing, which the layout's rules say."""
-    return read_conf(it.tree.root / path) if path in it.tree.files else None
+    return read_conf(measurement.tree.root / path) if path in measurement.tree.files else None
 
 
 def _ignored(path: str, conf: LoadGenConf) -> Iterator[Problem]:
@@ -227,12 +233,12 @@ def _ignored(path: str, conf: LoadGenConf) -> Iterator[Problem]:
         yield Problem(path, f"line {number} {line!r}, which LoadGen ignores", required, "mend the line and run again")
 
 
-def _minima(it: Measurement, rules: ScenarioRules) -> dict[str, float]:
+def _minima(measurement: Measurement, rules: ScenarioRules) -> dict[str, float]:
     """The least that a scenario's counts and durations may be."""
     return {
         "min_duration": rules.min_duration_s * 1000,
         "min_query_count": rules.min_queries,
-        "performance_sample_count_override": it.tree.rules(it.place).performance_sample_count,
+        "performance_sample_count_override": measurement.tree.rules(measurement.place).performance_sample_count,
     }
 
 

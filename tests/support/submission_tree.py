@@ -55,7 +55,7 @@ def run(made: Rehearsal, *more: str, scenarios: str = "") -> None:
     """Every test of a submission, with the compliance tests."""
     coco = made.round.parent / "coco"
     arguments = ["run", "--images", str(coco / "images"), "--annotations", str(coco / "instances.json")]
-    arguments += ["--set", "model.name=tests.tiny_model:MODEL", "--backend", "simulated", "--devices", "dev*2"]
+    arguments += ["--set", "model.name=tests.support.tiny_model:MODEL", "--backend", "simulated", "--devices", "dev*2"]
     arguments += ["--set", "backend.warmup=1", "--set", "backend.options={latency_ms: 4}"]
     arguments += ["--mode", "submission", "--division", "closed", "--submitter", ORG]
     arguments += ["--system", str(configs_dir() / "systems" / "simulated.json"), "--set", f"round={made.round}"]
