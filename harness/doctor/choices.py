@@ -1,4 +1,4 @@
-"""The ways in which detections may have been written. Reading them takes six steps, and each step has choices.
+"""The ways in which detections may have been written. Reading them takes seven steps, and each step has choices.
 
 The first choice of a step is the right one. A mistake is a step at which the log's writer chose otherwise, and reading
 the log by that choice repairs it. One mistake is therefore one step off the default, two mistakes are two steps.
@@ -15,8 +15,8 @@ import numpy as np
 from harness.accuracy.ground_truth import GroundTruth
 from harness.doctor.evidence import Floats, Ints
 
-Step = Literal["order", "format", "units", "frame", "labels", "scores"]
-READING_STEPS: tuple[Step, ...] = ("order", "format", "units", "frame", "labels", "scores")
+Step = Literal["order", "format", "units", "frame", "displacement", "labels", "scores"]
+READING_STEPS: tuple[Step, ...] = ("order", "format", "units", "frame", "displacement", "labels", "scores")
 """The steps in the order in which they are taken."""
 
 
@@ -54,8 +54,9 @@ class Choice:
         step: The step of reading that the choice belongs to.
         problem: The mistake, as a clause: "labels are one too low".
         advice: What to do about the mistake.
-        read: Undoes the mistake. For "format", "units" and "frame" a `Geometry`; for "order" places → places (−1:
-            none); for "labels" labels → category index (−1: none); for "scores" scores → scores.
+        read: Undoes the mistake. For "format", "units", "frame" and "displacement" a `Geometry`; for "order" places →
+            places (−1: none); for "labels" labels → category index (−1: none); for "scores" scores → scores.
+        evidence: What the data says for the choice, if it was estimated; a clause without its full stop.
     """
 
     name: str
@@ -63,3 +64,8 @@ class Choice:
     problem: str
     advice: str
     read: Callable[..., Any]
+    evidence: str = ""
+
+
+UNDISPLACED = Choice("boxes-in-place", "displacement", "boxes lie where they should", "", lambda boxes, sizes: boxes)
+"""The right choice of the displacement."""

@@ -12,6 +12,7 @@ from harness.accuracy.evaluate import Accuracy, Evaluator, evaluate
 from harness.doctor.by_image import resized_images, turned_images, unknown_order
 from harness.doctor.cause import Cause
 from harness.doctor.choices import Choice
+from harness.doctor.displaced_boxes import displaced_boxes
 from harness.doctor.evidence import Evidence, Floats
 from harness.doctor.no_reading_fits import no_reading_fits
 from harness.doctor.reading import Reading, Readings
@@ -25,6 +26,7 @@ CERTAINTY = 4.0
 """Standard errors by which a reading must be better to be believed: far above the best of thousands by chance."""
 LEAST_GAIN = 0.002
 """mAP that a repair must give at least: 0.2 points."""
+_CERTAINTY_OF_ESTIMATES = 2.0  # which come with an interval of their own
 _CERTAINTY_BY_IMAGE = 2.0  # these come with a count of images of their own, and a tenth of the images may be harmed
 _NOTHING = 0.01  # average precision of boxes that have nothing to do with the images
 
@@ -105,7 +107,7 @@ class _Search:
         candidates = sorted(
             dict.fromkeys([*singles, *self._promising_pairs(singles)]), key=lambda reading: -self.parts(reading).sum()
         )
-        best = self._chosen(candidates)
+        best = self._displaced(self._chosen(candidates))
         self.say("looking at each image by itself")
         best, lost = self._by_image(best)
         self.say("evaluating the best readings")
@@ -121,6 +123,21 @@ class _Search:
             images=as_is.images if as_is else 0,
             tried=self.tried,
         )
+
+    def _displaced(self, best: Reading) -> Reading:
+        """The reading with the displacement of its boxes undone, if that is better."""
+        default = self.readings.default
+        choice = displaced_boxes(self.trial, default)
+        if choice is not None:
+            moved = default.with_choice(choice)
+            # a known formula that does as well is the better name
+            certainty = _CERTAINTY_OF_ESTIMATES
+            if self._surpasses(moved, best, certainty):
+                return moved
+        choice = displaced_boxes(self.trial, best) if best != default else None
+        if choice is not None and self._surpasses(best.with_choice(choice), best):
+            return best.with_choice(choice)
+        return best
 
     def _by_image(self, best: Reading) -> tuple[Reading, list[Cause]]:
         """A reading that treats images differently, if that is better; and what is wrong if no reading fits at all."""
@@ -230,4 +247,6 @@ class _Search:
             f"read so, the mAP is {100 * (repaired.mAP if repaired else 0):.2f} %; "
             f"otherwise {100 * (as_written.mAP if as_written else 0):.2f} %"
         )
+        if choice.evidence:
+            evidence = f"{choice.evidence}; {evidence}"
         return Cause(choice.name, choice.problem, evidence, choice.advice)

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.accuracy.coco_results import CocoResults
 from harness.doctor.box_choices import format_choices, frame_choices, unit_choices
-from harness.doctor.choices import READING_STEPS, Choice, Sizes, Step
+from harness.doctor.choices import READING_STEPS, UNDISPLACED, Choice, Sizes, Step
 from harness.doctor.evidence import Evidence, Floats, Ints
 from harness.doctor.label_choices import label_choices
 from harness.doctor.order_choices import order_choices, score_choices
@@ -42,6 +42,7 @@ class Reading:
     format: Choice
     units: Choice
     frame: Choice
+    displacement: Choice
     labels: Choice
     scores: Choice
 
@@ -64,7 +65,7 @@ class Reading:
         sizes = Sizes.at(evidence.truth, places)
         boxes = evidence.numbers
         with np.errstate(all="ignore"):
-            for choice in (self.format, self.units, self.frame):
+            for choice in (self.format, self.units, self.frame, self.displacement):
                 boxes = choice.read(boxes, sizes)
         images = self.order.read(evidence.images)
         return Read(places, boxes, self.labels.read(evidence.labels), self.scores.read(evidence.scores), images)
@@ -72,7 +73,7 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """All known readings of a log.
+    """All known readings of a log. How boxes are displaced is estimated, and no choice of it is known beforehand.
 
     Attributes:
         evidence: The log.
@@ -92,6 +93,7 @@ class Readings:
             "format": tuple(format_choices(evidence.kind)),
             "units": tuple(unit_choices(evidence.kind)),
             "frame": tuple(frame_choices(evidence.kind)),
+            "displacement": (UNDISPLACED,),
             "labels": tuple(label_choices(evidence)),
             "scores": tuple(score_choices()),
         }
