@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
 from harness.errors import HarnessError, RunFailed
@@ -20,44 +24,125 @@ Say = Callable[[str], None]
 OWN_SIGNAL_S = 0.5
 
 
-def run_in_child(function: Callable[..., T], *args: Any, say: Say = lambda text: None) -> T:
-    """``function(*args, say)`` in a child process, which is gone when this returns or raises.
+class ChildDied(Exception):
+    """The child ended without the message that was waited for.
+
+    Attributes:
+        exit_status: of the process; negative: the signal that ended it; None: it has not ended yet.
+    """
+
+    def __init__(self, exit_status: int | None) -> None:
+        super().__init__(f"exit status {exit_status}")
+        self.exit_status = exit_status
+
+
+class ChildProcess:
+    """A spawned process at ``function(*args, parent, *shared)``, where ``parent`` is a connection for its messages.
+
+    The arguments may be of any size. They travel through a pipe of their own, written by a thread, so that a child that
+    dies or stops before it has read them keeps nobody waiting: `multiprocessing` itself would write them while the
+    process starts, into a pipe whose other end it holds, and wait for ever once the pipe's 64 kB are full.
 
     Args:
-        function, args: picklable. The last argument it gets is a `Say` of its own; what it is told arrives at ``say``.
+        function, args: picklable; the child imports what they need.
+        shared: what only a process that is just being started can inherit, such as shared memory.
+        name: of the process.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., None],
+        args: tuple[Any, ...],
+        shared: tuple[Any, ...] = (),
+        name: str | None = None,
+    ) -> None:
+        self._ended = False
+        self._exit_status: int | None = None
+        work = ForkingPickler.dumps((function, args))
+        context = get_context("spawn")
+        work_reader, work_writer = context.Pipe(duplex=False)
+        self._messages, message_writer = context.Pipe(duplex=False)
+        self._process = context.Process(
+            target=_begin, args=(work_reader, message_writer, shared), name=name, daemon=True
+        )
+        try:
+            self._process.start()
+        except BaseException:
+            work_writer.close()
+            self._messages.close()
+            raise
+        finally:
+            work_reader.close()
+            message_writer.close()
+        self._handing_over = threading.Thread(target=_hand_over, args=(work_writer, work), daemon=True)
+        self._handing_over.start()
+
+    def receive(self, timeout_s: float | None = None) -> Any | None:
+        """The child's next message; None when there was none for ``timeout_s``.
+
+        Raises:
+            ChildDied: there will be no other.
+            HarnessError: the child could not begin.
+        """
+        ready = wait([self._messages, self._process.sentinel], timeout_s)
+        if self._messages in ready:
+            try:
+                message = self._messages.recv()
+            except (EOFError, OSError):  # OSError: it died in the middle of a message
+                raise ChildDied(exit_status(self._process)) from None
+            if isinstance(message, _CannotBegin):
+                raise message.error
+            return message
+        if ready:
+            raise ChildDied(exit_status(self._process))
+        return None
+
+    def end(self, patience_s: float = 0) -> int | None:
+        """Waits for the child's own end for ``patience_s``, then kills it; gives its exit status."""
+        if not self._ended:
+            self._ended = True
+            self._process.join(patience_s)
+            if self._process.is_alive():
+                self._process.kill()
+            self._process.join()
+            self._exit_status = self._process.exitcode
+            self._handing_over.join()
+            self._process.close()
+            self._messages.close()
+        return self._exit_status
+
+
+def run_in_child(function: Callable[..., T], *args: Any, say: Say = lambda text: None) -> T:
+    """Gives ``function(*args, say)``, run in a child process that is gone when this returns or raises.
+
+    Args:
+        function, args: picklable. The function's last argument is a `Say` of the child's own; its texts arrive at
+            ``say``.
 
     Raises:
         HarnessError: what the function raised.
         RunFailed: the process died.
     """
-    context = get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(function, args, sender), daemon=True)
-    process.start()
-    sender.close()
+    child = ChildProcess(_run, (function, args))
     try:
         while True:
-            try:
-                kind, value = receiver.recv()
-            except EOFError:
-                what = f"the process for {function.__name__} died (exit status {exit_status(process)})"
-                raise RunFailed(what) from None
-            if kind == "say":
-                say(value)
-            elif kind == "raise":
-                raise value
-            else:
-                process.join(5)
-                result: T = value
+            message = child.receive()
+            if isinstance(message, _Returned):
+                child.end(patience_s=5)
+                result: T = message.value
                 return result
+            if isinstance(message, HarnessError):
+                raise message
+            say(str(message))
+    except ChildDied as death:
+        what = f"the process for {function.__name__} died (exit status {death.exit_status})"
+        raise RunFailed(what) from None
     finally:
-        process.kill()
-        process.join()
-        receiver.close()
+        child.end()
 
 
 def exit_status(process: BaseProcess) -> int | None:
-    """Of a child that is at its end; negative: the signal that ended it.
+    """The exit status of a child that is at its end; negative: the signal that ended it.
 
     Who ends a whole group of processes one by one, as service managers do, may reach the child before us: then this is
     where our own signal finds us, and the run ends as interrupted.
@@ -74,6 +159,37 @@ def live_as_child() -> None:
     threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
 
 
+@dataclass(frozen=True)
+class _Returned:
+    value: Any
+
+
+@dataclass(frozen=True)
+class _CannotBegin:
+    error: HarnessError
+
+
+def _hand_over(writer: Connection, work: memoryview) -> None:
+    with contextlib.suppress(OSError), writer:  # OSError: the child is gone, which whoever receives finds out
+        writer.send_bytes(work)
+
+
+def _begin(work: Connection, parent: Connection, shared: tuple[Any, ...]) -> None:
+    """The child's first steps."""
+    live_as_child()
+    try:
+        function, args = work.recv()
+    except EOFError:
+        return  # the parent died
+    except Exception as error:  # noqa: BLE001 - the process's edge: a module of ours or a library cannot be imported
+        text = f"the child process cannot begin: {type(error).__name__}: {error}"
+        parent.send(_CannotBegin(RunFailed(text, hint="check the installation: `ssd-harness doctor system`")))
+        return
+    finally:
+        work.close()
+    function(*args, parent, *shared)
+
+
 def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
@@ -82,10 +198,14 @@ def _end_with_parent() -> None:
 
 
 def _run(function: Callable[..., Any], args: tuple[Any, ...], parent: Connection) -> None:
-    live_as_child()
     try:
-        result = function(*args, lambda text: parent.send(("say", text)))
+        result = function(*args, parent.send)
     except HarnessError as error:
-        parent.send(("raise", error))
+        parent.send(error)
+    except Exception as error:  # noqa: BLE001 - the process's edge
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__}: {error}"
+        hint = "an error of the backend or of the harness: please report it with this line"
+        parent.send(RunFailed(what, where=f"{place.filename}, line {place.lineno}", hint=hint))
     else:
-        parent.send(("return", result))
+        parent.send(_Returned(result))

@@ -6,17 +6,17 @@ not usable; 4 the run failed; 130 interrupted.
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import errno
 import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import FrameType
-from typing import NoReturn, Protocol, cast
+from typing import NoReturn, cast
 
+from harness.command_line.parser import Command, Parser, add_command
 from harness.errors import DataError, HarnessError, Interrupted, UsageError
+from harness.suggestions import did_you_mean
 from harness.version import __version__
 
 COMMANDS = (
@@ -32,26 +32,6 @@ COMMANDS = (
     "backends",
 )
 """Each is a module of `harness.commands`, imported when it is named."""
-
-
-class Command(Protocol):
-    """What a module of `harness.commands` offers."""
-
-    SUMMARY: str
-    EXAMPLES: str
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Adds its arguments."""
-        ...
-
-    def run(self, args: argparse.Namespace) -> int:
-        """Does it; gives the exit status."""
-        ...
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"{self.prog} --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,10 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: list[str]) -> int:
     name = next((arg for arg in argv if not arg.startswith("-")), None)
     if name is not None and name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"commands: {', '.join(COMMANDS)}"
+        hint = did_you_mean(name, COMMANDS, f"commands: {', '.join(COMMANDS)}")
         raise UsageError(f"no such command: {name}", hint=hint)
-    parser = _Parser(
+    parser = Parser(
         prog="ssd-harness",
         description="A benchmark harness in the style of MLPerf Inference for SSD-ResNet34 on NPUs and CPUs.",
         epilog="`ssd-harness COMMAND --help` shows a command's options and examples. --debug shows tracebacks.",
@@ -92,14 +71,7 @@ def _run(argv: list[str]) -> int:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command_name in COMMANDS if name is None else (name,):
         command = cast(Command, import_module(f"harness.commands.{command_name}"))
-        subparser = subparsers.add_parser(
-            command_name,
-            help=command.SUMMARY,
-            description=command.SUMMARY,
-            epilog=f"examples:\n{command.EXAMPLES}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        command.add_arguments(subparser)
+        subparser = add_command(subparsers, command_name, command)
         subparser.set_defaults(run=command.run)
     args = parser.parse_args(argv)
     return int(args.run(args))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -15,6 +14,7 @@ from harness.download import download
 from harness.errors import DataError, UsageError
 from harness.files import sha256_file
 from harness.settings import Section, configs_dir, read_yaml, validate
+from harness.suggestions import did_you_mean
 from harness.terminal import Terminal
 
 Kind = Literal["models", "datasets"]
@@ -70,8 +70,7 @@ def get_published(kind: Kind, name: str, folder: Path, terminal: Terminal) -> li
     """
     known = getattr(catalogue(), kind)
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+        hint = did_you_mean(name, known, f"there are: {', '.join(known)}")
         raise UsageError(f"nothing to download is called {name!r}", where="--download", hint=hint)
     return [_get(file, folder, terminal) for file in known[name].files]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from harness.errors import UsageError
+from harness.suggestions import did_you_mean
 
 Scenario = Literal["single_stream", "multi_stream", "server", "offline"]
 SCENARIOS: tuple[Scenario, ...] = ("single_stream", "multi_stream", "server", "offline")
@@ -269,8 +269,7 @@ def validate(kind: type[SectionT], data: Mapping[str, Any], where: str) -> Secti
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = _keys_beside(kind, first["loc"])
-            near = difflib.get_close_matches(str(first["loc"][-1]), known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            hint = did_you_mean(str(first["loc"][-1]), known, f"known here: {', '.join(known)}")
             raise UsageError(f"unknown key {key!r}", where=where, hint=hint) from error
         what = first["msg"].removeprefix("Value error, ")
         found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"

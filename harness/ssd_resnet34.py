@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from harness.model.io_check import check_model
 from harness.model.ssd_resnet34 import model
 from harness.records import QuantizedTensor, RawOutput
 from harness.sessions import Session, SessionRequest, open_session
+from harness.sessions.closing import Closing
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -52,11 +52,9 @@ class SSDResNet34(model.SSDResNet34):
             BackendError: a runtime or device that cannot be used here.
         """
         path = Path(file) if file is not None else self.default_file(precision, report)
-        request = SessionRequest(
-            model=path,
-            input=self.input,
-            outputs=self.outputs,
-            example_outputs=self.example_outputs,
+        request = SessionRequest.of(
+            self,
+            path,
             device=device,
             threads=threads or len(os.sched_getaffinity(0)),
             options=options or {},
@@ -70,7 +68,7 @@ class SSDResNet34(model.SSDResNet34):
         return BatchSession(session)
 
 
-class BatchSession:
+class BatchSession(Closing):
     """Runs any number of images through a session, one after the other, and gives arrays that are the caller's own."""
 
     def __init__(self, session: Session) -> None:
@@ -110,11 +108,3 @@ class BatchSession:
     def close(self) -> None:
         """Gives the device back. May be called twice."""
         self.session.close()
-
-    def __enter__(self) -> BatchSession:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -32,7 +32,7 @@ def file_accuracy(
     """
     truth = read_ground_truth(dataset.annotations).first(len(dataset))
     threads = len(os.sched_getaffinity(0))
-    request = SessionRequest(file, model.input, model.outputs, model.example_outputs, threads=threads)
+    request = SessionRequest.of(model, file, threads=threads)
     decoder = model.decoder("native")
     rows = [np.empty((0, 7))]
     with open_session("onnxruntime", request) as session:

@@ -77,7 +77,7 @@ class Inputs:
             seeds=self.round.seeds,
             rules=self.rules.scenario(scenario).model_copy(update=lengths.rules),
             performance_sample_count=min(self.rules.performance_sample_count, len(self.dataset)),
-            lengths=lengths,
+            scenario_settings=lengths,
             model=self.settings.model,
             model_file=self.model_file,
             backend=self.settings.backend,
@@ -197,14 +197,12 @@ def _check_session(settings: RunSettings, model_file: Path | None, say: Say) -> 
     model, backend = load_model(settings.model.name), load_backend(settings.backend.name)
     latency = settings.scenarios[0] == "single_stream"
     devices = parse_devices(settings.backend.devices or backend.default_devices(throughput=not latency))
-    request = SessionRequest(
-        model=model_file,
+    request = SessionRequest.of(
+        model,
+        model_file,
         device=devices[0],
         threads=1,
         options=settings.backend.options,
-        input=model.input,
-        outputs=model.outputs,
-        example_outputs=model.example_outputs,
     )
     with backend.open_session(request) as session:
         check_model(session.input, session.outputs, model.input, model.outputs, where=str(model_file or devices[0]))

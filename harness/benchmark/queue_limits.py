@@ -152,7 +152,7 @@ def plan_of(case: Case, folder: Path, seconds: float) -> Plan:
         seeds=round_.seeds,
         rules=rules.model_copy(update={"min_duration_s": 0.001, "min_queries": samples}),
         performance_sample_count=LOADED,
-        lengths=ScenarioSettings(expected_qps=1, expected_latency_ms=1000),
+        scenario_settings=ScenarioSettings(expected_qps=1, expected_latency_ms=1000),
         model=ModelSettings(decoder="native" if case.decode else "none"),
         model_file=None,
         backend=BackendSettings(name="simulated", warmup=2, options=options),

@@ -72,7 +72,7 @@ def _fingerprint(inputs: Inputs, plan: Plan) -> str:
     """Hash of everything that the test's result depends on."""
     settings = inputs.settings
     parts = {
-        "test": (plan.scenario, plan.mode, plan.rules.model_dump(), plan.lengths.model_dump()),
+        "test": (plan.scenario, plan.mode, plan.rules.model_dump(), plan.scenario_settings.model_dump()),
         "audit": (plan.compliance, dict(plan.audit), plan.calibration and asdict(plan.calibration)),
         "round": (inputs.round.round, plan.seeds.model_dump(), inputs.rules.performance_sample_count),
         "model": (inputs.model_sha256, settings.model.model_dump(mode="json", exclude={"path"})),

@@ -25,8 +25,8 @@ from harness.accuracy.evaluate import (
 )
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
+from harness.command_line.json_output import show_or_write
 from harness.commands import accuracy_against, accuracy_doctor
-from harness.commands.answer import give
 from harness.errors import DataError, UsageError
 from harness.files import sha256_file
 from harness.runs.evaluation import accuracy_test
@@ -55,7 +55,7 @@ class _Source:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's own arguments."""
+    """Adds the command's own arguments."""
     parser.add_argument(
         "log",
         type=Path,
@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         second: Evaluator = "pycocotools" if evaluator == "hotcoco" else "hotcoco"
         other = evaluate(truth, source.results, image_ids, evaluator=second)
         report["cross_check"] = {"evaluator": other.evaluator, "differences": differences(accuracy, other)}
-    give(report, args.json, lambda: _print(output(), report, accuracy if args.per_class else None))
+    show_or_write(report, args.json, lambda: _print(output(), report, accuracy if args.per_class else None))
     differ = args.cross_check and bool(report["cross_check"]["differences"])
     return 1 if differ or (args.require_complete and report["partial"]) else 0
 

@@ -14,7 +14,7 @@ from harness.accuracy.change import CONFIDENCE, Change, Part, change
 from harness.accuracy.coco_results import CocoResults
 from harness.accuracy.evaluate import Evaluator
 from harness.accuracy.ground_truth import GroundTruth
-from harness.commands.answer import give
+from harness.command_line.json_output import show_or_write
 from harness.terminal import Terminal, output
 
 _SHOWN = 10
@@ -41,7 +41,7 @@ def run(
         "confidence": CONFIDENCE,
         **asdict(found),
     }
-    give(document, args.json, lambda: _print(output(), found, other))
+    show_or_write(document, args.json, lambda: _print(output(), found, other))
     return 0
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from harness.accuracy.evaluate import Evaluator, has_hotcoco
 from harness.accuracy.ground_truth import GroundTruth
-from harness.commands.answer import give
+from harness.command_line.json_output import show_or_write
 from harness.doctor.diagnosis import Diagnosis, diagnose
 from harness.doctor.evidence import read_evidence
 from harness.terminal import Terminal, output
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, truth: GroundTruth) -> int:
         "nothing_wrong": not found.causes,
         **_as_json(found),
     }
-    give(document, args.json, lambda: _print(output(), found))
+    show_or_write(document, args.json, lambda: _print(output(), found))
     return 1 if found.causes else 0
 
 

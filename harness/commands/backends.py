@@ -28,7 +28,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`backends` alone lists; `check` is its one action."""
+    """Adds the arguments; `backends` alone lists, `check` is its one action."""
     parser.add_argument("--json", action="store_true", help="the list as JSON")
     actions = parser.add_subparsers(dest="action", metavar="check")
     check = actions.add_parser("check", help="run the contract's checks", description="Exit status 1 when one fails.")
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Lists, or checks."""
+    """Lists the backends, or checks one."""
     if args.action == "check":
         return _check(args)
     backends = list_backends()
@@ -77,20 +77,18 @@ def _check(args: argparse.Namespace) -> int:
     if file is None and not backend.SIMULATED:
         with terminal.task("Default model") as report:
             file = model.default_file(args.precision, lambda doing: report(0, None, doing))
-    request = SessionRequest(
-        model=file,
-        input=model.input,
-        outputs=model.outputs,
-        example_outputs=model.example_outputs,
+    request = SessionRequest.of(
+        model,
+        file,
         device=args.device or _first_device(backend),
         threads=args.threads,
         options=options,
     )
     terminal.say(f"{args.name} on {request.device}, model {file or 'none'}")
     failed = 0
-    for outcome in run_checks(Subject(backend, request)):
-        terminal.result(str(outcome))
-        failed += outcome.status == "FAIL"
+    for check in run_checks(Subject(backend, request)):
+        terminal.result(str(check))
+        failed += check.status == "FAIL"
     return 1 if failed else 0
 
 

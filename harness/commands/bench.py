@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from harness.command_line.subcommands import Subcommands
 from harness.commands import bench_postprocess, bench_queue
-from harness.commands.group import Group
 
 SUMMARY = "measure the harness's own parts"
 EXAMPLES = bench_postprocess.EXAMPLES + bench_queue.EXAMPLES
 
-_GROUP = Group("target", {"postprocess": bench_postprocess, "queue": bench_queue})
-add_arguments, run = _GROUP.add_arguments, _GROUP.run
+_SUBCOMMANDS = Subcommands("target", {"postprocess": bench_postprocess, "queue": bench_queue})
+add_arguments, run = _SUBCOMMANDS.add_arguments, _SUBCOMMANDS.run

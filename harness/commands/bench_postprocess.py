@@ -20,12 +20,14 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `bench postprocess`."""
     parser.add_argument("--rounds", type=int, default=100, help="turns each contestant has (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="for images per second (default: every core)")
     parser.add_argument("--json", action="store_true", help="print figures as JSON rather than a table")
 
 
 def run(args: argparse.Namespace) -> int:
+    """Measures the postprocessors and prints the figures."""
     terminal = Terminal()
     with terminal.task("Postprocessors", "rounds") as report:
         result = bench_decoders(rounds=args.rounds, threads=args.threads, progress=report)

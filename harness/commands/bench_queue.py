@@ -26,12 +26,14 @@ TITLES = {"single_stream": "SingleStream", "offline": "Offline"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `bench queue`."""
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (default: %(default)g)")
     parser.add_argument("--devices", help="only the lines with so many devices, e.g. 16,64")
     parser.add_argument("--json", action="store_true", help="print figures as JSON rather than a table")
 
 
 def run(args: argparse.Namespace) -> int:
+    """Measures the cases that were asked for and prints the figures."""
     if not 0 < args.seconds <= 600:
         raise UsageError("expected above 0 and at most 600", where="--seconds")
     cases = CASES

@@ -13,7 +13,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's own arguments."""
+    """Adds the command's own arguments."""
     parser.add_argument("run_directory", type=Path, metavar="RUN", help="a complete run, best one of --mode submission")
     parser.add_argument("--test", metavar="NAMES", help="comma-separated, e.g. TEST01,TEST05 (all of the run's round)")
     parser.add_argument(

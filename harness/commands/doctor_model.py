@@ -16,8 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.accuracy.ground_truth import read_ground_truth
-from harness.commands.answer import give
-from harness.commands.numbers import one_or_more
+from harness.command_line.argument_types import one_or_more
+from harness.command_line.json_output import show_or_write
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import cached_synthetic
 from harness.doctor.model_examination import ModelDiagnosis, examine
@@ -36,7 +36,7 @@ _IMAGE_NAMES = ("*.jpg", "*.jpeg", "*.png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's own arguments."""
+    """Adds the command's own arguments."""
     parser.add_argument("--model", type=Path, required=True, metavar="ONNX", help="the model file")
     parser.add_argument("--images", type=Path, metavar="DIR", help="a folder of images (default: a synthetic set)")
     parser.add_argument(
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             args.model, load_model("ssd_resnet34"), images, truth, args.backend, lambda doing: report(0, None, doing)
         )
     document = {"model": str(args.model), "nothing_wrong": not found.causes, **_as_json(found)}
-    give(document, args.json, lambda: _print(output(), found))
+    show_or_write(document, args.json, lambda: _print(output(), found))
     return 1 if found.causes else 0
 
 

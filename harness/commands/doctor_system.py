@@ -23,6 +23,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `doctor system`."""
     add = parser.add_argument
     add("--round", default="v2.0", help="the MLPerf round whose fields are asked for (v2.0)")
     add("--submitter", metavar="ORG", help="the organisation that submits")
@@ -48,18 +49,19 @@ def run(args: argparse.Namespace) -> int:
     if args.output is not None and args.output.exists():
         raise UsageError("exists", where=str(args.output), hint="give another --output, or remove it")
     system = describe_machine(rules, **{name: value for name, value in given.items() if value is not None})
-    errors = [it for it in system_errors(system, rules) if it.field in {k for k, v in given.items() if v is not None}]
+    named = {name for name, value in given.items() if value is not None}
+    errors = [error for error in system_errors(system, rules) if error.field in named]
     if errors:
-        it = errors[0]
-        raise UsageError(f"{it.field}: found {it.found}, required {it.required}", where="doctor system")
+        first = errors[0]
+        raise UsageError(f"{first.field}: found {first.found}, required {first.required}", where="doctor system")
     terminal = Terminal()
     if args.output is None:
         terminal.result(json.dumps(system, indent=2))
     else:
         write_json(args.output, system)
         terminal.result(str(args.output))
-    for it in system_errors(system, rules):
-        terminal.say(f"to be filled in: {it.field}, {it.required}")
+    for error in system_errors(system, rules):
+        terminal.say(f"to be filled in: {error.field}, {error.required}")
     empty = [name for name, value in system.items() if value == ""]
     terminal.say(f'left "" (allowed): {", ".join(empty)}')
     return 0

@@ -9,7 +9,7 @@ import argparse
 import functools
 from pathlib import Path
 
-from harness.commands.numbers import one_or_more, zero_or_more
+from harness.command_line.argument_types import one_or_more, zero_or_more
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import write_synthetic
 from harness.dataset.tensor_cache import TensorCache
@@ -28,7 +28,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `prepare dataset`."""
+    """Adds the options of `prepare dataset`."""
     parser.add_argument("--images", type=Path, metavar="DIR", help="the folder of the images")
     parser.add_argument("--annotations", type=Path, metavar="JSON", help="their COCO instances annotations")
     parser.add_argument("--count", type=one_or_more, metavar="N", help="the first N images only")

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.benchmark.file_accuracy import file_accuracy
-from harness.commands.numbers import one_or_more
+from harness.command_line.argument_types import one_or_more
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.image_list import listed_images
 from harness.dataset.synthetic import cached_synthetic
@@ -57,7 +57,7 @@ _STEPS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `prepare model`."""
+    """Adds the options of `prepare model`."""
     step = parser.add_mutually_exclusive_group(required=True)
     step.add_argument("--download", metavar="NAME", help="get a published model: a name of configs/downloads.yaml")
     step.add_argument("--extract", type=Path, metavar="ONNX", help="cut this float32 model at its raw outputs")

@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.accuracy.annotated_objects import annotated_objects
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.benchmark.inputs import Inputs, find_inputs
-from harness.commands.numbers import share
+from harness.command_line.argument_types import share
 from harness.errors import DataError, UsageError
 from harness.sessions import SessionRequest
 from harness.sessions.known_objects import save_objects
@@ -33,7 +33,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `prepare outputs`."""
+    """Adds the options of `prepare outputs`."""
     parser.add_argument("config", nargs="?", type=Path, default=Path("demo"), help="whose images, model and backend")
     parser.add_argument("--output", type=Path, required=True, metavar="PATH", help="where they go: a folder, or a file")
     add = parser.add_argument
@@ -63,14 +63,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _record(inputs: Inputs, folder: Path, terminal: Terminal) -> int:
     slot = inputs.slots("single_stream")[0]
-    request = SessionRequest(
-        model=inputs.model_file,
+    request = SessionRequest.of(
+        inputs.model,
+        inputs.model_file,
         device=slot.device,
         threads=inputs.settings.backend.threads or max(1, len(slot.cores)),
         options=inputs.settings.backend.options,
-        input=inputs.model.input,
-        outputs=inputs.model.outputs,
-        example_outputs=inputs.model.example_outputs,
     )
     count = len(inputs.dataset)
     with inputs.backend.open_session(request) as session, terminal.task("Recording", "images") as report:

@@ -23,6 +23,7 @@ FORMATS = ("table", "csv", "markdown", "json", "html")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `report`."""
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="a run directory")
     add("--compare", type=Path, metavar="BASELINE", help="the run directory that each RUN is compared with")
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Writes what was asked for; 1 if a run is INVALID, or with --fail-if-slower if one got slower."""
     if not 0 <= args.threshold < 100:
         raise UsageError(f"{args.threshold:g} is not a percentage from 0 to 100", where="--threshold")
     if args.fail_if_slower and args.compare is None:
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         _write_pages(args, runs)
     if args.format != "html":
         _show(args, runs)
-    return 0 if all(it.summary["valid"] for it in runs) else 1
+    return 0 if all(run.summary["valid"] for run in runs) else 1
 
 
 def _write_pages(args: argparse.Namespace, runs: list[Run]) -> None:
@@ -64,9 +66,9 @@ def _write_pages(args: argparse.Namespace, runs: list[Run]) -> None:
         raise UsageError(
             "several reports do not go into one file", where="--output", hint="leave it out, or give one RUN"
         )
-    for it in runs:
-        target = args.output or it.folder / REPORT_NAME
-        write_text(target, report_html(it))
+    for run in runs:
+        target = args.output or run.folder / REPORT_NAME
+        write_text(target, report_html(run))
         Terminal().say(f"Report: {target}")
 
 
@@ -78,17 +80,17 @@ def _show(args: argparse.Namespace, runs: list[Run]) -> None:
     from harness.terminal import output
 
     if args.format in (None, "table") and args.output is None:
-        for it in runs:
-            print_summary(it.summary, it.folder, output())
+        for run in runs:
+            print_summary(run.summary, run.folder, output())
     elif args.format == "json":
-        summaries = {str(it.folder): it.summary for it in runs}
+        summaries = {str(run.folder): run.summary for run in runs}
         text = json.dumps(runs[0].summary if len(runs) == 1 else summaries, indent=2, ensure_ascii=False)
         write_out(f"{text}\n", args.output)
     elif args.format == "csv":
-        rows = [(str(it.folder), *row) for it in runs for row in summary_rows(it.summary)]
+        rows = [(str(run.folder), *row) for run in runs for row in summary_rows(run.summary)]
         write_out(as_csv(Table("", ("run", "scenario", "figure", "value"), rows)), args.output)
     else:
-        tables = [table for it in runs for table in summary_tables(it.name, it.summary)]
+        tables = [table for run in runs for table in summary_tables(run.name, run.summary)]
         write_out(tables, args.output, args.format)
 
 
@@ -99,17 +101,17 @@ def _compare(args: argparse.Namespace, runs: list[Run]) -> int:
     from harness.runs.recorded_run import load_run
 
     baseline = load_run(args.compare)
-    compared = [compare(baseline, it, args.threshold / 100) for it in runs]
+    compared = [compare(baseline, run, args.threshold / 100) for run in runs]
     if args.format == "html":
         if len(runs) > 1 and args.output is not None:
             raise UsageError("several comparisons do not go into one file", where="--output", hint="give one RUN")
-        for it in compared:
-            target = args.output or it.run.folder / f"comparison-with-{baseline.name}.html"
-            write_out(comparison_html(it), target)
+        for comparison in compared:
+            target = args.output or comparison.run.folder / f"comparison-with-{baseline.name}.html"
+            write_out(comparison_html(comparison), target)
     elif args.format == "json":
-        data = [it.as_json() for it in compared]
+        data = [comparison.as_json() for comparison in compared]
         write_out(json.dumps(data[0] if len(data) == 1 else data, indent=2, ensure_ascii=False) + "\n", args.output)
     else:
-        write_out([table for it in compared for table in it.tables()], args.output, args.format)
-    worse = any(it.worse for it in compared)
+        write_out([table for comparison in compared for table in comparison.tables()], args.output, args.format)
+    worse = any(comparison.worse for comparison in compared)
     return 1 if args.fail_if_slower and worse else 0

@@ -20,6 +20,7 @@ FORMATS = ("table", "csv", "markdown", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `results`."""
     add = parser.add_argument
     add("folder", nargs="?", type=Path, default=Path("results"), metavar="DIR", help="of the runs (default: results)")
     add("--scenario", choices=SCENARIOS, help="only runs that measured it")
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Lists the runs, or writes the chart."""
     from harness.report.output import write_out
     from harness.report.results import Filter, chart_html, find_results, results_table
     from harness.terminal import Terminal

@@ -26,6 +26,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `run`."""
     add = parser.add_argument
     add("config", nargs="?", type=Path, help="a YAML file, or the name of a shipped one (demo; coco for a submission)")
     add("--scenario", help=f"comma-separated, of: {', '.join(SCENARIOS)}")
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Runs the tests and prints the figures; 1 if one is INVALID or the mAP is below what was asked for."""
     if args.config is None:
         args.config = Path("coco" if args.mode == "submission" else "demo")
     settings = load_run(args.config, _without_expectation(_overrides(args)))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from harness.command_line.subcommands import Subcommands
 from harness.commands import submission_build, submission_check, submission_truncate
-from harness.commands.group import Group
 
 SUMMARY = "build an MLPerf submission tree from runs, cut its accuracy logs, check it"
 EXAMPLES = f"{submission_build.EXAMPLES}{submission_truncate.EXAMPLES}{submission_check.EXAMPLES}"
 
-_GROUP = Group(
+_SUBCOMMANDS = Subcommands(
     "action",
     {
         "build": submission_build,
@@ -16,4 +16,4 @@ _GROUP = Group(
         "check": submission_check,
     },
 )
-add_arguments, run = _GROUP.add_arguments, _GROUP.run
+add_arguments, run = _SUBCOMMANDS.add_arguments, _SUBCOMMANDS.run

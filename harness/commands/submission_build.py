@@ -25,6 +25,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `submission build`."""
     add = parser.add_argument
     add("runs", type=Path, nargs="+", metavar="RUN", help="a run directory; several go into one tree")
     add("--output", type=Path, required=True, metavar="DIR", help="the tree's folder, a new one")

@@ -14,7 +14,7 @@ from typing import Any
 from rich.table import Table
 
 from harness.accuracy.ground_truth import read_ground_truth
-from harness.commands.answer import give
+from harness.command_line.json_output import show_or_write
 from harness.errors import UsageError
 from harness.rounds import Round, load_round
 from harness.submission.accuracy_backup import default_backup
@@ -31,6 +31,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `submission check`."""
     add = parser.add_argument
     add("tree", type=Path, metavar="DIR", help="the folder that holds closed/ and open/")
     add("--round", default="v2.0", help="the MLPerf round (v2.0)")
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         with terminal.task("Official checker"):
             checked.findings.extend(check_officially(args.official, args.tree, round_.round, args.submitter))
     report = _report(args, round_, checked)
-    give(report, args.json, lambda: print_checked(checked, failures_only=args.failures))
+    show_or_write(report, args.json, lambda: print_checked(checked, failures_only=args.failures))
     return 1 if checked.failures else 0
 
 

@@ -20,6 +20,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `submission truncate`."""
     add = parser.add_argument
     add("tree", type=Path, metavar="DIR", help="the folder that holds closed/ and open/")
     add("--backup", type=Path, metavar="DIR", help="where the whole logs go (default: DIR-accuracy-logs)")

@@ -12,6 +12,7 @@ from harness.accuracy.evaluate import Accuracy, Evaluator, evaluate
 from harness.doctor.by_image import resized_images, turned_images, unknown_order
 from harness.doctor.cause import Cause
 from harness.doctor.choices import Choice
+from harness.doctor.class_use import class_causes, class_use, exchanged_classes
 from harness.doctor.displaced_boxes import displaced_boxes
 from harness.doctor.evidence import Evidence, Floats
 from harness.doctor.no_reading_fits import no_reading_fits
@@ -95,6 +96,7 @@ class _Search:
         self.readings = Readings.of(evidence)
         self.trial = Trial.of(self.readings, **_TRIAL)
         self.small = Trial.of(self.readings, **_PAIR_TRIAL)
+        self.whole = Trial.of(self.readings, images=None, best=_TRIAL["best"])
         self.tried = 0
         self._parts: dict[Reading, Floats] = {}
         self._accuracy: dict[Reading, Accuracy | None] = {}
@@ -108,6 +110,7 @@ class _Search:
             dict.fromkeys([*singles, *self._promising_pairs(singles)]), key=lambda reading: -self.parts(reading).sum()
         )
         best = self._displaced(self._chosen(candidates))
+        best = self._classes_put_right(best)
         self.say("looking at each image by itself")
         best, lost = self._by_image(best)
         self.say("evaluating the best readings")
@@ -136,6 +139,15 @@ class _Search:
                 return moved
         choice = displaced_boxes(self.trial, best) if best != default else None
         if choice is not None and self._surpasses(best.with_choice(choice), best):
+            return best.with_choice(choice)
+        return best
+
+    def _classes_put_right(self, best: Reading) -> Reading:
+        """The reading with classes put right that are given for each other, if that is better."""
+        if best.labels is not self.readings.default.labels:
+            return best
+        choice = exchanged_classes(class_use(self.whole, best), self.evidence.truth, best)
+        if choice is not None and self._surpasses(best.with_choice(choice), best, _CERTAINTY_OF_ESTIMATES):
             return best.with_choice(choice)
         return best
 
@@ -171,7 +183,11 @@ class _Search:
         images = [*image_causes(self.evidence, read)] if known else []
         if any(cause.name == "score-threshold" for cause in scores):  # which empties images by itself
             images = [cause for cause in images if cause.name != "images-without-detections"]
+        classes: list[Cause] = []
+        if known and best.labels is self.readings.default.labels:  # another labelling loses classes by itself
+            classes = [*class_causes(class_use(self.whole, best), self.evidence.truth)]
         return [
+            *classes,
             *scores,
             *images,
             *count_causes(self.evidence),

@@ -128,7 +128,7 @@ def examine(
         DatasetError: An image cannot be read.
     """
     threads = len(os.sched_getaffinity(0))
-    request = SessionRequest(file, model.input, model.outputs, model.example_outputs, threads=threads)
+    request = SessionRequest.of(model, file, threads=threads)
     with open_session(backend, request) as session:
         order, order_cause = output_order(session, model, str(file))
         runner = Runner(session, model, order, [read_image(path) for path in images], say)

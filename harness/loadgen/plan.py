@@ -53,7 +53,8 @@ class Plan:
     Attributes:
         folder: where the logs go; exists.
         benchmark: MLPerf's name of the benchmark.
-        rules: the scenario's lengths and percentiles as this test uses them.
+        rules: the lengths and percentiles that this test uses.
+        scenario_settings: what was set for it; lengths are in ``rules`` already, expectations are here only.
         sample_names: file name of each sample of the dataset, in the order of LoadGen's index.
         performance_sample_count: how many samples are in memory at once.
         model_file: what the sessions load; None where the backend needs none.
@@ -71,7 +72,7 @@ class Plan:
     seeds: Seeds
     rules: ScenarioRules
     performance_sample_count: int
-    lengths: ScenarioSettings
+    scenario_settings: ScenarioSettings
     model: ModelSettings
     model_file: Path | None
     backend: BackendSettings

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
+from dataclasses import dataclass, replace
 from time import monotonic
 
-from harness.child_process import exit_status
+from harness.child_process import ChildDied, ChildProcess
 from harness.errors import BackendError, RunFailed, Stalled
 from harness.loadgen import child
-from harness.loadgen.child import Failed, Finished, Phase, Warned
 from harness.loadgen.log import DETAIL_LOG, WarningTail
+from harness.loadgen.messages import Closed, Failed, Finished, Phase, Warned
 from harness.loadgen.plan import Plan
+from harness.loadgen.reporter import OUTPUT_LOG
 from harness.pipeline.pulse import Pulse
 
 LAST_WORDS = 12  # lines of the child's output shown when it dies
 GRACE_S = 5  # where the child retires sessions that hang, we come after it
+CLOSE_S = 30  # for the sessions to close after a finished test
+END_S = 5  # for the process to end when nothing of the test is left in it
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,7 @@ def run_test(
     own_watch = plan.backend.on_device_failure == "continue" and plan.scenario != "single_stream"
     if own_watch:
         watchdog_s += GRACE_S
-    context = get_context("spawn")
     pulse = Pulse(len(plan.slots))
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=child.main, args=(plan, sender, pulse), name=f"loadgen {plan.title}", daemon=True)
-    process.start()
-    sender.close()
     phase, phase_began = Phase("opening sessions"), monotonic()
     watch = _Watch(pulse)
     warnings: list[str] = []
@@ -95,37 +90,47 @@ def run_test(
         warnings.extend(log.new())
         on_progress(_progress(plan, phase, phase_began, pulse, warnings))
 
+    process = ChildProcess(child.main, (plan,), (pulse,), name=f"loadgen {plan.title}")
     try:
         while True:
-            ready = wait([receiver, process.sentinel], poll_s)
-            if receiver in ready:
-                try:
-                    message = receiver.recv()
-                except EOFError:
-                    raise _death(plan, process) from None
-                if isinstance(message, Failed):
-                    raise message.error
-                if isinstance(message, Warned):
-                    warnings.append(message.text)
-                    continue
-                if isinstance(message, Finished):
-                    tell()
-                    process.join(30)
-                    return message
+            message = process.receive(poll_s)
+            if isinstance(message, Failed):
+                raise message.error
+            if isinstance(message, Warned):
+                warnings.append(message.text)
+                continue
+            if isinstance(message, Finished):
+                warnings += _closing(process)
+                tell()
+                return replace(message, warnings=tuple(warnings))
+            if isinstance(message, Phase):
                 phase, phase_began = message, monotonic()
                 watch = _Watch(pulse)
-            elif ready:
-                raise _death(plan, process)
             bound_s = watchdog_s if phase.name == "running" else startup_s
             if (at_work := watch.silent(bound_s, each=not own_watch)) is not None:
                 raise _stall(plan, phase, at_work, bound_s)
             tell()
+    except ChildDied as death:
+        raise _death(plan, death.exit_status) from None
     finally:
-        if process.is_alive():
-            process.kill()
-        process.join()
-        process.close()
-        receiver.close()
+        process.end()
+
+
+def _closing(process: ChildProcess) -> list[str]:
+    """What is to be said of the closing of the sessions of a finished test, which is waited for, but not for ever."""
+    warnings: list[str] = []
+    deadline = monotonic() + CLOSE_S
+    try:
+        while (left_s := deadline - monotonic()) > 0:
+            message = process.receive(left_s)
+            if isinstance(message, Warned):
+                warnings.append(message.text)
+            if isinstance(message, Closed):
+                process.end(patience_s=END_S)
+                return warnings
+    except ChildDied as death:
+        return [*warnings, f"the process died while it closed the sessions ({_how(death.exit_status)}), after the test"]
+    return [*warnings, f"the sessions were not closed {CLOSE_S:g} s after the end of the test: the process was ended"]
 
 
 def _progress(plan: Plan, phase: Phase, phase_began: float, pulse: Pulse, warnings: Sequence[str]) -> Progress:
@@ -172,16 +177,18 @@ def _stall(plan: Plan, phase: Phase, hanging: dict[int, int], bound_s: float) ->
     return Stalled(
         f"no sign of life for {bound_s:g} s while {phase.name} ({doing})",
         where=plan.title,
-        hint=f"see {plan.folder / child.LOG_NAME}; a slow device needs a larger watchdog_s (startup_s until it runs)",
+        hint=f"see {plan.folder / OUTPUT_LOG}; a slow device needs a larger watchdog_s (startup_s until it runs)",
     )
 
 
-def _death(plan: Plan, process: BaseProcess) -> RunFailed:
-    code = exit_status(process)
-    how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
-    log = plan.folder / child.LOG_NAME
+def _how(exit_status: int | None) -> str:
+    return f"signal {-exit_status}" if exit_status is not None and exit_status < 0 else f"exit status {exit_status}"
+
+
+def _death(plan: Plan, exit_status: int | None) -> RunFailed:
+    log = plan.folder / OUTPUT_LOG
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
     # after this line come the stacks of every thread
     fatal = next((k for k, line in enumerate(lines) if line.startswith("Fatal Python error")), len(lines))
     words = "".join(f"\n    {line}" for line in lines[: fatal + 1][-LAST_WORDS:])
-    return RunFailed(f"the test's process died ({how}){words}", where=plan.title, hint=f"see {log}")
+    return RunFailed(f"the test's process died ({_how(exit_status)}){words}", where=plan.title, hint=f"see {log}")

@@ -19,14 +19,16 @@ LATENCY_MARGIN = 1.5
 OFFLINE_MARGIN = 1.1
 """An Offline test below min_duration is INVALID, so expect more; comes on top of LoadGen's own slack of 1.1."""
 
-
+LOADGEN_SLACK = 1.1
+"""How many more samples LoadGen makes in Offline than the expected rate needs: ``offline_expected_qps`` in
+TestSettingsInternal (test_settings_internal.cc)."""
 MOST_QPS = 500_000
 """No test goes faster than this: a device of no latency would have LoadGen make queries by the hundred million."""
 
 
 def user_conf(plan: Plan, calibration: Calibration) -> str:
     """The text of user.conf: ``benchmark.Scenario.key = value`` lines (LoadGen ignores ``key=value``)."""
-    rules, lengths = plan.rules, plan.lengths
+    rules, asked = plan.rules, plan.scenario_settings
     values: dict[str, float] = {
         "performance_sample_count_override": plan.performance_sample_count,
         "min_duration": round(rules.min_duration_s * 1000),
@@ -35,16 +37,16 @@ def user_conf(plan: Plan, calibration: Calibration) -> str:
     if rules.latency_percentile is not None:
         values["target_latency_percentile"] = round(rules.latency_percentile * 100, 6)
     if plan.scenario == "single_stream":
-        values["target_latency"] = lengths.expected_latency_ms or calibration.latency_s * 1e3 / LATENCY_MARGIN
+        values["target_latency"] = asked.expected_latency_ms or calibration.latency_s * 1e3 / LATENCY_MARGIN
     elif plan.scenario == "multi_stream":
         query_s = rules.samples_per_query / calibration.samples_per_second
         values["samples_per_query"] = rules.samples_per_query
-        values["target_latency"] = lengths.expected_latency_ms or query_s * 1e3 / LATENCY_MARGIN
+        values["target_latency"] = asked.expected_latency_ms or query_s * 1e3 / LATENCY_MARGIN
     elif plan.scenario == "server":
         values["target_latency"] = rules.latency_ms or 0
-        values["target_qps"] = lengths.target_qps or min(calibration.samples_per_second, MOST_QPS) / 2
+        values["target_qps"] = asked.target_qps or min(calibration.samples_per_second, MOST_QPS) / 2
     else:
-        values["target_qps"] = lengths.expected_qps or min(calibration.samples_per_second, MOST_QPS) * OFFLINE_MARGIN
+        values["target_qps"] = asked.expected_qps or min(calibration.samples_per_second, MOST_QPS) * OFFLINE_MARGIN
     prefix = f"{plan.benchmark}.{LOADGEN_SCENARIOS[plan.scenario]}"
     return "".join(f"{prefix}.{key} = {_number(value)}\n" for key, value in values.items())
 
@@ -79,3 +81,15 @@ def loadgen_settings(plan: Plan, calibration: Calibration) -> lg.TestSettings:
     settings.sample_index_rng_seed = plan.seeds.sample_index
     settings.schedule_rng_seed = plan.seeds.schedule
     return settings
+
+
+def expected_samples(plan: Plan, settings: lg.TestSettings) -> int:
+    """How many samples LoadGen will ask for with these settings, as far as that is known before the test."""
+    if plan.mode == "accuracy":
+        return len(plan.sample_names)
+    seconds, least = plan.rules.min_duration_s, plan.rules.min_queries
+    if plan.scenario == "offline":
+        return max(least, int(LOADGEN_SLACK * seconds * settings.offline_expected_qps))
+    if plan.scenario == "server":
+        return max(least, int(seconds * settings.server_target_qps))
+    return least * plan.rules.samples_per_query

@@ -40,7 +40,7 @@ class Skipped(Exception):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckResult:
     """How a check ended; ``detail`` says why it failed or was skipped."""
 
     check: str
@@ -70,26 +70,26 @@ class Subject:
             raise Skipped(f"the device takes no second session ({error.what})") from error
 
 
-def run_checks(subject: Subject) -> Iterator[Outcome]:
+def run_checks(subject: Subject) -> Iterator[CheckResult]:
     """Runs every check, each with sessions of its own."""
     for check in CHECKS:
         yield run_check(check, subject)
 
 
-def run_check(check: Callable[[Subject], None], subject: Subject) -> Outcome:
+def run_check(check: Callable[[Subject], None], subject: Subject) -> CheckResult:
     """Runs one of `CHECKS`."""
     name = (check.__doc__ or check.__name__).rstrip(".")
     try:
         check(subject)
     except Skipped as reason:
-        return Outcome(name, "SKIP", str(reason))
+        return CheckResult(name, "SKIP", str(reason))
     except Broken as reason:
-        return Outcome(name, "FAIL", str(reason))
+        return CheckResult(name, "FAIL", str(reason))
     except HarnessError as error:
-        return Outcome(name, "FAIL", f"{type(error).__name__}: {str(error).replace(chr(10), ';')}")
+        return CheckResult(name, "FAIL", f"{type(error).__name__}: {str(error).replace(chr(10), ';')}")
     except Exception as error:  # noqa: BLE001 - a backend may raise anything, and the other checks are to run all the same
-        return Outcome(name, "FAIL", f"{type(error).__name__}: {error}")
-    return Outcome(name, "PASS")
+        return CheckResult(name, "FAIL", f"{type(error).__name__}: {error}")
+    return CheckResult(name, "PASS")
 
 
 def describes_itself(subject: Subject) -> None:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,6 +17,7 @@ from pydantic import Field, PositiveInt
 from harness.errors import BackendError, HarnessError, ModelError, RunFailed, UsageError
 from harness.output_quantization import METADATA_KEY, Quantization
 from harness.records import RawOutput, TensorSpec
+from harness.sessions.closing import Closing
 from harness.sessions.protocol import Session, SessionRequest
 from harness.sessions.tensors import (
     DTYPES,
@@ -54,7 +54,7 @@ class OutputQuantization(Section):
     zero_point: int
 
 
-class Options(Section):
+class FuriosaOptions(Section):
     """What can be set on a session besides its device."""
 
     api: Literal["runner", "queue"] = "runner"
@@ -80,7 +80,7 @@ def open_session(request: SessionRequest) -> Session:
         BackendError: a device that is not there or busy.
         ModelError: no model, one that cannot be loaded, or one whose inputs and outputs cannot be used.
     """
-    options = validate(Options, request.options, "backend.options")
+    options = validate(FuriosaOptions, request.options, "backend.options")
     if request.model is None or not request.model.is_file():
         raise ModelError("no such model file", where=str(request.model), hint="check the path")
     device = device_string(request.device)
@@ -127,10 +127,10 @@ def describe() -> dict[str, object]:
     return {"name": "furiosa", "version": str(runtime.__version__), "devices": devices()}
 
 
-class FuriosaSession:
+class FuriosaSession(Closing):
     """A loaded model. `run` gives arrays that the runtime makes for each run."""
 
-    def __init__(self, engine: _Engine, options: Options, model: Path) -> None:
+    def __init__(self, engine: _Engine, options: FuriosaOptions, model: Path) -> None:
         where = str(model)
         self._input = only_input([_spec(tensor, k, where) for k, tensor in enumerate(engine.model.inputs())], where)
         self._outputs = tuple(_spec(tensor, k, where) for k, tensor in enumerate(engine.model.outputs()))
@@ -169,14 +169,6 @@ class FuriosaSession:
             self._engine.close()
         self._engine = None
 
-    def __enter__(self) -> FuriosaSession:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 class _Engine(Protocol):
     """The runtime's runner and its queue, seen the same way."""
@@ -190,7 +182,7 @@ class _Engine(Protocol):
 
 
 class _Runner:
-    def __init__(self, model: str, keywords: dict[str, Any], options: Options) -> None:
+    def __init__(self, model: str, keywords: dict[str, Any], options: FuriosaOptions) -> None:
         self._runner = sync.create_runner(model, **keywords)
         self.model = self._runner.model
 
@@ -203,7 +195,7 @@ class _Runner:
 
 
 class _Queue:
-    def __init__(self, model: str, keywords: dict[str, Any], options: Options) -> None:
+    def __init__(self, model: str, keywords: dict[str, Any], options: FuriosaOptions) -> None:
         self._submitter, self._receiver = sync.create_queue(model, **keywords)
         self._timeout_s = options.timeout_s
         self._numbers = count()
@@ -239,7 +231,7 @@ def _spec(tensor: Any, index: int, where: str) -> TensorSpec:
     return TensorSpec(name, tuple(tensor.shape), dtype)
 
 
-def _quantization(outputs: Sequence[TensorSpec], options: Options, model: Path) -> dict[str, Quantization]:
+def _quantization(outputs: Sequence[TensorSpec], options: FuriosaOptions, model: Path) -> dict[str, Quantization]:
     """Scale and zero-point of the integer outputs: from the options, or else from an ONNX file's metadata."""
     if options.output_quantization or model.suffix != ".onnx":
         names = Counter(spec.name for spec in outputs)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 import numpy as np
@@ -18,9 +16,11 @@ from pydantic import Field, PositiveInt
 from harness.errors import BackendError, ModelError, RunFailed, UsageError
 from harness.output_quantization import METADATA_KEY
 from harness.records import RawOutput, TensorSpec
+from harness.sessions.closing import Closing
 from harness.sessions.protocol import Session, SessionRequest
 from harness.sessions.tensors import contiguous_image, first_line, only_input, output_quantization, raw_outputs
 from harness.settings import Section, validate
+from harness.suggestions import did_you_mean
 
 SIMULATED = False
 
@@ -50,7 +50,7 @@ _EXPORT_HINT = "export the model with batch 1, up to its raw outputs (without bo
 _REMOTE_PROVIDERS = ("AzureExecutionProvider",)  # calls a service: no device of this machine
 
 
-class Options(Section):
+class OnnxRuntimeOptions(Section):
     """What can be set on a session besides its device and threads."""
 
     graph_optimisation: Literal["all", "extended", "basic", "none"] = "all"
@@ -83,7 +83,7 @@ def open_session(request: SessionRequest) -> Session:
         BackendError: a device that this machine or this build of ONNX Runtime does not have.
         ModelError: no model, one that cannot be loaded, or one whose inputs and outputs cannot be used.
     """
-    options = validate(Options, request.options, "backend.options")
+    options = validate(OnnxRuntimeOptions, request.options, "backend.options")
     if request.threads < 1:
         raise UsageError(f"threads must be at least 1, not {request.threads}", where="backend.threads")
     provider, provider_options = _provider(request.device, options.provider_options)
@@ -123,7 +123,7 @@ def describe() -> dict[str, object]:
     return {"name": "onnxruntime", "version": ort.__version__, "devices": devices()}
 
 
-class OnnxRuntimeSession:
+class OnnxRuntimeSession(Closing):
     """A loaded model. `run` gives the same arrays each time, with new contents."""
 
     def __init__(self, session: ort.InferenceSession, where: str) -> None:
@@ -174,16 +174,8 @@ class OnnxRuntimeSession:
         self._session = None
         self._binding = None
 
-    def __enter__(self) -> OnnxRuntimeSession:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _session_options(options: Options, threads: int) -> ort.SessionOptions:
+def _session_options(options: OnnxRuntimeOptions, threads: int) -> ort.SessionOptions:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = options.inter_op_threads
@@ -216,7 +208,7 @@ def _provider(device: str, given: Mapping[str, str]) -> tuple[str, dict[str, str
         raise UsageError(
             f"unknown device {device!r}",
             where="onnxruntime",
-            hint=_nearest(name, known) or f"here: {', '.join(devices())}",
+            hint=did_you_mean(name, known, f"here: {', '.join(devices())}"),
         )
     if name not in devices():
         raise BackendError(
@@ -246,8 +238,3 @@ def _spec(node: ort.NodeArg, where: str) -> TensorSpec:
 
 def _short(provider: str) -> str:
     return provider.removesuffix("ExecutionProvider").lower()
-
-
-def _nearest(word: str, known: Mapping[str, object]) -> str | None:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else None

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import difflib
 import functools
 import os
 import re
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -18,9 +16,11 @@ from pydantic import Field, PositiveInt
 from harness.errors import BackendError, ModelError, RunFailed, UsageError
 from harness.output_quantization import METADATA_KEY
 from harness.records import RawOutput, TensorSpec
+from harness.sessions.closing import Closing
 from harness.sessions.protocol import Session, SessionRequest
 from harness.sessions.tensors import DTYPES, contiguous_image, first_line, only_input, output_quantization, raw_outputs
 from harness.settings import Section, validate
+from harness.suggestions import did_you_mean
 
 SIMULATED = False
 
@@ -29,7 +29,7 @@ _COMBINING = ("AUTO", "MULTI", "HETERO", "BATCH")  # virtual devices over the ot
 _METADATA = ["framework", METADATA_KEY]  # where the ONNX reader puts a model's metadata properties
 
 
-class Options(Section):
+class OpenVinoOptions(Section):
     """What can be set on a session besides its device and threads."""
 
     hint: Literal["latency", "throughput", "cumulative_throughput"] = "latency"
@@ -55,7 +55,7 @@ def open_session(request: SessionRequest) -> Session:
         BackendError: a device that this machine does not have.
         ModelError: no model, one that cannot be loaded, or one whose inputs and outputs cannot be used.
     """
-    options = validate(Options, request.options, "backend.options")
+    options = validate(OpenVinoOptions, request.options, "backend.options")
     if request.threads < 1:
         raise UsageError(f"threads must be at least 1, not {request.threads}", where="backend.threads")
     device = _device(request.device)
@@ -102,7 +102,7 @@ def describe() -> dict[str, object]:
     return {"name": "openvino", "version": ov.get_version(), "devices": devices()}
 
 
-class OpenVinoSession:
+class OpenVinoSession(Closing):
     """A loaded model. `run` gives the same arrays each time, with new contents."""
 
     def __init__(
@@ -150,14 +150,6 @@ class OpenVinoSession:
         """Frees the model. May be called twice."""
         self._request = None
 
-    def __enter__(self) -> OpenVinoSession:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 @functools.cache
 def _core() -> ov.Core:
@@ -181,11 +173,10 @@ def _device(given: str) -> str:
         if part in here or kind in here or any(part == device.split(".")[0] for device in here):
             continue
         if kind not in known:
-            near = difflib.get_close_matches(kind, known, 1)
             raise UsageError(
                 f"unknown device {given!r}",
                 where="openvino",
-                hint=f"did you mean {near[0]!r}?" if near else f"here: {', '.join(here)}",
+                hint=did_you_mean(kind, known, f"here: {', '.join(here)}"),
             )
         raise BackendError(
             f"this machine has no {part} that OpenVINO can drive", where=given, hint=f"here: {', '.join(here)}"
@@ -193,7 +184,7 @@ def _device(given: str) -> str:
     return name
 
 
-def _properties(device: str, options: Options, threads: int) -> dict[str, Any]:
+def _properties(device: str, options: OpenVinoOptions, threads: int) -> dict[str, Any]:
     """What the model is compiled with.
 
     Raises:
@@ -210,8 +201,7 @@ def _properties(device: str, options: Options, threads: int) -> dict[str, Any]:
         supported = list(_core().get_property(device, "SUPPORTED_PROPERTIES"))
         for name in options.properties:
             if name not in supported:
-                near = difflib.get_close_matches(name.upper(), supported, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(supported)}"
+                hint = did_you_mean(name, supported)
                 raise UsageError(f"{device} has no property {name!r}", where="backend.options.properties", hint=hint)
     return properties | options.properties
 

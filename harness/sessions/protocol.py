@@ -39,6 +39,35 @@ class SessionRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     index: int = 0
 
+    @classmethod
+    def of(cls, model: ModelDescription, file: Path | None, **rest: Any) -> SessionRequest:
+        """The request for a session of this model.
+
+        Args:
+            file: what the session loads; None where the backend needs none.
+            rest: device, threads, options, index.
+        """
+        return cls(file, model.input, model.outputs, model.example_outputs, **rest)
+
+
+class ModelDescription(Protocol):
+    """What a session needs to know of the model; `harness.model.protocol.DetectionModel` is one."""
+
+    @property
+    def input(self) -> TensorSpec:
+        """The image tensor: (1, 3, H, W)."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The raw outputs in order, as float32."""
+        ...
+
+    @property
+    def example_outputs(self) -> Callable[..., list[RawOutput]]:
+        """See `SessionRequest`."""
+        ...
+
 
 class Session(Protocol):
     """A model loaded on one device. Used by one thread at a time; the session queue owns it.

@@ -3,7 +3,6 @@ that is still being written, any module by its dotted name."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -11,6 +10,7 @@ from typing import Protocol, cast
 
 from harness.errors import BackendError, UsageError
 from harness.sessions.protocol import Session, SessionRequest
+from harness.suggestions import did_you_mean
 
 ENTRY_POINT = "ssd_harness.backends"
 
@@ -91,8 +91,7 @@ def load_backend(name: str) -> Backend:
     """
     points = {point.name: point for point in entry_points(group=ENTRY_POINT)}
     if name not in OWN and name not in points and "." not in name:
-        near = difflib.get_close_matches(name, backend_names(), 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {_all_with_remedies()}"
+        hint = did_you_mean(name, backend_names(), f"there are: {_all_with_remedies()}")
         raise UsageError(f"no such backend: {name}", where="backend", hint=hint)
     try:
         # our own come first: a package cannot take their names

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import cycle, repeat
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -23,6 +22,7 @@ from pydantic import Field, model_validator
 
 from harness.errors import UsageError
 from harness.records import Detections, QuantizedTensor, RawOutput, TensorSpec
+from harness.sessions.closing import Closing
 from harness.sessions.known_objects import KnownObjects
 from harness.sessions.protocol import SessionRequest
 from harness.sessions.recorded import IN_MEMORY, RecordedOutputs, recorded_latencies_s
@@ -47,7 +47,7 @@ class Fault(Section):
     factor: float = Field(10, gt=0)
 
 
-class Options(Section):
+class SimulatedOptions(Section):
     """Of a simulated device."""
 
     latency_ms: float = Field(12.5, ge=0)
@@ -71,7 +71,7 @@ class Options(Section):
     """Of the canned outputs and the drawn latencies."""
 
     @model_validator(mode="after")
-    def _fit_together(self) -> Options:
+    def _fit_together(self) -> SimulatedOptions:
         if self.layout == "npu" and not self.quantized:
             raise ValueError("layout npu is one of int8 outputs: leave quantized as it is")
         if self.fault is not None and self.fault.kind == "nan" and self.quantized:
@@ -81,11 +81,11 @@ class Options(Section):
         return self
 
 
-class SimulatedSession:
+class SimulatedSession(Closing):
     """One simulated device."""
 
     def __init__(self, request: SessionRequest) -> None:
-        options = validate(Options, request.options, "backend.options")
+        options = validate(SimulatedOptions, request.options, "backend.options")
         self._latencies_s = _latencies_s(options, request.index)
         fault = options.fault
         self._fault = fault if fault is not None and fault.device in (None, request.index) else None
@@ -145,16 +145,8 @@ class SimulatedSession:
         """Gives the device back. May be called twice."""
         self._closed = True
 
-    def __enter__(self) -> SimulatedSession:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _canned(example_outputs: Callable[..., list[RawOutput]], options: Options) -> list[RawOutput]:
+def _canned(example_outputs: Callable[..., list[RawOutput]], options: SimulatedOptions) -> list[RawOutput]:
     """Hundreds of devices share one set of outputs, which nobody writes to."""
     with _making:
         return _make(example_outputs, options.seed, options.quantized, options.layout == "npu")
@@ -169,7 +161,7 @@ def _make(example_outputs: Callable[..., list[RawOutput]], seed: int, quantized:
 
 
 def _planted(
-    example_outputs: Callable[..., list[RawOutput]], options: Options
+    example_outputs: Callable[..., list[RawOutput]], options: SimulatedOptions
 ) -> Callable[[npt.NDArray[Any]], list[RawOutput]]:
     """Image → the outputs in which its objects are found."""
     known, tiled = KnownObjects(cast(Path, options.objects)), options.layout == "npu"
@@ -183,7 +175,7 @@ def _plant(
     return example_outputs(0, quantized=quantized, tiled=tiled, objects=objects)
 
 
-def _latencies_s(options: Options, index: int) -> Iterator[float]:
+def _latencies_s(options: SimulatedOptions, index: int) -> Iterator[float]:
     """The seconds of one run after the other, without end."""
     transfer_s = options.transfer_ms / 1e3
     if options.replay_latency is not None:

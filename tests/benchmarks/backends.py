@@ -37,9 +37,7 @@ def main() -> None:
     with ExitStack() as stack:
         sessions = {}
         for title, (backend, options) in CASES.items():
-            request = SessionRequest(
-                file, model.input, model.outputs, model.example_outputs, "cpu", args.threads, options
-            )
+            request = SessionRequest.of(model, file, device="cpu", threads=args.threads, options=options)
             sessions[title] = stack.enter_context(open_session(backend, request))
         dtype = sessions["onnxruntime"].input.dtype
         noise = np.random.default_rng(0).integers(0, 256, model.input.shape, np.uint8)

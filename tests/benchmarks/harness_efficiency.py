@@ -44,7 +44,7 @@ def plan_of(inputs: Inputs, scenario: Scenario, folder: Path, samples: int) -> P
         seeds=inputs.round.seeds,
         rules=rules,
         performance_sample_count=min(64, len(inputs.dataset)),
-        lengths=inputs.settings.test(scenario),
+        scenario_settings=inputs.settings.test(scenario),
         model=inputs.settings.model,
         model_file=inputs.model_file,
         backend=inputs.settings.backend.model_copy(update={"warmup": WARM_UP}),
@@ -64,14 +64,12 @@ def bare(plan: Plan, result: Connection) -> None:
 
     def work(slot: Any) -> None:
         pin(slot.cores)
-        request = SessionRequest(
-            model=plan.model_file,
+        request = SessionRequest.of(
+            model,
+            plan.model_file,
             device=slot.device,
             threads=max(1, len(slot.cores)),
             options=plan.backend.options,
-            input=model.input,
-            outputs=model.outputs,
-            example_outputs=model.example_outputs,
         )
         with open_session(plan.backend.name, request) as session:
             for _ in range(WARM_UP):

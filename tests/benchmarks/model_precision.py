@@ -28,7 +28,7 @@ IMAGES = 4  # of each timed call that compares sessions
 
 def opened(model: Path, cores: list[int]) -> Session:
     os.sched_setaffinity(0, cores)
-    request = SessionRequest(model, MODEL.input, MODEL.outputs, MODEL.example_outputs, threads=len(cores))
+    request = SessionRequest.of(MODEL, model, threads=len(cores))
     return open_session("onnxruntime", request)
 
 

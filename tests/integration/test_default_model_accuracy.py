@@ -39,7 +39,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> CocoIndex:
 
 def raw_outputs(model: Path, dataset: CocoIndex, dtype: str, change: Tensor = lambda it: it) -> list[RawOutputs]:
     """Of every image, its tensor changed before."""
-    request = SessionRequest(model, MODEL.input, MODEL.outputs, MODEL.example_outputs, threads=2)
+    request = SessionRequest.of(MODEL, model, threads=2)
     with open_session("onnxruntime", request) as session:
         tensors = (MODEL.tensor(image.path.read_bytes(), dtype) for image in dataset.images)
         # a session's outputs are its own, and the next run's

@@ -20,8 +20,8 @@ import pytest
 
 from harness.errors import BackendError, RunFailed, SampleFailed, Stalled
 from harness.live.figures import Meter
-from harness.loadgen.child import Finished
 from harness.loadgen.log import WarningTail, read_detail
+from harness.loadgen.messages import Finished
 from harness.loadgen.plan import Mode, Plan
 from harness.loadgen.process import Progress, run_test
 from harness.pipeline.devices import parse_devices, place
@@ -61,7 +61,7 @@ def plan(
         "seeds": ROUND.seeds,
         "rules": rules.model_copy(update={"min_duration_s": 0.3, "min_queries": changes.pop("queries", 100)}),
         "performance_sample_count": 64,
-        "lengths": ScenarioSettings(),
+        "scenario_settings": ScenarioSettings(),
         "model": ModelSettings(name="tests.support.tiny_model:MODEL"),
         "model_file": None,
         "backend": backend,
@@ -101,7 +101,7 @@ def test_a_performance_test_is_valid_with_the_rounds_seeds_and_the_counts_asked_
     lengths = ScenarioSettings(expected_latency_ms=0.2, expected_qps=9000, target_qps=1000)
     backend = BackendSettings(name="simulated", warmup=2, options={"latency_ms": 0.2})
     seen: list[Progress] = []
-    finished = run(plan(tmp_path, scenario, queries=queries, lengths=lengths, backend=backend), seen)
+    finished = run(plan(tmp_path, scenario, queries=queries, scenario_settings=lengths, backend=backend), seen)
     log = read_detail(tmp_path / "mlperf_log_detail.txt")
     assert log.valid, log
     assert log.values["effective_qsl_rng_seed"] == 6655344265603136530
@@ -185,7 +185,7 @@ def test_a_device_that_dies_is_retired_and_no_sample_is_lost(tmp_path: Path, sce
     dying = {"kind": "death", "at": 103, "device": 1}  # its hundredth sample
     backend = simulated(on_device_failure="continue", latency_ms=0.5, fault=dying)
     lengths = ScenarioSettings(target_qps=1000)
-    finished = run(plan(tmp_path, scenario, queries=1000, devices="npu*3", backend=backend, lengths=lengths))
+    finished = run(plan(tmp_path, scenario, queries=1000, devices="npu*3", backend=backend, scenario_settings=lengths))
     log = read_detail(tmp_path / "mlperf_log_detail.txt")
     assert log.valid, log
     [gone] = finished.retired
@@ -225,7 +225,7 @@ def test_the_last_devices_death_fails_the_run(tmp_path: Path) -> None:
 def test_one_hanging_device_stops_the_run_although_the_others_go_on(tmp_path: Path) -> None:
     backend = simulated(latency_ms=1, fault={"kind": "hang", "at": 20, "device": 1})
     lengths = ScenarioSettings(expected_qps=2000)
-    long = plan(tmp_path, queries=100_000, backend=backend, lengths=lengths)
+    long = plan(tmp_path, queries=100_000, backend=backend, scenario_settings=lengths)
     began = time.monotonic()
     with pytest.raises(Stalled, match=r"no sign of life for 1 s while running \(dev#1 at sample \d+ \(\d+\.jpg\)\)"):
         run(long, watchdog_s=1)
@@ -268,7 +268,7 @@ def test_memory_stays_flat_over_50_000_samples(tmp_path: Path) -> None:
     lengths = ScenarioSettings(expected_qps=1)
     # a quarter of what a real run's samples take; a record is 56 bytes, and LoadGen keeps some 30 of its own
     source = Source(copies=5600)
-    it = plan(tmp_path, queries=50_000, devices="npu*32", backend=backend, lengths=lengths, source=source)
+    it = plan(tmp_path, queries=50_000, devices="npu*32", backend=backend, scenario_settings=lengths, source=source)
     run_test(it, see, watchdog_s=20, startup_s=30, poll_s=0.02)
     done, pages = zip(*sizes, strict=True)
     assert done[0] < 10_000
@@ -291,6 +291,42 @@ def test_a_crash_shows_the_childs_last_words(tmp_path: Path) -> None:
 def test_a_child_that_exits_is_not_taken_for_done(tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match=r"died \(exit status 7\)"):
         run(plan(tmp_path, options={"fault": "exit"}))
+
+
+@pytest.mark.parametrize(
+    ("fault", "warning"),
+    [
+        ("close error", "a session could not be closed: OSError: the driver is busy"),
+        ("close hang", "the sessions were not closed 1 s after the end of the test: the process was ended"),
+        ("close crash", "the process died while it closed the sessions (signal 11), after the test"),
+    ],
+)
+def test_a_finished_test_is_kept_whatever_closing_its_sessions_brings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, warning: str
+) -> None:
+    monkeypatch.setattr("harness.loadgen.process.CLOSE_S", 1)
+    finished = run(plan(tmp_path, options={"fault": fault}))
+    assert sum(finished.samples_per_session.values()) >= 100
+    assert warning in finished.warnings
+    assert read_detail(tmp_path / "mlperf_log_detail.txt").valid
+
+
+@dataclass(frozen=True)
+class DeadlySource(Source):
+    """Ends the process that reads it."""
+
+    padding: bytes = bytes(1 << 20)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os._exit, (3,)
+
+
+def test_a_child_that_dies_before_it_has_read_its_plan_is_a_death_at_once(tmp_path: Path) -> None:
+    began = time.monotonic()
+    names = tuple(f"{k:012d}.jpg" for k in range(100_000))  # megabytes: no pipe holds them
+    with pytest.raises(RunFailed, match=r"died \(exit status 3\)"):
+        run(plan(tmp_path, source=DeadlySource(), sample_names=names))
+    assert time.monotonic() - began < 20
 
 
 def test_an_error_of_the_backend_arrives_as_it_is(tmp_path: Path) -> None:

@@ -43,7 +43,12 @@ class FaultySession:
         return self._outputs
 
     def close(self) -> None:
-        pass
+        if self._fault == "close error":
+            raise OSError("the driver is busy")
+        if self._fault == "close hang":
+            time.sleep(60)
+        if self._fault == "close crash":
+            ctypes.string_at(0)
 
     def __enter__(self) -> FaultySession:
         return self

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness.child_process import Say, run_in_child
+from harness.child_process import ChildDied, ChildProcess, Say, run_in_child
 from harness.errors import ModelError, RunFailed
 
 
@@ -78,3 +78,63 @@ def test_the_signal_that_ended_it_is_on_its_way_to_us() -> None:
 def test_a_child_that_alone_was_ended_is_told_as_a_death() -> None:
     with pytest.raises(RunFailed, match=r"died \(exit status -15\)"):
         run_in_child(terminate)
+
+
+def stubborn(say: Say) -> None:
+    raise ZeroDivisionError("by a third party")
+
+
+def test_an_error_of_no_kind_of_ours_says_where_it_arose() -> None:
+    with pytest.raises(RunFailed, match=r"test_child_process.py, line \d+: ZeroDivisionError: by a third"):
+        run_in_child(stubborn)
+
+
+class DiesWhenRead:
+    """Its pickle ends whatever process reads it."""
+
+    def __init__(self, exit_status: int) -> None:
+        self.exit_status = exit_status
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os._exit, (self.exit_status,)
+
+
+class CannotBeRead:
+    def __reduce__(self) -> tuple[object, ...]:
+        return __import__, ("no_such_library",)
+
+
+A_LOT = bytes(1 << 20)
+"""Far more than the 64 kB that a pipe holds."""
+
+
+def test_a_child_that_dies_before_it_has_read_its_work_is_a_death_at_once() -> None:
+    began = time.monotonic()
+    with pytest.raises(RunFailed, match=r"died \(exit status 3\)"):
+        run_in_child(double, (DiesWhenRead(3), A_LOT))
+    assert time.monotonic() - began < 20
+
+
+def test_a_child_killed_at_its_birth_is_a_death_at_once() -> None:
+    child = ChildProcess(print, (A_LOT,))
+    [process] = multiprocessing.active_children()
+    process.kill()
+    with pytest.raises(ChildDied) as caught:
+        child.receive()
+    assert caught.value.exit_status == -signal.SIGKILL
+    assert child.end() == -signal.SIGKILL
+    assert child.end() == -signal.SIGKILL
+
+
+def test_a_child_that_stops_before_it_has_read_its_work_does_not_stop_us() -> None:
+    child = ChildProcess(print, (A_LOT,))
+    [process] = multiprocessing.active_children()
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    assert child.receive(0.3) is None
+    assert child.end() == -signal.SIGKILL
+
+
+def test_a_child_whose_libraries_cannot_be_imported_says_so() -> None:
+    with pytest.raises(RunFailed, match="cannot begin: ModuleNotFoundError: No module named 'no_such_library'"):
+        run_in_child(double, CannotBeRead())

@@ -35,8 +35,8 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], int]], No
     [
         (["rum"], "error: no such command: rum\n  next: did you mean 'run'?"),
         ([], "the following arguments are required: COMMAND"),
-        (["run", "--nonsense"], "unrecognized arguments: --nonsense\n  next: ssd-harness"),
-        (["run", "--count", "many"], "argument --count: invalid int value: 'many'"),
+        (["run", "--nonsense"], "error: ssd-harness run: no such option: --nonsense\n  next: `ssd-harness run --help`"),
+        (["run", "--count", "many"], "error: --count: invalid int value: 'many'"),
         (["run", "nowhere.yaml"], "nowhere.yaml: no such configuration file"),
         (["run", "--resume"], "--resume needs the run's --output"),
         (["run", "--set", "backend.warmpu=1"], "did you mean 'warmup'?"),

@@ -1,4 +1,4 @@
-"""Numbers as arguments of commands."""
+"""Types of arguments: what argparse turns a word of the command line into."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import argparse
 
 
 def one_or_more(text: str) -> int:
-    """1, 2, …
+    """The text as a whole number, 1 or more.
 
     Raises:
-        argparse.ArgumentTypeError: anything else.
+        argparse.ArgumentTypeError: it is something else.
     """
     return _at_least(1, text)
 
 
 def zero_or_more(text: str) -> int:
-    """0, 1, …
+    """The text as a whole number, 0 or more.
 
     Raises:
-        argparse.ArgumentTypeError: anything else.
+        argparse.ArgumentTypeError: it is something else.
     """
     return _at_least(0, text)
 
 
 def share(text: str) -> float:
-    """Above 0, at most 1.
+    """The text as a share, above 0 and at most 1.
 
     Raises:
-        argparse.ArgumentTypeError: anything else.
+        argparse.ArgumentTypeError: it is something else.
     """
     try:
         value = float(text)

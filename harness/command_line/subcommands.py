@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from typing import Any
+
+from harness.command_line.parser import add_command
 
 
 @dataclass(frozen=True)
-class Group:
+class Subcommands:
     """The subcommands of a command.
 
     Attributes:
@@ -18,22 +20,15 @@ class Group:
     """
 
     word: str
-    modules: Mapping[str, ModuleType]
+    modules: Mapping[str, Any]
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """One subparser for each."""
+        """Adds one subparser for each subcommand."""
         subparsers = parser.add_subparsers(dest=self.word, metavar=self.word.upper(), required=True)
         for name, module in self.modules.items():
-            subparser = subparsers.add_parser(
-                name,
-                help=module.SUMMARY,
-                description=module.__doc__,
-                epilog=f"examples:\n{module.EXAMPLES}",
-                formatter_class=argparse.RawDescriptionHelpFormatter,
-            )
-            module.add_arguments(subparser)
+            add_command(subparsers, name, module, module.__doc__)
 
     def run(self, args: argparse.Namespace) -> int:
-        """Runs the one that was named; gives its exit status."""
+        """Runs the subcommand that was named and gives its exit status."""
         status: int = self.modules[getattr(args, self.word)].run(args)
         return status

@@ -11,10 +11,11 @@ from harness.files import write_json
 from harness.terminal import Terminal
 
 
-def give(document: Mapping[str, Any], json_to: Path | None, show: Callable[[], None]) -> None:
-    """Gives the document.
+def show_or_write(document: Mapping[str, Any], json_to: Path | None, show: Callable[[], None]) -> None:
+    """Shows a document to a person, or writes it as JSON.
 
     Args:
+        document: what was found.
         json_to: the argument of ``--json``: ``-`` is standard output, which then holds nothing else.
         show: prints it for a person.
 
