@@ -105,7 +105,8 @@ def exchanged_classes(use: ClassUse, truth: GroundTruth, reading: Reading) -> Ch
     base = reading.labels.read
 
     def read(labels: Ints) -> Ints:
-        return table[base(labels) + 1]
+        right: Ints = table[base(labels) + 1]
+        return right
 
     names = truth.category_names
     pairs = [f"{names[right]} as {names[given]}" for given, right in sorted(exchanged.items())]
@@ -142,7 +143,7 @@ def class_causes(use: ClassUse, truth: GroundTruth) -> Iterator[Cause]:
         yield Cause(
             "classes-never-given",
             f"{what}: {_listed([names[category] for category in rest])}",
-            f"not one detection of {_listed(counts)} in these images, and no other class is found in their places instead",
+            f"not one detection of {_listed(counts)} in these images, nor another class in their places",
             "see that the model's classes are all mapped, and that none is taken for the background",
         )
 

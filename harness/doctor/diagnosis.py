@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from harness.doctor.by_image import resized_images, turned_images, unknown_order
 from harness.doctor.cause import Cause
 from harness.doctor.choices import Choice
 from harness.doctor.class_use import class_causes, class_use, exchanged_classes
-from harness.doctor.displaced_boxes import displaced_boxes
+from harness.doctor.displaced_boxes import displaced_boxes, shift_note
 from harness.doctor.evidence import Evidence, Floats
 from harness.doctor.no_reading_fits import no_reading_fits
 from harness.doctor.reading import Reading, Readings
@@ -121,7 +121,7 @@ class _Search:
             mAP=as_is.mAP if as_is else 0.0,
             repaired_mAP=repaired.mAP if repaired and best != default else None,
             attempts=tuple(attempts),
-            notes=tuple(notes_on(self.evidence)),
+            notes=tuple(self._notes(best, lost)),
             evaluator=as_is.evaluator if as_is else self.evaluator,
             images=as_is.images if as_is else 0,
             tried=self.tried,
@@ -133,9 +133,7 @@ class _Search:
         choice = displaced_boxes(self.trial, default)
         if choice is not None:
             moved = default.with_choice(choice)
-            # a known formula that does as well is the better name
-            certainty = _CERTAINTY_OF_ESTIMATES
-            if self._surpasses(moved, best, certainty):
+            if self._surpasses(moved, best, _CERTAINTY_OF_ESTIMATES):  # else a known formula is the better name
                 return moved
         choice = displaced_boxes(self.trial, best) if best != default else None
         if choice is not None and self._surpasses(best.with_choice(choice), best):
@@ -193,6 +191,13 @@ class _Search:
             *count_causes(self.evidence),
             *nms_causes(read),
         ]
+
+    def _notes(self, best: Reading, lost: list[Cause]) -> Iterator[str]:
+        yield from notes_on(self.evidence)
+        if not lost and best.displacement is self.readings.default.displacement:
+            note = shift_note(self.trial, best)
+            if note is not None:
+                yield note
 
     def _attempts(self, readings: list[Reading]) -> list[Attempt]:
         """Each once, best first; of those that give the same, the simplest."""

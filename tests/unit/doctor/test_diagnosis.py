@@ -36,7 +36,7 @@ def test_nothing_is_wrong_with_a_healthy_log(healthy: tuple[AccuracyLog, GroundT
     assert found.tried > 3000
 
 
-# one of each stage, each sign, and each that looks at single images; test_choices.py undoes all of them
+# one of each step, each trace, each estimate, and each that looks at single images; test_choices.py undoes all of them
 PLANTED = (
     "labels one too low",
     "labels mapped twice",
@@ -52,6 +52,12 @@ PLANTED = (
     "images missing",
     "logits",
     "other annotations",
+    "moved by 2 %",
+    "1.15 times too large",
+    "1.3 times too wide",
+    "person lost",
+    "car lost",
+    "chair and car exchanged",
 )
 
 
