@@ -69,7 +69,8 @@ def resized_images(readings: Readings, trial: Trial, reading: Reading) -> Choice
 
 def unknown_order(readings: Readings, trial: Trial, reading: Reading) -> Choice | None:
     """The images lie in an order that is none of the known ones; None if no place is far better
-    than the others for enough images, as where the annotations are those of other images."""
+    than the others for enough images, as where the annotations are those of other images.
+    """
     read = reading.read(trial.evidence)
     found = best_places(read, trial.images, trial.objects, len(readings.evidence.truth.category_ids))
     clear = found.clear[trial.objects.counts[found.places[found.clear]] >= 3]

@@ -22,10 +22,11 @@ that was never given had at most 9.5."""
 _RARE_CLASS = 0.1  # quantile over the classes of detections an object, from which the expectation is made
 _GIVEN_FOR = 0.4
 """Of the usual share of objects found: what another class must have of a class's objects to be given for it. Trucks are
-found as cars at up to 0.5 of it, every other class at less than 0.4."""
+found as cars at up to 0.5 of it in sound logs, every other class at less than 0.4."""
 _ALONE, _GIVEN_FOR_ALONE = 3.0, 0.2  # half of that is enough if it is so many times what any third class has
 _MOSTLY = 0.6  # of the share that another class has of its objects: a class with less is not given for its own
-_FEWEST_OBJECTS = 5
+_FEWEST_OBJECTS, _FEWEST_FOUND = 5, 3
+_SURE_ENOUGH = 0.35  # quantile of the scores of detections on their own objects, from which a detection counts here
 _NAMED = 5  # classes in a sentence
 
 
@@ -36,7 +37,8 @@ class ClassUse:
     Attributes:
         objects: (C,) int64, how many objects of each class the recorded images have.
         given: (C,) int64, how many detections of each class there are.
-        share: (C, C) float64, of the objects of a class (row), the share on which a detection of another (column) lies.
+        share: (C, C) float64, of the objects of a class (row), the share on which a sure detection of another class
+            (column) lies.
     """
 
     objects: Ints
@@ -65,7 +67,8 @@ class ClassUse:
         third, second = np.sort(others)[-2:] if len(others) > 1 else (0.0, 0.0)
         alone = second >= _ALONE * third and second >= _GIVEN_FOR_ALONE * self.usual
         enough = second > 0 and (alone or second >= _GIVEN_FOR * self.usual)
-        return int(others.argmax()) if enough and self.objects[category] >= _FEWEST_OBJECTS else None
+        several = second * self.objects[category] >= _FEWEST_FOUND
+        return int(others.argmax()) if enough and several else None
 
     @property
     def exchanged(self) -> dict[int, int]:
@@ -86,6 +89,9 @@ def class_use(trial: Trial, reading: Reading) -> ClassUse:
     matches = match(objects, trial.pairs(reading.order), read.boxes, None)
     known = read.categories >= 0
     on_object = known & (matches.iou >= _ON_AN_OBJECT)
+    own = on_object & (read.categories == objects.categories[matches.objects])
+    if own.any():  # confusions have lower scores than a class that is written as another
+        on_object &= read.scores >= np.quantile(read.scores[own], _SURE_ENOUGH)
     pairs = np.unique(matches.objects[on_object] * count + read.categories[on_object])
     places = np.repeat(np.arange(len(objects.counts)), objects.counts)
     there = np.bincount(objects.categories[np.isin(places, read.images)], minlength=count)
