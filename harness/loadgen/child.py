@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import resource
 from collections.abc import Sequence
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -27,7 +28,7 @@ from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Dispatcher, Inline, Retired, SessionQueue
 from harness.pipeline.lane import HELD_MOST, Decode, Lane
 from harness.pipeline.pulse import Pulse
-from harness.records import Detections
+from harness.records import Decoding, Detections
 from harness.sessions import Session, SessionRequest, open_session
 
 CALIBRATION_RUNS = 3
@@ -65,8 +66,9 @@ class ChildTest:
         self._reporter = reporter
         self._pulse = pulse
         self._loadgen: Any = mlperf_loadgen
-        self._model = load_model(plan.model.name)
-        self._decode = _decode(plan, self._model)
+        self._model = load_model(plan.model.name, plan.model_file)
+        self._decoding = plan.model.decoding(self._model.decoding)
+        self._decode = _decode(plan, self._model, self._decoding)
         self._library = SampleLibrary(plan.source, pulse.beat)
         self._warm_up = plan.backend.warmup if plan.mode == "performance" else 0
         reporter.send(Phase("opening sessions"))
@@ -123,7 +125,7 @@ class ChildTest:
         session = self._open_session(slot)
         self._pulse.beat()
         answers = LoadGenAnswers(
-            self._loadgen, plan.model.max_detections, HELD_MOST if hold else 1, label_ids=plan.label_ids
+            self._loadgen, self._decoding.max_detections, HELD_MOST if hold else 1, label_ids=plan.label_ids
         )
         return Lane(
             slot,
@@ -132,6 +134,7 @@ class ChildTest:
             self._library.tensors,
             answers,
             self._pulse,
+            image_sizes=plan.image_sizes,
             hold=hold,
             check_every_value=plan.mode == "accuracy",
         )
@@ -194,19 +197,11 @@ class ChildTest:
         )
 
 
-def _decode(plan: Plan, model: DetectionModel) -> Decode:
+def _decode(plan: Plan, model: DetectionModel, decoding: Decoding) -> Decode:
     if plan.model.decoder == "none":
         nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
-        return lambda outputs: nothing
-    decode = model.decoder(plan.model.decoder).decode
-    wanted = plan.model
-    return functools.partial(
-        decode,
-        score_threshold=wanted.score_threshold,
-        iou_threshold=wanted.iou_threshold,
-        max_detections=wanted.max_detections,
-        nms=wanted.nms,
-    )
+        return lambda outputs, **_: nothing
+    return functools.partial(model.decoder(plan.model.decoder).decode, **asdict(decoding))
 
 
 def _log_settings(lg: Any, plan: Plan) -> Any:

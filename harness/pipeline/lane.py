@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic_ns
 from typing import Protocol
 
@@ -15,11 +15,12 @@ from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.finite import check_all, check_first
 from harness.pipeline.pulse import Pulse
 from harness.pipeline.tally import COLUMNS, CURRENT, tally
-from harness.records import Detections, RawOutputs
+from harness.records import Detections
 from harness.sessions.protocol import Session
 
 Tensor = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-Decode = Callable[[RawOutputs], Detections]
+Decode = Callable[..., Detections]
+"""From raw outputs to detections; ``image_size`` is given where the model needs it."""
 Sample = tuple[int, int, int]
 """A sample to process: (LoadGen's id, index in the dataset, the ns it was issued at)."""
 
@@ -64,6 +65,7 @@ class Lane:
         tensors: sample index → (1, 3, H, W) tensor, for the samples now in memory.
         answers: this lane's way to LoadGen.
         pulse: told of every sample.
+        image_sizes: sample index → width and height of its image, for a decoder that needs them; else empty.
         hold: answers of a fast session may wait for each other, `HELD_NS` at most: handing one over costs more than
             such a session's whole sample. For Offline only, where nobody waits for a single answer.
         check_every_value: look for NaN and infinity in every value of every float output, at about 1 ms a sample;
@@ -79,12 +81,14 @@ class Lane:
         answers: Answers,
         pulse: Pulse,
         *,
+        image_sizes: Sequence[tuple[int, int]] = (),
         hold: bool = False,
         check_every_value: bool = False,
     ) -> None:
         self.slot = slot
         self.session = session
         self._decode = decode
+        self._image_sizes = image_sizes
         self._tensors = tensors
         self._answers = answers
         self._fast_ns = FAST_NS if hold else 0
@@ -119,7 +123,8 @@ class Lane:
             inferred = monotonic_ns()
             if self._floats:
                 self._check(outputs)
-            detections = self._decode(outputs)
+            sizes = self._image_sizes
+            detections = self._decode(outputs, image_size=sizes[sample_index]) if sizes else self._decode(outputs)
             decoded = monotonic_ns()
             if not at_work or at_work.pop() is not sample:
                 raise TakenBack
@@ -171,10 +176,11 @@ class Lane:
             ValueError: an output with a NaN or an infinity.
         """
         fastest_ns = 0
+        rehearsed = {"image_size": self._image_sizes[0]} if self._image_sizes else {}
         for _ in range(runs):
             started = monotonic_ns()
             outputs = self.session.run(tensor)
-            self._decode(outputs)
+            self._decode(outputs, **rehearsed)
             elapsed_ns = monotonic_ns() - started
             fastest_ns = min(fastest_ns or elapsed_ns, elapsed_ns)
             if self._floats:
