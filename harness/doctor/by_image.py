@@ -70,7 +70,7 @@ def resized_images(readings: Readings, trial: Trial, reading: Reading) -> Choice
 def unknown_order(readings: Readings, trial: Trial, reading: Reading) -> Choice | None:
     """The order of images that lie in none of the known ones.
 
-    None if no place is far better than the others for enough images, as where the annotations are those of other images.
+    None if no place is far better than the others for enough images, as where the annotations are of other images.
     """
     read = reading.read(trial.evidence)
     found = best_places(read, trial.images, trial.objects, len(readings.evidence.truth.category_ids))
