@@ -170,3 +170,9 @@ def test_messages_that_are_explained_are_messages_of_the_program() -> None:
     for message in messages:
         for part in re.split(r"…|\bN\b|\(signal.*|failed, not", message.replace("No space left on device", "")):
             assert part.strip() in code, message
+
+
+def test_the_site_shows_every_page() -> None:
+    shown = set(re.findall(r"[\w/.-]+\.md$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
+    there = {str(page.relative_to(DOCS)) for page in PAGES if page.is_relative_to(DOCS)}
+    assert shown | {name for name in there if re.match(r"decisions/\d", name)} == there
