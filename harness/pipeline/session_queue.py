@@ -161,8 +161,10 @@ class SessionQueue:
 
     def _assign(self) -> None:
         """Gives samples to sessions while there are both, and room for their outputs."""
-        postprocess = self._postprocess
-        while (left := self._left()) and postprocess.pending < postprocess.most_pending:
+        room = self._postprocess.most_pending - self._postprocess.pending
+        if room <= 0:
+            return
+        while left := self._issued - self._taken:
             lane = self._balance.next(left)
             sample = self._next_sample() if lane is not None else None
             if lane is None or sample is None:
