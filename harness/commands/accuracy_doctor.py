@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from harness.accuracy.evaluate import Evaluator, has_hotcoco
@@ -43,9 +42,9 @@ def _print(console: Console, found: Diagnosis) -> None:
     if not found.findings:
         console.print("nothing wrong", style="bold green")
     for number, finding in enumerate(found.findings, 1):
-        console.print(f"{number}. {escape(finding.problem)}", style="bold red")
-        console.print(f"   {escape(finding.evidence)}")
-        console.print(f"   next: {escape(finding.advice)}")
+        console.print(f"{number}. {finding.problem}", style="bold red")
+        console.print(f"   {finding.evidence}")
+        console.print(f"   next: {finding.advice}")
     table = Table(title=f"the best of {found.tried} readings")
     table.add_column("mAP %", justify="right")
     table.add_column("if")

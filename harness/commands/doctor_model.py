@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from harness.accuracy.ground_truth import read_ground_truth
@@ -80,12 +79,12 @@ def _print(console: Console, found: ModelDiagnosis) -> None:
     for column in ("what", "verdict", "evidence"):
         table.add_column(column)
     for check in found.checks:
-        table.add_row(check.about, check.verdict, escape(check.evidence), style=_STYLES[check.verdict])
+        table.add_row(check.about, check.verdict, check.evidence, style=_STYLES[check.verdict])
     console.print(table)
     for number, finding in enumerate(found.findings, 1):
-        console.print(f"{number}. {escape(finding.problem)}", style="bold red")
-        console.print(f"   {escape(finding.evidence)}")
-        console.print(f"   next: {escape(finding.advice)}")
+        console.print(f"{number}. {finding.problem}", style="bold red")
+        console.print(f"   {finding.evidence}")
+        console.print(f"   next: {finding.advice}")
     if not found.findings:
         told = all(check.verdict == "ok" or "inside" in check.evidence for check in found.checks)
         text = "nothing wrong" if told else "nothing wrong that these images could show"

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "harness"
 
 LAYERS = [
     {"version", "errors", "records"},
-    {"child_process", "download", "files", "accuracy_record", "output_quantization", "suggestions"},
+    {"child_process", "download", "files", "accuracy_record", "output_quantization", "streams", "suggestions"},
     {"settings", "rounds", "terminal"},
     {"native", "model", "dataset", "sessions", "quantization", "published"},
     {"pipeline", "ssd_resnet34"},
