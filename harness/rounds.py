@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -48,8 +49,24 @@ class ScenarioRules(Section):
     early_stopping: bool = False
     """A log must say that its early stopping condition was met; there were none before v2.0."""
     inferred_from: dict[Scenario, Result] = Field(default_factory=dict)
-    """Scenarios whose performance logs may stand for this one's, and the figure in them. A latency of a query of
-    several samples is so many times theirs."""
+    """Scenarios whose performance logs may stand for this one's, and the figure in them; see `inferred`."""
+
+    def inferred(self, value: float, source: Result, source_samples_per_query: int) -> float:
+        """This scenario's result, worked out from a figure of another one's log.
+
+        A latency of a query of several samples is so many times that of one sample; a rate is what queries of that
+        latency, one after the other, make (submission checker, ``get_inferred_result``).
+
+        Args:
+            value: of ``source.key``.
+            source_samples_per_query: of the scenario that was run.
+
+        Returns:
+            In this scenario's unit: nanoseconds or samples/s.
+        """
+        if self.result.unit == "ns":
+            return value * self.samples_per_query
+        return source_samples_per_query * 1e9 / value if source.unit == "ns" else value
 
 
 class AccuracyRules(Section):
@@ -120,6 +137,17 @@ class BenchmarkRules(Section):
     """One benchmark of the round."""
 
     dataset_images: int
+    dataset_licences: tuple[int, ...] = ()
+    """The dataset is the images of the annotations with one of these licences; none: all of its images."""
+    loadgen_model: str | None = None
+    """LoadGen's name of the benchmark in mlperf.conf and user.conf, where that is not the benchmark's own."""
+    labels: Literal["contiguous", "coco"] = "contiguous"
+    """What an accuracy log writes for a class: 1..80 in the annotations' order, or COCO's category id."""
+    divisions: tuple[Division, ...] = ()
+    """The divisions that have it; none: all of the round's."""
+    maps_to: str | None = None
+    """A model of one's own in the open division: the benchmark whose rules the official checker takes for its folder,
+    which the submission's model_mapping.json says."""
     performance_sample_count: int
     accuracy: AccuracyRules
     required: ScenariosOf
@@ -172,6 +200,10 @@ class TreeFolder(Section):
 class Tree(Section):
     """The folders of a submission."""
 
+    scenario_case: Literal["exact", "any"] = "exact"
+    """Whether the rules spell the scenarios' folders as LoadGen does. The official checkers take any case."""
+    model_mapping: str | None = None
+    """The file in the submitter's folder that says which benchmark a model's folder of the open division is."""
     systems: TreeFolder
     measurements: TreeFolder
     code: TreeFolder
@@ -200,6 +232,10 @@ class SubmissionRules(Section):
     accuracy_log: AccuracyLogRules
     tree: Tree
     system_fields: tuple[str, ...]
+    system_fields_not_empty: tuple[str, ...] = ()
+    """Those of them that must say something."""
+    system_fields_of_power: tuple[str, ...] = ()
+    """Those of a system whose power was measured; any other system may have them too."""
     implementation_fields: tuple[str, ...]
 
 
@@ -225,6 +261,21 @@ class Round(Section):
                 f"round {self.round} has no benchmark {name}", hint=f"it has: {', '.join(self.benchmarks)}"
             )
         return self.benchmarks[name]
+
+    def benchmark_of(self, names: Sequence[str], division: Division | None = None) -> str:
+        """The first of the benchmarks that a model can serve and that the round, or one division of it, has.
+
+        Raises:
+            UsageError: it has none of them.
+        """
+        for name in names:
+            if name in self.benchmarks:
+                divisions = self.benchmarks[name].divisions
+                if division is None or not divisions or division in divisions:
+                    return name
+        of_division = "" if division is None else f" in the {division} division"
+        what = f"round {self.round} has no {' or '.join(names)}{of_division}"
+        raise UsageError(what, where="round", hint=f"it has: {', '.join(self.benchmarks)}")
 
 
 def round_names() -> list[str]:

@@ -29,9 +29,8 @@ Style = Literal["live", "lines", "quiet", "json"]
 class Report(Protocol):
     """Takes how far a task is: done, of how many (None: unknown), and what it is doing now."""
 
-    def __call__(
-        self, done: int, total: int | None = None, doing: str = "", remaining_s: float | None = None
-    ) -> None: ...
+    def __call__(self, done: int, total: int | None = None, doing: str = "", remaining_s: float | None = None) -> None:
+        """Reports that `done` of `total` is done, and what is being done."""
 
 
 class TextConsole(Console):

@@ -25,6 +25,7 @@ import random
 import tempfile
 from itertools import islice
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -50,12 +51,15 @@ def ship(source: Path) -> None:
     packed = weights.pack(dict(np.load(source)))
     weights.WEIGHTS.parent.mkdir(exist_ok=True)
     with replacing(weights.WEIGHTS) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **packed)
+        np.savez_compressed(file, **cast(dict[str, Any], packed))
     with tempfile.TemporaryDirectory() as folder:
         float32 = Path(folder) / "float32.onnx"
         onnx_file.save(network.build(weights.trained_weights()), float32)
         scenes = (scene.draw_scene(CALIBRATION_SEED, k) for k in range(CALIBRATION_SCENES))
-        tensors = (to_tensor(decode_image(encode(it)), "float32")[np.newaxis] for it in scenes)
+        tensors = (
+            to_tensor(decode_image(encode(item)), "float32")[np.newaxis].astype(np.float32, copy=False)
+            for item in scenes
+        )
         ranges = calibrate(float32, tensors, progress=lambda done, total: print(done, end=" ", flush=True))
     write_json(weights.RANGES, {name: [round(v, 6) for v in pair] for name, pair in ranges.items()})
 
@@ -110,6 +114,8 @@ def main() -> None:
         stage.log()
         stage.save()
         start = stage.average.module.export()
+    if start is None:
+        parser.error("no stage has any minutes, and there are no weights to start from")
     save_weights(args.output, start)
 
 

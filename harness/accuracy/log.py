@@ -188,6 +188,7 @@ class Records:
         self.repeated = 0
 
     def add(self, number: int, record: Record) -> None:
+        """Adds a record, which is the number-th of the file, or refuses it."""
         if record.qsl_idx >= self.image_count:
             raise _damaged(
                 self.path,

@@ -101,6 +101,6 @@ def tests_of(settings: RunSettings) -> list[tuple[Scenario, Mode, int]]:
 def _evaluate(inputs: Inputs, folder: Path, terminal: Terminal) -> None:
     with terminal.task("mAP") as report:
         report(0, None, f"{len(inputs.dataset)} images with pycocotools")
-        evaluate_run(folder, inputs.dataset)
+        evaluate_run(folder, inputs.dataset, inputs.rules.labels)
         report(0, None, "images for the report")
-        keep_gallery(folder, inputs.dataset)
+        keep_gallery(folder, inputs.dataset, inputs.rules.labels)

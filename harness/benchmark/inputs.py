@@ -33,6 +33,7 @@ class Inputs:
     """What the tests of a run share.
 
     Attributes:
+        benchmark: its name in the round.
         model_file: None where the backend needs none.
         model_sha256: of the file's bytes; None without a file.
         images: the folder they lie in.
@@ -43,6 +44,7 @@ class Inputs:
 
     settings: RunSettings
     round: Round
+    benchmark: str
     rules: BenchmarkRules
     model: DetectionModel
     model_file: Path | None
@@ -73,7 +75,8 @@ class Inputs:
             folder=folder,
             scenario=scenario,
             mode=mode,
-            benchmark=self.model.benchmark,
+            benchmark=self.rules.loadgen_model or self.benchmark,
+            label_ids=self.label_ids,
             seeds=self.round.seeds,
             rules=self.rules.scenario(scenario).model_copy(update=lengths.rules),
             performance_sample_count=min(self.rules.performance_sample_count, len(self.dataset)),
@@ -89,17 +92,24 @@ class Inputs:
         )
 
     @property
+    def label_ids(self) -> tuple[int, ...] | None:
+        """What an accuracy log writes for the labels 1, 2, …; None where that is the label itself."""
+        if self.rules.labels == "contiguous":
+            return None
+        return tuple(read_ground_truth(self.dataset.annotations).category_ids.tolist())
+
+    @property
     def subtitle(self) -> str:
         """What the tests run on, for people."""
         simulated = ", SIMULATED" if self.backend.SIMULATED else ""
-        return f"{self.model.benchmark} on {self.settings.backend.name}{simulated}"
+        return f"{self.benchmark} on {self.settings.backend.name}{simulated}"
 
     def describe(self) -> dict[str, Any]:
         """For the manifest."""
         return {
             "model": {
                 "name": self.model.name,
-                "benchmark": self.model.benchmark,
+                "benchmark": self.benchmark,
                 "path": str(self.model_file) if self.model_file else None,
                 "sha256": self.model_sha256,
                 "default": self.settings.model.path is None,
@@ -132,7 +142,9 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     check_loadgen()
     round_ = load_round(settings.round)
     model = load_model(settings.model.name)
-    rules = round_.benchmark(model.benchmark)
+    division = None if settings.submission is None else settings.submission.division
+    benchmark = round_.benchmark_of(model.benchmarks, division)
+    rules = round_.benchmark(benchmark)
     for scenario in settings.scenarios:
         rules.scenario(scenario)
     backend = load_backend(settings.backend.name)
@@ -149,6 +161,7 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     return Inputs(
         settings=settings,
         round=round_,
+        benchmark=benchmark,
         rules=rules,
         model=model,
         model_file=model_file,

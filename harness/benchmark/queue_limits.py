@@ -134,13 +134,15 @@ def bench_queue(
 
 
 def plan_of(case: Case, folder: Path, seconds: float) -> Plan:
+    """The LoadGen test that measures the case for about that many seconds."""
     model = load_model("ssd_resnet34")
     round_ = load_round("v2.0")
+    benchmark = round_.benchmark_of(model.benchmarks)
     per_second = case.ideal_samples_per_second or ZERO_LATENCY_SAMPLES / seconds
     if not case.latency_ms and (case.decode or case.scenario == "single_stream"):
         per_second /= 10
     samples = max(LOADED, int(per_second * seconds))
-    rules = round_.benchmark(model.benchmark).scenario(case.scenario)
+    rules = round_.benchmark(benchmark).scenario(case.scenario)
     options: dict[str, Any] = {"latency_ms": case.latency_ms}
     if case.one_slow:
         options["fault"] = {"kind": "slow", "device": 0, "factor": SLOWER}
@@ -148,7 +150,7 @@ def plan_of(case: Case, folder: Path, seconds: float) -> Plan:
         folder=folder,
         scenario=case.scenario,
         mode="performance",
-        benchmark=model.benchmark,
+        benchmark=benchmark,
         seeds=round_.seeds,
         rules=rules.model_copy(update={"min_duration_s": 0.001, "min_queries": samples}),
         performance_sample_count=LOADED,

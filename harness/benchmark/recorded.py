@@ -65,7 +65,7 @@ def _running_map(inputs: Inputs, plan: Plan) -> AbstractContextManager[RunningMa
     if plan.mode != "accuracy" or plan.model.decoder == "none":
         return nullcontext()
     truth = read_ground_truth(inputs.dataset.annotations).first(len(inputs.dataset))
-    return RunningMap(plan.folder / "mlperf_log_accuracy.json", truth)
+    return RunningMap(plan.folder / "mlperf_log_accuracy.json", truth, labels=inputs.rules.labels)
 
 
 def _fingerprint(inputs: Inputs, plan: Plan) -> str:

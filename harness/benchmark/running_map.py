@@ -9,7 +9,7 @@ from pathlib import Path
 from time import thread_time
 from types import TracebackType
 
-from harness.accuracy.coco_results import results_of_log
+from harness.accuracy.coco_results import LabelMap, results_of_log
 from harness.accuracy.evaluate import evaluate, has_hotcoco
 from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.growing_log import GrowingLog
@@ -33,11 +33,12 @@ class RunningMap:
     Args:
         log: ``mlperf_log_accuracy.json`` of the test; need not be there yet.
         truth: of the dataset as it is run.
+        labels: what the log writes for a class.
     """
 
-    def __init__(self, log: Path, truth: GroundTruth) -> None:
+    def __init__(self, log: Path, truth: GroundTruth, labels: LabelMap = "contiguous") -> None:
         self._log = GrowingLog(log, image_count=len(truth.image_ids))
-        self._truth = truth
+        self._truth, self._labels = truth, labels
         self._every = min(max(len(truth.image_ids) // 20, LEAST_IMAGES), MOST_IMAGES)
         self._latest: tuple[float, int] | None = None
         self._over = threading.Event()
@@ -70,7 +71,7 @@ class RunningMap:
         images = self._log.images
         if images - (self._latest[1] if self._latest else 0) < self._every:
             return
-        results = results_of_log(self._log.so_far(), self._truth, "contiguous")
+        results = results_of_log(self._log.so_far(), self._truth, self._labels)
         accuracy = evaluate(self._truth, results, results.image_ids, evaluator="hotcoco")
         self._latest = (accuracy.mAP, images)
 

@@ -22,7 +22,8 @@ def with_required_scenarios(settings: RunSettings) -> RunSettings:
     if settings.submission is None:
         return settings
     round_ = load_round(settings.round)
-    rules = round_.benchmark(load_model(settings.model.name).benchmark)
+    benchmarks = load_model(settings.model.name).benchmarks
+    rules = round_.benchmark(round_.benchmark_of(benchmarks, settings.submission.division))
     system = read_system(settings.submission, round_.submission)
     required = rules.required_of(settings.submission.division, system["system_type"])
     return settings.model_copy(update={"scenarios": required}) if required else settings

@@ -1,0 +1,1 @@
+"""The commands of `ssd-harness`, one module each."""

@@ -85,6 +85,7 @@ class SceneObject:
 
     @property
     def is_ellipse(self) -> bool:
+        """Whether the figure is an ellipse rather than a rectangle."""
         return self.category % 2 == 1
 
     @property

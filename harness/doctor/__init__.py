@@ -1,0 +1,1 @@
+"""Why a mAP is wrong: the doctors of logs and of models."""

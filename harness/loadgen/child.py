@@ -122,7 +122,9 @@ class ChildTest:
         plan, hold = self._plan, self._plan.scenario == "offline"
         session = self._open_session(slot)
         self._pulse.beat()
-        answers = LoadGenAnswers(self._loadgen, plan.model.max_detections, HELD_MOST if hold else 1)
+        answers = LoadGenAnswers(
+            self._loadgen, plan.model.max_detections, HELD_MOST if hold else 1, label_ids=plan.label_ids
+        )
         return Lane(
             slot,
             session,

@@ -52,7 +52,7 @@ class Plan:
 
     Attributes:
         folder: where the logs go; exists.
-        benchmark: MLPerf's name of the benchmark.
+        benchmark: LoadGen's name of the benchmark.
         rules: the lengths and percentiles that this test uses.
         scenario_settings: what was set for it; lengths are in ``rules`` already, expectations are here only.
         sample_names: file name of each sample of the dataset, in the order of LoadGen's index.
@@ -62,6 +62,7 @@ class Plan:
         trace: LoadGen writes its own trace too, which costs the test some of its speed.
         audit: settings of a compliance test, as LoadGen's audit.config has them; they override all others.
         compliance: the name of that test.
+        label_ids: what the accuracy log writes for the labels 1, 2, …; None: the label itself.
         calibration: of an earlier test whose settings this one is to have; none: measured before the test.
     """
 
@@ -83,6 +84,7 @@ class Plan:
     trace: bool = False
     audit: Mapping[str, int] = field(default_factory=dict)
     compliance: str | None = None
+    label_ids: tuple[int, ...] | None = None
     calibration: Calibration | None = None
 
     @property

@@ -29,10 +29,12 @@ class Reporter:
         self._sending = threading.Lock()
 
     def send(self, message: Message) -> None:
+        """Sends a message, one at a time whichever thread calls."""
         with self._sending:
             self._parent.send(message)
 
     def fail(self, error: BaseException) -> NoReturn:
+        """Sends the error and ends the process at once."""
         self._failing.acquire()  # for good: later failures are echoes of this one
         faulthandler.disable()
         self.send(Failed(self._ours(error)))

@@ -41,8 +41,9 @@ class DetectionModel(Protocol):
 
     name: str
     """Its name in our configuration, e.g. ``ssd_resnet34``."""
-    benchmark: str
-    """Its name in MLPerf, and the key of its numbers in ``configs/rounds``, e.g. ``ssd-resnet34``."""
+    benchmarks: tuple[str, ...]
+    """The benchmarks that it can serve, by their names in ``configs/rounds``, the preferred one first. A run takes the
+    first that its round has; a name of our own is a model of the open division."""
     input: TensorSpec
     """The image tensor: (1, 3, H, W). Its dtype is what the default (INT8) model takes."""
     outputs: tuple[TensorSpec, ...]

@@ -1,0 +1,1 @@
+"""The C++ extensions: the SSD decoder and the tally of samples."""

@@ -43,6 +43,7 @@ class Block:
 
     @classmethod
     def of(cls, sample_ids: Sequence[int], sample_indices: Sequence[int], issued_ns: int) -> Block:
+        """The samples of a query, issued at that time."""
         issued = repeat(issued_ns, len(sample_ids))
         return cls(zip(array("Q", sample_ids), array("Q", sample_indices), issued, strict=False), issued)
 
@@ -90,6 +91,7 @@ class Inline:
         self._on_failure = on_failure
 
     def submit(self, sample_ids: Sequence[int], sample_indices: Sequence[int]) -> None:
+        """Takes the samples of a query, in order."""
         issued = monotonic_ns()
         try:
             for sample_id, index in zip(sample_ids, sample_indices, strict=True):
@@ -98,9 +100,11 @@ class Inline:
             self._on_failure(error)
 
     def on_each(self, work: Callable[[Lane], T]) -> list[T]:
+        """Calls `work` with every lane, on the thread that uses it, and returns what each gave."""
         return [work(self.lanes[0])]
 
     def close(self) -> None:
+        """Closes the lanes and their sessions."""
         self.lanes[0].close()
 
 
@@ -258,6 +262,7 @@ class SessionQueue:
                         self._on_failure(LaneFailed(lane.slot, sample[1], reason))
 
     def submit(self, sample_ids: Sequence[int], sample_indices: Sequence[int]) -> None:
+        """Takes the samples of a query, in order."""
         issued, queue = monotonic_ns(), self._queue
         self._cells[self._submitted] += len(sample_ids)
         if len(sample_ids) > BLOCK:
@@ -271,6 +276,7 @@ class SessionQueue:
             queue.put((sample_id, index, issued))
 
     def on_each(self, work: Callable[[Lane], T]) -> list[T]:
+        """Calls `work` with every lane, on the thread that uses it, and returns what each gave."""
         done: SimpleQueue[tuple[int, T | None, BaseException | None]] = SimpleQueue()
         count = len(self.lanes) - len(self.retired)
         barrier = threading.Barrier(count)

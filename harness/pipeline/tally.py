@@ -59,6 +59,7 @@ class PythonTally:
         self._from = STARTED if from_start else ISSUED
 
     def add(self, records: array[int], count: int, completed: int) -> None:
+        """Adds the last `count` records, completed at that time."""
         row, width = self._row, len(COLUMNS)
         for start in range(len(records) - count * width, len(records), width):
             records[start + COMPLETED] = completed

@@ -112,8 +112,10 @@ class RunDirectory:
         return folder
 
     def open_test(self, folder: Path, fingerprint: str) -> dict[str, Any] | None:
-        """The record of the test in the folder if it was finished with that fingerprint and its logs are as they were;
-        else the folder is empty."""
+        """The record of a test that was finished with that fingerprint and whose logs are as they were.
+
+        Otherwise the folder is emptied.
+        """
         record = _read(folder / RECORD)
         if record.get("fingerprint") == fingerprint and record.get("logs", {}) == log_hashes(folder):
             return record

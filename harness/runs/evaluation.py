@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.accuracy.accuracy_txt import write_accuracy_txt
-from harness.accuracy.coco_results import CocoResults, results_of_log
+from harness.accuracy.coco_results import CocoResults, LabelMap, results_of_log
 from harness.accuracy.evaluate import Accuracy, evaluate, missing_images
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
@@ -26,15 +26,16 @@ ACCURACY_NAME = "accuracy.json"
 """The last file that an evaluation writes."""
 
 
-def evaluate_run(folder: Path, dataset: CocoIndex) -> Accuracy:
+def evaluate_run(folder: Path, dataset: CocoIndex, labels: LabelMap = "contiguous") -> Accuracy:
     """Evaluates ``mlperf_log_accuracy.json`` in ``folder`` and writes what it finds beside it.
 
     ``accuracy.txt`` is MLPerf's; ``accuracy.json`` has the figures, ``evaluation.json`` the classes and curves, and
     ``images.csv.gz`` every image: with them a report needs neither the images nor the annotations.
 
     Args:
-        folder: of a LoadGen accuracy test of ours, whose labels are contiguous.
+        folder: of a LoadGen accuracy test of ours.
         dataset: what was run; its images are the first of its annotations file.
+        labels: what the log writes for a class, as its round asks.
 
     Raises:
         LogError: the log is damaged, or lacks images of the dataset.
@@ -43,7 +44,7 @@ def evaluate_run(folder: Path, dataset: CocoIndex) -> Accuracy:
     path = folder / "mlperf_log_accuracy.json"
     truth = read_ground_truth(dataset.annotations).first(len(dataset))
     log = read_accuracy_log(path, image_count=len(truth.image_ids))
-    results = results_of_log(log, truth, "contiguous")
+    results = results_of_log(log, truth, labels)
     missing = missing_images(truth, results)
     if len(missing):
         names = [image.file_name for image in dataset.images if image.id in missing[:3]]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.accuracy.coco_results import CocoResults, results_of_log
+from harness.accuracy.coco_results import CocoResults, LabelMap, results_of_log
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
 from harness.accuracy.per_image import image_precisions
@@ -39,18 +39,19 @@ def has_gallery(folder: Path) -> bool:
     return (folder / FOLDER / CHOICE).is_file()
 
 
-def keep_gallery(folder: Path, dataset: CocoIndex) -> None:
+def keep_gallery(folder: Path, dataset: CocoIndex, labels: LabelMap = "contiguous") -> None:
     """Chooses images of an evaluated accuracy test and keeps them, small, with their boxes in ``gallery/``.
 
     Args:
         folder: of the test, with its log and ``images.csv.gz``.
         dataset: what was run.
+        labels: what the log writes for a class, as its round asks.
 
     Raises:
         LogError: the log or the list of images is damaged.
     """
     truth = read_ground_truth(dataset.annotations).first(len(dataset))
-    results = results_of_log(read_accuracy_log(folder / "mlperf_log_accuracy.json"), truth, "contiguous")
+    results = results_of_log(read_accuracy_log(folder / "mlperf_log_accuracy.json"), truth, labels)
     _, found = image_precisions(truth, results)
     images = read_table(folder / IMAGES_NAME)
     entries = []

@@ -45,8 +45,9 @@ def not_submittable(
     if not accuracies:
         reasons.append("accuracy was not measured")
     gate = rules.accuracy.gate_percent
+    open_division = manifest.get("submission", {}).get("division") == "open"
     for mean in {accuracy["mAP"] * 100: None for accuracy in accuracies.values()}:  # once where they are equal
-        if mean < gate:
+        if mean < gate and not open_division:
             reasons.append(f"mAP {mean:.3f} %; a closed submission needs {gate:g} %")
     if "submission" in manifest:
         reasons += missing_scenarios(manifest["submission"], rules, scenarios)

@@ -1,5 +1,8 @@
-"""Backends by name: our own, those that other packages offer by the entry point ``ssd_harness.backends``, and, for one
-that is still being written, any module by its dotted name."""
+"""Backends by name.
+
+These are our own, those that other packages offer by the entry point ``ssd_harness.backends``, and, for one that is
+still being written, any module by its dotted name.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The submission tree: built, checked against the round's rules, described."""

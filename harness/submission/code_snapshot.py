@@ -1,5 +1,4 @@
-"""The code of a submission: this package as it is installed, its configuration and its build files, without what was
-compiled."""
+"""The code of a submission: this package as it is installed, its configuration and build files, nothing compiled."""
 
 from __future__ import annotations
 

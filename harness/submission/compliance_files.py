@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.accuracy.accuracy_txt import accuracy_txt
-from harness.accuracy.coco_results import results_of_log
+from harness.accuracy.coco_results import LabelMap, results_of_log
 from harness.accuracy.evaluate import evaluate
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.accuracy.log import Record, read_accuracy_log, read_records
@@ -102,13 +102,13 @@ def verify_test(
     else:
         parts.append(ComplianceVerdict((), "its logs are there", tuple(wrong)))
     if test.accuracy:
-        parts.append(_accuracy(name, folders, annotations))
+        parts.append(_accuracy(name, folders, annotations, rules.labels))
         write_text(folders.test(name) / "verify_accuracy.txt", parts[-1].text())
     found = "; ".join(part.found for part in parts if part.found)
     return TestVerdict(found, tuple(reason for part in parts for reason in part.reasons))
 
 
-def _accuracy(name: str, folders: ComplianceFolders, annotations: Path) -> ComplianceVerdict:
+def _accuracy(name: str, folders: ComplianceFolders, annotations: Path, labels: LabelMap) -> ComplianceVerdict:
     reference, log = folders.accuracy / ACCURACY, folders.logs(name) / ACCURACY
     verdict = accuracy_verdict(reference, log)
     folder = folders.test(name) / "accuracy"
@@ -123,12 +123,12 @@ def _accuracy(name: str, folders: ComplianceFolders, annotations: Path) -> Compl
         return verdict
     images = {record.qsl_idx for record in read_records(log)}
     for file, answers in baselines.items():
-        text = _accuracy_of(answers, images, annotations) if images else "no answers\n"
+        text = _accuracy_of(answers, images, annotations, labels) if images else "no answers\n"
         write_text(folder / file, text)
     return verdict
 
 
-def _accuracy_of(log: Path, images: set[int], annotations: Path) -> str:
+def _accuracy_of(log: Path, images: set[int], annotations: Path, labels: LabelMap) -> str:
     """An accuracy.txt over some images of a log, by the first answer of each."""
     first: dict[int, Record] = {}
     for record in read_records(log):
@@ -144,5 +144,5 @@ def _accuracy_of(log: Path, images: set[int], annotations: Path) -> str:
         ]
         part.write_text(json.dumps(rows), encoding="utf-8")
         truth, answers = read_ground_truth(annotations), read_accuracy_log(part)
-        results = results_of_log(answers, truth, "contiguous")
+        results = results_of_log(answers, truth, labels)
         return accuracy_txt(evaluate(truth, results, results.image_ids), answers.sha256)

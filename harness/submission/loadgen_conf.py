@@ -15,7 +15,9 @@ _LINE = re.compile(r"^\s*([^\s.=#]+)\.([^\s.=#]+)\.([^\s=#]+) = (\S+)\s*(?:#.*)?
 
 @dataclass(frozen=True)
 class LoadGenConf:
-    """Attributes:
+    """What a LoadGen configuration file says.
+
+    Attributes:
     entries: (model, scenario, key, value) in the file's order; model and scenario may be ``*``.
     ignored: lines that LoadGen does not understand, with their numbers.
     """

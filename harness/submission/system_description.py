@@ -78,7 +78,9 @@ def read_system(settings: SubmissionSettings, rules: SubmissionRules) -> dict[st
 
 
 def require_sound(data: Mapping[str, Any], rules: SubmissionRules, where: str) -> None:
-    """Raises:
+    """Checks a system description against the fields that the round asks for.
+
+    Raises:
     UsageError: a field is missing, unknown or not as it must be; names all of them.
     """
     errors = system_errors(data, rules)

@@ -1,5 +1,7 @@
-"""A submission tree, looked at once: which files there are, and which submitter, system, benchmark and scenario they
-belong to. Nothing in a file is read here."""
+"""A submission tree, looked at once.
+
+Which files there are, and which submitter, system, benchmark and scenario they belong to. No file is read here.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ class Place:
 
 @dataclass(frozen=True)
 class SubmissionTree:
-    """Attributes:
+    """The files of a tree, and to what each belongs.
+
+    Attributes:
     root: the folder that holds ``closed/`` and ``open/``.
     round: whose layout it should have.
     files: every file, as paths from the root with slashes.

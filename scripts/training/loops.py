@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -40,7 +41,7 @@ def normalise(pixels: torch.Tensor) -> torch.Tensor:
     return ((pixels.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def train_all(stage: Stage, scenes: Iterator) -> None:
+def train_all(stage: Stage, scenes: Iterator[Any]) -> None:
     """Trains the trunk and what is behind it, on new scenes in every step."""
     net, maps = stage.net, MAPS[stage.name]
     priors = priors_of(crops=stage.name == "crops")
@@ -54,9 +55,11 @@ def train_all(stage: Stage, scenes: Iterator) -> None:
         stage.step()
 
 
-def train_behind_the_trunk(stage: Stage, scenes: Iterator) -> None:
-    """Trains what is behind the trunk on its features of many scenes, again and again; in every other step on those of
-    a new one."""
+def train_behind_the_trunk(stage: Stage, scenes: Iterator[Any]) -> None:
+    """Trains what is behind the trunk on its features of many scenes, again and again.
+
+    In every other step the features are those of a new scene.
+    """
     net, maps = stage.net, MAPS[stage.name]
     priors = priors_of(crops=False)[FEATURE_MAPS[0].anchors * FEATURE_MAPS[0].grid ** 2 :]
     kept = [_with_features(net, *next(scenes)) for _ in range(BATCH[stage.name])]

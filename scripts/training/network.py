@@ -67,8 +67,10 @@ class ClassHead(nn.Module):
 
 
 class Renormalisation(nn.BatchNorm2d):
-    """Batch normalisation whose output in training is that of the running statistics (batch renormalisation,
-    Ioffe 2017): a batch is two scenes, and one large object alone changes their mean. Gradients are those of the batch.
+    """Batch normalisation whose output in training is that of the running statistics.
+
+    This is batch renormalisation (Ioffe 2017): a batch is two scenes, and one large object alone changes their mean.
+    Gradients are those of the batch.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

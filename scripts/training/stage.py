@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ RATES = {
 class Stage:
     """A stage's clock, log, average of the weights, and checkpoint."""
 
-    def __init__(self, name: str, net: Network, groups: list[dict], minutes: float, checkpoint: Path) -> None:
+    def __init__(self, name: str, net: Network, groups: list[dict[str, Any]], minutes: float, checkpoint: Path) -> None:
         self.name, self.net, self.minutes, self.checkpoint = name, net, minutes, checkpoint
         self.optimiser = torch.optim.AdamW(groups, weight_decay=1e-4)
         self.rates = [group["lr"] for group in groups]
@@ -107,7 +108,7 @@ class Stage:
         save_weights(self.checkpoint.with_suffix(".npz"), self.average.module.export())
         self.saved = self.last = time.monotonic()
 
-    def load(self, state: dict) -> None:
+    def load(self, state: dict[str, Any]) -> None:
         self.elapsed_s, self.steps, self.scenes = state["elapsed_s"], state["steps"], state["scenes"]
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
@@ -116,10 +117,10 @@ class Stage:
 
 def save_weights(path: Path, exported: dict[str, np.ndarray]) -> None:
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **exported)
+        np.savez(file, **cast(dict[str, Any], exported))
 
 
-def groups_of(net: Network, stage: str) -> list[dict]:
+def groups_of(net: Network, stage: str) -> list[dict[str, Any]]:
     """The parameters that the stage trains, each with its highest learning rate."""
     groups: dict[str, list[nn.Parameter]] = {"trunk": [], "heads": []}
     for name, parameter in net.named_parameters():

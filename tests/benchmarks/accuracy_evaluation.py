@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -105,7 +106,7 @@ def make(folder: Path, images: int, boxes: int, annotations: Path | None) -> tup
         }
         annotations.write_text(json.dumps(document))
     truth = read_ground_truth(annotations)
-    table = {image: [] for image in range(len(truth.image_ids))}
+    table: dict[int, list[Any]] = {image: [] for image in range(len(truth.image_ids))}
     index_of = {image: index for index, image in enumerate(truth.image_ids.tolist())}
     label_of = {category: index + 1 for index, category in enumerate(truth.category_ids.tolist())}
     for image, category, (x, y, w, h) in zip(
@@ -133,7 +134,9 @@ def run_one(method: str, log: Path, annotations: Path) -> None:
     """In the child: the figures, the seconds and the peak as JSON."""
     began = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
-        figures = baseline(log, annotations) if method == "baseline" else ours(log, annotations, method)
+        figures = (
+            baseline(log, annotations) if method == "baseline" else ours(log, annotations, cast(Evaluator, method))
+        )
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(json.dumps({"figures": figures, "seconds": seconds, "peak_gb": peak}))

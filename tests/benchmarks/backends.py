@@ -12,6 +12,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.model.registry import load_model
 from harness.records import QuantizedTensor, RawOutput
@@ -41,7 +42,9 @@ def main() -> None:
             sessions[title] = stack.enter_context(open_session(backend, request))
         dtype = sessions["onnxruntime"].input.dtype
         noise = np.random.default_rng(0).integers(0, 256, model.input.shape, np.uint8)
-        image = noise if dtype == "uint8" else noise.astype(np.float32) / 128 - 1
+        image: npt.NDArray[np.uint8] | npt.NDArray[np.float32] = noise
+        if dtype != "uint8":
+            image = noise.astype(np.float32) / np.float32(128) - np.float32(1)
         outputs = {title: [real(raw) for raw in session.run(image)] for title, session in sessions.items()}
         times_s: dict[str, list[float]] = {title: [] for title in sessions}
         for _ in range(args.rounds):

@@ -58,8 +58,9 @@ def main() -> None:
         if not all(word in f"{name} {title}" for word in args.only.split()):
             continue
         log, truth = read_accuracy_log(logs[name][0]), read_ground_truth(logs[name][1])
+        planted, planted_truth = defect.plant(log, truth)
         began = time.perf_counter()
-        found = diagnose(evidence_of_log(*defect.plant(log, truth), "auto"), args.evaluator)
+        found = diagnose(evidence_of_log(planted, planted_truth, "auto"), args.evaluator)
         seconds = time.perf_counter() - began
         names = [finding.name for finding in found.findings]
         first = names[: len(defect.names)] if defect.names else names

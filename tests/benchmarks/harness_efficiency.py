@@ -40,7 +40,7 @@ def plan_of(inputs: Inputs, scenario: Scenario, folder: Path, samples: int) -> P
         folder=folder,
         scenario=scenario,
         mode="performance",
-        benchmark=inputs.model.benchmark,
+        benchmark=inputs.benchmark,
         seeds=inputs.round.seeds,
         rules=rules,
         performance_sample_count=min(64, len(inputs.dataset)),

@@ -36,7 +36,8 @@ def make_dataset(folder: Path) -> CocoIndex:
     (folder / "images").mkdir(parents=True)
     picture = folder / "picture.jpg"
     cv2.imwrite(str(picture), cv2.resize(rng.integers(0, 255, (12, 16, 3), np.uint8), (640, 480)))
-    images, annotations = [], []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     for k in range(IMAGES):
         name = f"{k:012d}.jpg"
         (folder / "images" / name).hardlink_to(picture)

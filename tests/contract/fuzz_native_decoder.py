@@ -23,7 +23,7 @@ from harness.model.ssd_resnet34.raw_outputs import check_raw_outputs
 from harness.records import QuantizedTensor, RawOutput, TensorSpec, TiledLayout
 from tests.support import raw_output_cases as cases
 
-DTYPES = ["f4", ">f4", "f8", "f2", "i1", "u1", "i2", "i4", "?", "c8", "O", "S1", "M8[s]", [("a", "f4")]]
+DTYPES: list[Any] = ["f4", ">f4", "f8", "f2", "i1", "u1", "i2", "i4", "?", "c8", "O", "S1", "M8[s]", [("a", "f4")]]
 NUMBERS = [0, 1, -1, 127, 128, 255, 256, 2**31, 2**63, 2**70, 0.5, 1e-320, 1e308, float("nan"), float("inf"), None, "1"]
 Rng = np.random.Generator
 
@@ -122,7 +122,7 @@ def some_outputs(rng: Rng, good: list[list[RawOutput]]) -> Any:
         else:
             outputs[index] = [None, 1.0, [0.0], b"", object()][rng.integers(5)]
     if rng.random() < 0.02:
-        others = [outputs[:11], tuple(outputs), [*outputs, outputs[0]], {}, None, iter(outputs), "x" * 12]
+        others: list[Any] = [outputs[:11], tuple(outputs), [*outputs, outputs[0]], {}, None, iter(outputs), "x" * 12]
         return others[rng.integers(len(others))]
     return outputs
 
@@ -148,7 +148,7 @@ def fuzz(seconds: float, seed: int) -> None:
         parameters: dict[str, Any] = {
             "score_threshold": float(rng.choice([0.05, 0.5, rng.uniform(0.01, 0.99)])),
             "iou_threshold": float(rng.choice([0.5, rng.uniform(0, 1)])),
-            "max_detections": int(rng.choice([200, 1, rng.integers(1, 20_000)])),
+            "max_detections": int(rng.choice([200, 1, int(rng.integers(1, 20_000))])),
             "nms": str(rng.choice(["corrected", "reference"])),
         }
         decoder = decoders[rng.integers(len(decoders))]

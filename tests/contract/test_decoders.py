@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from harness.model import NativeDecoder, NumpyDecoder
-from harness.model.protocol import Decoder
+from harness.model.protocol import Decoder, Nms
 from harness.model.ssd_resnet34.example_outputs import example_outputs, quantize, tile_like_an_npu
 from harness.model.ssd_resnet34.heads import OUTPUTS
 from harness.model.ssd_resnet34.native_decoder import available_simd
@@ -18,7 +20,10 @@ from harness.model.ssd_resnet34.priors import prior_boxes
 from harness.records import QuantizedTensor, RawOutput, TiledLayout
 from tests.support import raw_output_cases as cases
 
-DECODERS = {"numpy": NumpyDecoder, **{f"native {simd}": (lambda s=simd: NativeDecoder(s)) for simd in available_simd()}}
+DECODERS: dict[str, Callable[[], Decoder]] = {
+    "numpy": NumpyDecoder,
+    **{f"native {simd}": functools.partial(NativeDecoder, simd) for simd in available_simd()},
+}
 
 
 @pytest.fixture(params=DECODERS)
@@ -49,7 +54,7 @@ def test_an_image_with_nothing_on_it_gives_no_detections_with_the_right_shapes(d
 
 
 @pytest.mark.parametrize("nms", ["corrected", "reference"])
-def test_one_object_gives_one_detection_with_its_softmax_score_and_prior_box(decoder: Decoder, nms: str) -> None:
+def test_one_object_gives_one_detection_with_its_softmax_score_and_prior_box(decoder: Decoder, nms: Nms) -> None:
     outputs = background()
     anchor = plant(outputs, label=17, logit=21)
     found = decoder.decode(outputs, nms=nms)
@@ -178,7 +183,7 @@ class TestValuesThatAreNotFinite:
         assert np.isfinite(found.boxes).all()
 
 
-KINDS: dict[str, Callable[[list[np.ndarray]], list[RawOutput]]] = {
+KINDS: dict[str, Callable[[list[np.ndarray]], Sequence[RawOutput]]] = {
     "float32 NCHW": lambda x: x,
     "float32 without batch": lambda x: [output[0] for output in x],
     "float32 read-only": lambda x: [np.frombuffer(output.tobytes(), np.float32).reshape(output.shape) for output in x],
@@ -193,7 +198,7 @@ KINDS: dict[str, Callable[[list[np.ndarray]], list[RawOutput]]] = {
     "float32 classes and int8 boxes": lambda x: [*x[:6], *quantize(x)[6:]],
     "int8 classes and float32 boxes": lambda x: [*quantize(x)[:6], *x[6:]],
     "numpy scalars as scale and zero point": lambda x: [
-        QuantizedTensor(q.data, np.float32(q.scale), np.int8(q.zero_point)) for q in quantize(x)
+        QuantizedTensor(q.data, cast(Any, np.float32(q.scale)), cast(Any, np.int8(q.zero_point))) for q in quantize(x)
     ],
 }
 
@@ -234,7 +239,7 @@ def test_threads_decoding_at_once_do_not_disturb_each_other(decoder: Decoder) ->
     assert wrong == []
 
 
-BAD_FLOAT: dict[str, tuple[Callable[[list[np.ndarray]], object], str]] = {
+BAD_FLOAT: dict[str, tuple[Callable[[list[np.ndarray]], Any], str]] = {
     "no list": (lambda x: dict(enumerate(x)), "raw outputs: expected a list or tuple of 12, got dict"),
     "eleven": (lambda x: x[:11], "raw outputs: expected 12, classes first, then boxes; got 11"),
     "boxes first": (
@@ -281,7 +286,7 @@ def test_unacceptable_outputs_are_refused_by_name_with_what_was_expected(decoder
 
 
 LAYOUT = TiledLayout("HCHWC", ho=3, co=16, hi=1, ci=32, w=3)
-BAD_QUANTIZED: dict[str, tuple[dict[str, object], str]] = {
+BAD_QUANTIZED: dict[str, tuple[dict[str, Any], str]] = {
     "scale 0": ({"scale": 0.0}, "a finite scale above 0; got 0.0"),
     "negative scale": ({"scale": -0.1}, "a finite scale above 0; got -0.1"),
     "scale NaN": ({"scale": float("nan")}, "a finite scale above 0; got nan"),
@@ -300,14 +305,14 @@ BAD_QUANTIZED: dict[str, tuple[dict[str, object], str]] = {
     "every other": ({"data": np.zeros((324, 3, 6), np.int8)[:, :, ::2]}, "a C-contiguous, aligned array; got strides"),
     "layout of text": ({"layout": "HCHWC"}, "a TiledLayout of order HCHCW or HCHWC; got 'HCHWC'"),
     "unknown order": (
-        {"layout": replace(LAYOUT, order="NHWC")},
+        {"layout": replace(LAYOUT, order=cast(Any, "NHWC"))},
         "a TiledLayout of order HCHCW or HCHWC; got TiledLayout(order='NHWC'",
     ),
     "too few rows": ({"layout": replace(LAYOUT, ho=2)}, "a layout that holds (324, 3, 3); got"),
     "too few channels": ({"layout": replace(LAYOUT, ci=20)}, "a layout that holds (324, 3, 3); got"),
     "too narrow": ({"layout": replace(LAYOUT, w=2)}, "a layout that holds (324, 3, 3); got"),
     "no extent": ({"layout": replace(LAYOUT, hi=0)}, "whole layout extents above 0; got"),
-    "fractional extent": ({"layout": replace(LAYOUT, hi=1.0)}, "whole layout extents above 0; got"),
+    "fractional extent": ({"layout": replace(LAYOUT, hi=cast(Any, 1.0))}, "whole layout extents above 0; got"),
     "huge extents": ({"layout": replace(LAYOUT, ho=2**40, co=2**40)}, f"{2**80 * 96} elements for"),
     "too short": (
         {"data": np.zeros(4607, np.int8), "layout": LAYOUT},
@@ -341,7 +346,7 @@ def test_unacceptable_quantized_outputs_are_refused_by_name_with_what_was_expect
         ("nms", "soft"),
     ],
 )
-def test_parameters_outside_their_range_are_refused_by_name(decoder: Decoder, parameter: str, value: object) -> None:
+def test_parameters_outside_their_range_are_refused_by_name(decoder: Decoder, parameter: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{parameter}: expected"):
         decoder.decode(background(), **{parameter: value})
 

@@ -11,7 +11,7 @@ import sys
 import warnings
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -46,12 +46,14 @@ def images(data: Path, tmp_path: Path) -> list[str | np.ndarray]:
     """Two photos as paths, one as pixels, one grey file, grey pixels."""
     photos = sorted((data / "coco/val2017").glob("*.jpg"))
     grey = next(p for p in photos if cv2.imread(str(p), cv2.IMREAD_UNCHANGED).ndim == 2)
-    pixels = cv2.imread(str(photos[2]))
+    pixels = np.asarray(cv2.imread(str(photos[2])))
     return [str(photos[0]), str(photos[1]), pixels, str(grey), pixels[:, :, 0]]
 
 
 @pytest.mark.parametrize("with_scaling", [False, True])
-def test_preprocess_gives_the_same_tensors_and_contexts(theirs: Any, images, with_scaling: bool) -> None:
+def test_preprocess_gives_the_same_tensors_and_contexts(
+    theirs: Any, images: list[str | np.ndarray], with_scaling: bool
+) -> None:
     expected, expected_contexts = theirs.SSDResNet34PreProcessor()(images, with_scaling=with_scaling)
     found, contexts = SSDResNet34().preprocess(images, with_scaling=with_scaling)
     assert contexts == expected_contexts
@@ -136,7 +138,7 @@ def test_the_files_come_as_bytes_with_the_ranges_of_their_tensors(
     assert model.origin == float32_model.read_bytes()
     assert model.model_source() == model.model_source(num_pe=1) == int8_model.read_bytes()
     with pytest.raises(ValueError, match="num_pe: expected 1 or 2; got 3"):
-        model.model_source(num_pe=3)
+        model.model_source(num_pe=cast(Any, 3))
     ranges = model.tensor_name_to_range
     assert ranges["image"][0] == pytest.approx(-2.1, abs=0.2)
     assert {spec.name for spec in model.outputs} <= ranges.keys()

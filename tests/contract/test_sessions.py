@@ -26,6 +26,8 @@ Open = Callable[[Path], Session]
 DEVICES = {"onnxruntime": "cpu", "openvino": "CPU", "furiosa": "warboy(2)"}
 """Backend → a device that every machine has, or for furiosa pretends to have."""
 
+Check = Callable[[Subject], None]
+
 
 @pytest.fixture(scope="module", params=DEVICES)
 def name(request: pytest.FixtureRequest) -> str:
@@ -50,7 +52,7 @@ def open_session(name: str, backend: Backend) -> Open:
 
 @pytest.mark.parametrize("quantized", [False, True], ids=["float32", "int8"])
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_it_keeps_the_contract(name: str, backend: Backend, folder: Path, check: object, quantized: bool) -> None:
+def test_it_keeps_the_contract(name: str, backend: Backend, folder: Path, check: Check, quantized: bool) -> None:
     model = write_model(folder / f"contract_{quantized}.onnx", quantized=quantized)
     subject = Subject(backend, SessionRequest(model, INPUT, OUTPUTS, example_outputs, DEVICES[name]))
     assert str(run_check(check, subject)).startswith("[PASS]")
@@ -58,7 +60,7 @@ def test_it_keeps_the_contract(name: str, backend: Backend, folder: Path, check:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("options", [{}, {"quantized": False}, {"layout": "npu"}], ids=["int8", "float32", "tiled"])
-def test_a_simulated_device_keeps_what_is_left_of_it_without_a_model(check: object, options: dict[str, object]) -> None:
+def test_a_simulated_device_keeps_what_is_left_of_it_without_a_model(check: Check, options: dict[str, object]) -> None:
     options = {"latency_ms": 0, **options}
     request = SessionRequest(None, INPUT, OUTPUTS, MODEL.example_outputs, "simulated", options=options)
     assert not str(run_check(check, Subject(load_backend("simulated"), request))).startswith("[FAIL]")

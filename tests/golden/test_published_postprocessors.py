@@ -57,7 +57,9 @@ class TestFuriosaNativePostprocess:
         tensors = [output[0] for output in outputs]
         found = published.eval(tensors[6:], tensors[:6])
         boxes = np.array([[d.left, d.top, d.right, d.bottom] for d in found], np.float32).reshape(-1, 4)
-        return Detections(boxes, np.float32([d.score for d in found]), np.int32([d.class_id for d in found]))
+        return Detections(
+            boxes, np.array([d.score for d in found], np.float32), np.array([d.class_id for d in found], np.int32)
+        )
 
     @pytest.mark.parametrize("scene", SCENES)
     @pytest.mark.parametrize("seed", range(5))

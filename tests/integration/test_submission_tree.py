@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -200,7 +201,7 @@ def test_the_hash_is_held_against_the_whole_log(tree: Path, rehearsal: Rehearsal
     arguments = ["submission", "truncate", str(tree), "--round", str(rehearsal.round), "--backup", str(backup)]
     assert cli.main(arguments) == 0
 
-    def found(**more: Path) -> list[tuple[str, str]]:
+    def found(**more: Any) -> list[tuple[str, str]]:
         findings = check_tree(tree, load_round(str(rehearsal.round)), **more).findings
         of_hash = [it for it in findings if it.rule == "hash of the accuracy log" and "/Offline/accuracy" in it.path]
         return [(it.status, it.found) for it in of_hash if it.status != "PASS"]

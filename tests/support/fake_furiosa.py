@@ -167,7 +167,7 @@ class _Loaded:
         (wanted,) = self.model.inputs()
         if image.dtype != wanted.dtype.numpy or image.shape != wanted.shape:
             raise InvalidInput("Invalid input tensors")
-        return self.session.run(None, {wanted.name: image})  # type: ignore[no-any-return]
+        return self.session.run(None, {wanted.name: image})
 
     def close(self) -> bool:
         was_open, self.open = self.open, False
@@ -228,7 +228,7 @@ class Receiver:
             raise QueueWaitTimeout("queue waiting timed out") from None
         if isinstance(done, FuriosaRuntimeError):
             raise done
-        return done  # type: ignore[no-any-return]
+        return done
 
     def close(self) -> bool:
         return True

@@ -35,7 +35,7 @@ def log_text(payloads: Sequence[tuple[int, npt.NDArray[np.float32]]]) -> str:
 
 def coco_document(
     sizes: Sequence[tuple[int, int]],
-    boxes: Sequence[tuple[int, int, list[float]]],
+    boxes: Sequence[tuple[int, int, Sequence[float]]],
     category_ids: Sequence[int] = (1, 3, 90),
 ) -> dict[str, Any]:
     """An annotations file: image ids 100, 99, … of (width, height) each; boxes of (image id, category id, xywh)."""

@@ -6,6 +6,8 @@ postprocessing behind it, or behind the real network: with softmax, decoded boxe
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -22,7 +24,7 @@ class Writer:
         self.nodes = nodes or []
         self.constants = constants or []
 
-    def node(self, operator: str, *inputs: str, **attributes: object) -> str:
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         name = f"{len(self.nodes) + 1000}"
         self.nodes.append(helper.make_node(operator, inputs, [name], f"{operator}_{name}", **attributes))
         return name

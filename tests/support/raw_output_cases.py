@@ -46,7 +46,7 @@ def float_outputs(seed: int, logits: Logits) -> list[npt.NDArray[np.float32]]:
     elif logits == "not finite":
         for output in outputs:
             sprinkled = rng.random(output.shape) < rng.choice([0.0001, 0.01, 0.3])
-            output[sprinkled] = rng.choice(np.float32([np.nan, np.inf, -np.inf]), sprinkled.sum())
+            output[sprinkled] = rng.choice(np.array([np.nan, np.inf, -np.inf], np.float32), sprinkled.sum())
     return outputs
 
 
@@ -70,7 +70,7 @@ def any_layout(rng: np.random.Generator, spec: TensorSpec) -> TiledLayout:
     _, channels, height, width = spec.shape
     hi = int(rng.integers(1, height + 1))
     ho = math.ceil(height / hi) + int(rng.integers(0, 2))
-    co = int(rng.choice([1, 2, 16, rng.integers(1, channels + 1)]))
+    co = int(rng.choice([1, 2, 16, int(rng.integers(1, channels + 1))]))
     ci = math.ceil(channels / co) + int(rng.integers(0, 3))
     w = int(rng.choice([w for w in (width, width + int(rng.integers(1, 9)), 16, 32, 64) if w >= width]))
     order: Literal["HCHCW", "HCHWC"] = "HCHCW" if rng.random() < 0.5 else "HCHWC"

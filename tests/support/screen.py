@@ -17,7 +17,7 @@ from types import TracebackType
 import pyte
 
 
-class Terminal(pyte.Screen):  # type: ignore[misc]
+class Terminal(pyte.Screen):
     """pyte knows no dim text: it is kept as italics, which we do not use."""
 
     def select_graphic_rendition(self, *attributes: int, private: bool = False) -> None:

@@ -60,7 +60,9 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServ
         yield state
 
 
-def test_a_model_goes_into_the_cache_or_the_folder_that_is_named(server, tmp_path: Path, capsys) -> None:
+def test_a_model_goes_into_the_cache_or_the_folder_that_is_named(
+    server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert prepare_noun("model", "--download", "m") == 0
     shown = capsys.readouterr()
     assert shown.out == f"{tmp_path / 'cache/downloads/m/m.onnx'}\n"
@@ -70,7 +72,9 @@ def test_a_model_goes_into_the_cache_or_the_folder_that_is_named(server, tmp_pat
     assert (tmp_path / "here/m.onnx").read_bytes() == MODEL
 
 
-def test_what_is_there_is_taken_and_what_was_put_by_hand_is_checked(server, tmp_path: Path, capsys) -> None:
+def test_what_is_there_is_taken_and_what_was_put_by_hand_is_checked(
+    server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "m.onnx").write_bytes(MODEL)
     prepare_noun("model", "--download", "m", "--output", tmp_path)
     assert "m.onnx is there already" in capsys.readouterr().err
@@ -85,7 +89,9 @@ def test_another_checksum_than_the_published_one_is_an_error(server: FileServer,
         prepare_noun("model", "--download", "other", "--output", tmp_path)
 
 
-def test_a_dataset_is_unpacked_and_its_archives_are_gone(server, tmp_path: Path, capsys) -> None:
+def test_a_dataset_is_unpacked_and_its_archives_are_gone(
+    server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert prepare_noun("dataset", "--download", "d", "--output", tmp_path / "coco") == 0
     shown = capsys.readouterr()
     assert shown.out.splitlines() == [str(tmp_path / "coco/images"), str(tmp_path / "coco/annotations")]

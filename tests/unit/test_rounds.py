@@ -63,7 +63,7 @@ def test_the_compliance_tests_have_the_settings_of_their_audit_files(name: str) 
     assert [tests[t].tolerance for t in ("TEST01", "TEST04-B", "TEST05")] == [0.10, 0.10, 0.05]
 
 
-@pytest.mark.parametrize("name", ["v1.1", "v2.0"])
+@pytest.mark.parametrize("name", round_names())
 def test_every_scenario_that_is_required_has_rules_and_every_comparison_a_test(name: str) -> None:
     for rules in load_round(name).benchmarks.values():
         for by_type in (*rules.required.values(), *rules.optional.values()):
@@ -84,15 +84,63 @@ def test_a_round_is_added_by_adding_a_file(tmp_path: Path, monkeypatch: pytest.M
     assert load_round("v9.9").seeds.qsl == 1
 
 
-def test_the_system_description_that_is_shipped_has_every_field_and_says_that_it_is_simulated() -> None:
-    system = json.loads((configs_dir() / "systems" / "simulated.json").read_text(encoding="utf-8"))
-    for name in round_names():
+@pytest.mark.parametrize(
+    ("file", "rounds"), [("simulated.json", ["v1.1", "v2.0"]), ("simulated-v6.json", ["v6.0", "v6.1"])]
+)
+def test_the_system_description_that_is_shipped_has_every_field_and_says_that_it_is_simulated(
+    file: str, rounds: list[str]
+) -> None:
+    system = json.loads((configs_dir() / "systems" / file).read_text(encoding="utf-8"))
+    for name in rounds:
         assert set(load_round(name).submission.system_fields) == set(system)
+        empty = {field for field in load_round(name).submission.system_fields_not_empty if not system[field]}
+        assert empty <= {"submitter"}  # which is filled in
     assert "SIMULATED" in system["hw_notes"]
 
 
+@pytest.mark.parametrize(
+    ("name", "seeds"),
+    [
+        ("v6.0", (2465351861681999779, 14276810075590677512, 3936089224930324775)),
+        ("v6.1", (2085463073848966840, 2747215439041700203, 16159082839903944936)),
+    ],
+)
+def test_v6_has_the_numbers_of_its_sources(name: str, seeds: tuple[int, int, int]) -> None:
+    # tools/submission/submission_checker/constants.py of mlcommons/inference, August 2026
+    round_ = load_round(name)
+    assert tuple(round_.seeds.model_dump().values()) == seeds
+    rules, easier = round_.benchmark("yolo-99"), round_.benchmark("yolo-95")
+    assert rules.accuracy.gate_percent == pytest.approx(52.866)
+    assert easier.accuracy.gate_percent == pytest.approx(50.73)
+    assert (rules.dataset_images, rules.performance_sample_count, rules.labels) == (1525, 64, "coco")
+    assert (rules.loadgen_model, easier.loadgen_model) == ("yolo", "yolo")
+    assert [rules.scenario(s).min_queries for s in rules.scenarios] == [64, 662, 1525]
+    assert list(rules.compliance) == ["TEST01"]
+    assert rules.compliance["TEST01"].audit["accuracy_log_sampling_target"] == 64
+    assert "server" not in rules.scenarios
+    assert rules.required_of("closed", "edge") == ("single_stream", "multi_stream", "offline")
+
+
+def test_a_run_takes_the_first_benchmark_of_its_model_that_the_round_and_the_division_have() -> None:
+    round_ = load_round("v6.1")
+    assert round_.benchmark_of(("ssd-resnet34", "ssd-large")) == "ssd-large"
+    assert round_.benchmark("ssd-large").maps_to == "yolo-99"
+    with pytest.raises(UsageError, match=r"round v6.1 has no ssd-resnet34 or ssd-large in the closed division"):
+        round_.benchmark_of(("ssd-resnet34", "ssd-large"), "closed")
+
+
+def test_a_result_is_inferred_from_another_scenarios_figure() -> None:
+    rules = load_round("v6.1").benchmark("yolo-99")
+    offline, multi_stream = rules.scenario("offline"), rules.scenario("multi_stream")
+    # 1000/mean of SingleStream and 8000/mean of MultiStream, in milliseconds
+    single, multi = offline.inferred_from["single_stream"], offline.inferred_from["multi_stream"]
+    assert offline.inferred(20e6, single, 1) == pytest.approx(50)
+    assert offline.inferred(100e6, multi, 8) == pytest.approx(80)
+    assert multi_stream.inferred(20e6, multi_stream.inferred_from["single_stream"], 1) == 160e6
+
+
 def test_an_unknown_round_benchmark_or_scenario_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"no such round: v9.9\n  next: one of: v1.1, v2.0"):
+    with pytest.raises(UsageError, match=r"no such round: v9.9\n  next: one of: v1.1, v2.0, v6.0, v6.1"):
         load_round("v9.9")
     with pytest.raises(UsageError, match=r"round v2.0 has no benchmark yolo\n  next: it has: ssd-resnet34"):
         load_round("v2.0").benchmark("yolo")

@@ -6,7 +6,7 @@ cluster of anchors that agree on it. An object is seen by the prior boxes that o
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +56,21 @@ NPU_LAYOUTS = (
 )
 
 
-def example_outputs(seed: int, *, quantized: bool, tiled: bool = False, scene: Scene = "typical") -> list[RawOutput]:
+@overload
+def example_outputs(
+    seed: int, *, quantized: Literal[False], tiled: Literal[False] = False, scene: Scene = "typical"
+) -> list[npt.NDArray[np.float32]]: ...
+
+
+@overload
+def example_outputs(
+    seed: int, *, quantized: bool, tiled: bool = False, scene: Scene = "typical"
+) -> list[RawOutput]: ...
+
+
+def example_outputs(
+    seed: int, *, quantized: bool, tiled: bool = False, scene: Scene = "typical"
+) -> list[RawOutput] | list[npt.NDArray[np.float32]]:
     """The twelve raw outputs of a made-up image, the same for the same seed.
 
     Args:
@@ -74,8 +88,8 @@ def example_outputs(seed: int, *, quantized: bool, tiled: bool = False, scene: S
     parts = [part for tensor in (logits, deltas) for part in np.split(tensor, starts, axis=1)]
     outputs = [np.ascontiguousarray(part).reshape(spec.shape) for part, spec in zip(parts, OUTPUTS, strict=True)]
     if tiled:
-        return [*tile_like_an_npu(quantize(outputs))]
-    return [*quantize(outputs)] if quantized else [*outputs]
+        return list[RawOutput](tile_like_an_npu(quantize(outputs)))
+    return list[RawOutput](quantize(outputs)) if quantized else outputs
 
 
 def quantize(outputs: list[npt.NDArray[np.float32]]) -> list[QuantizedTensor]:

@@ -59,7 +59,7 @@ class SSDResNet34:
     CLASSES: ClassVar[tuple[str, ...]] = CLASSES
 
     name: str = "ssd_resnet34"
-    benchmark: str = "ssd-resnet34"
+    benchmarks: tuple[str, ...] = ("ssd-resnet34", "ssd-large")
     input: TensorSpec = INPUT
     outputs: tuple[TensorSpec, ...] = OUTPUTS
     labels: tuple[str, ...] = CLASSES

@@ -26,7 +26,8 @@ class NativeDecoder:
     """
 
     def __init__(self, simd: str | None = None) -> None:
-        """
+        """Chooses the instruction set.
+
         Args:
             simd: the instruction set of the hot loops, one of `available_simd()`; every one gives the same results.
                 Left out, it is the environment's ``SSD_HARNESS_SIMD``, else the fastest.

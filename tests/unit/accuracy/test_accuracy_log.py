@@ -44,7 +44,7 @@ def test_a_log_is_its_images_and_their_boxes(path: Path) -> None:
     assert log.sequence.tolist() == [0, 1, 2]
     assert log.qsl_idx.tolist() == [5, 5, 2]
     assert log.labels.tolist() == [1, 80, 17]
-    np.testing.assert_array_equal(log.scores, np.float32([0.9, 0.25, 0.5]))
+    np.testing.assert_array_equal(log.scores, np.array([0.9, 0.25, 0.5], np.float32))
     np.testing.assert_array_equal(log.boxes, np.concatenate([ONE, TWO])[:, 1:5])
     assert len(log) == 3
     assert log.repeated == 0

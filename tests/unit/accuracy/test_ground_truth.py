@@ -12,7 +12,7 @@ from harness.errors import DatasetError
 from tests.support.made_logs import coco_document, written
 
 SIZES = [(640, 480), (320, 200), (50, 60)]
-BOXES = [(99, 3, [1.5, 2, 30, 40]), (100, 90, [0, 0, 10, 10])]
+BOXES: list[tuple[int, int, list[float]]] = [(99, 3, [1.5, 2, 30, 40]), (100, 90, [0, 0, 10, 10])]
 
 
 def document() -> dict[str, Any]:
@@ -50,7 +50,7 @@ def test_no_other_number_of_images_can_be_had(tmp_path: Path, count: int) -> Non
 
 
 def test_boxes_of_images_and_categories_that_are_not_listed_are_left_out(tmp_path: Path) -> None:
-    strays = [*BOXES, (7, 3, [0, 0, 1, 1]), (99, 7, [0, 0, 1, 1])]
+    strays: list[tuple[int, int, list[float]]] = [*BOXES, (7, 3, [0, 0, 1, 1]), (99, 7, [0, 0, 1, 1])]
     truth = read_ground_truth(written(tmp_path / "a.json", coco_document(SIZES, strays, category_ids=(90, 3))))
     assert truth.box_image_ids.tolist() == [99, 100]
 

@@ -20,8 +20,8 @@ FOUND = [
 ]
 
 
-@pytest.fixture
-def annotations(tmp_path: Path) -> Path:
+@pytest.fixture(name="annotations")
+def annotations_file(tmp_path: Path) -> Path:
     return written(tmp_path / "instances.json", coco_document([(400, 200)] * 3, BOXES))
 
 

@@ -29,8 +29,8 @@ def healthy() -> tuple[AccuracyLog, GroundTruth]:
     return detector_log(images=30)
 
 
-@pytest.fixture
-def annotations(tmp_path: Path, healthy: tuple[AccuracyLog, GroundTruth]) -> Path:
+@pytest.fixture(name="annotations")
+def annotations_file(tmp_path: Path, healthy: tuple[AccuracyLog, GroundTruth]) -> Path:
     truth = healthy[1]
     sizes = zip(truth.image_ids.tolist(), truth.file_names, truth.widths.tolist(), truth.heights.tolist(), strict=True)
     boxes = zip(truth.box_image_ids.tolist(), truth.box_category_ids.tolist(), truth.boxes.tolist(), strict=True)

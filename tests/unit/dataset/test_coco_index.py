@@ -38,8 +38,8 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def annotations(tmp_path: Path) -> Path:
+@pytest.fixture(name="annotations")
+def annotations_file(tmp_path: Path) -> Path:
     return write(tmp_path, document())
 
 

@@ -81,7 +81,7 @@ def test_images_are_whole_jpegs_of_the_sizes_the_annotations_say(folder: Path, d
 
 def test_what_is_written_is_the_scene_but_for_jpeg_s_noise(folder: Path, document: dict[str, Any]) -> None:
     scene = draw_scene(3, 0)
-    written = cv2.imread(str(folder / "images" / document["images"][0]["file_name"]))[:, :, ::-1]
+    written = np.asarray(cv2.imread(str(folder / "images" / document["images"][0]["file_name"])))[:, :, ::-1]
     difference = np.abs(written.astype(int) - scene.pixels)
     assert 0 < difference.mean() < 8
     boxes = [annotation["bbox"] for annotation in document["annotations"] if annotation["image_id"] == 1]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import rich.live
 
 from harness.live import display
 from harness.live.display import line, shown
@@ -125,7 +126,7 @@ def test_a_picture_is_drawn_four_times_a_second_at_most(
     test: Test, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     drawn: list[float] = []
-    monkeypatch.setattr(display.Live, "update", lambda self, view, refresh: drawn.append(test.bench.now_ns / 1e9))
+    monkeypatch.setattr(rich.live.Live, "update", lambda self, view, refresh: drawn.append(test.bench.now_ns / 1e9))
     monkeypatch.setattr(display, "SHARE_OF_A_CORE", 1e9)
     list(test.run("live", answers=100))  # 10 s
     assert len(drawn) == 34  # every 100 ms there is something new, and every third is drawn
@@ -139,7 +140,7 @@ def test_a_picture_that_costs_much_is_drawn_less_often(
     spent = iter(k * 0.005 for k in range(10**6))  # 5 ms a picture: twice a second at 1 % of a core
     monkeypatch.setattr(display, "thread_time", lambda: next(spent))
     drawn: list[int] = []
-    monkeypatch.setattr(display.Live, "update", lambda self, view, refresh: drawn.append(1))
+    monkeypatch.setattr(rich.live.Live, "update", lambda self, view, refresh: drawn.append(1))
     list(test.run("live", answers=100))
     assert len(drawn) in (20, 21)
     capsys.readouterr()

@@ -71,7 +71,9 @@ def as_nchw(head: np.ndarray, k: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("level", [BARE, FULL], ids=["as written", "optimised"])
-def test_on_photos_the_outputs_are_the_models_own_to_the_last_bit(published, images, level, tmp_path: Path) -> None:
+def test_on_photos_the_outputs_are_the_models_own_to_the_last_bit(
+    published: onnx.ModelProto, images: list[np.ndarray], level: ort.GraphOptimizationLevel, tmp_path: Path
+) -> None:
     cut(published, tmp_path)
     inner = exposed(published)
     original = session(inner if level is BARE else with_constants_only(inner), level)
@@ -87,7 +89,7 @@ def test_on_photos_the_outputs_are_the_models_own_to_the_last_bit(published, ima
         assert len({output.tobytes() for output in expected}) == 12
 
 
-def test_the_outputs_have_the_names_order_and_shapes_of_the_table(published, tmp_path: Path) -> None:
+def test_the_outputs_have_the_names_order_and_shapes_of_the_table(published: onnx.ModelProto, tmp_path: Path) -> None:
     found = cut(published, tmp_path)
     raw = session(tmp_path / "raw.onnx")
     assert [(o.name, tuple(o.shape), o.type) for o in raw.get_outputs()] == [
@@ -98,7 +100,7 @@ def test_the_outputs_have_the_names_order_and_shapes_of_the_table(published, tmp
     assert [(head.output, head.shape) for head in found.heads] == [(spec.name, spec.shape) for spec in OUTPUTS]
 
 
-def test_what_was_cut_out_is_a_model_that_runs(published, tmp_path: Path) -> None:
+def test_what_was_cut_out_is_a_model_that_runs(published: onnx.ModelProto, tmp_path: Path) -> None:
     cut(published, tmp_path)
     model = SSDResNet34.load()
     images, contexts = model.preprocess(np.zeros((4, 4, 3), np.uint8), with_scaling=True)
@@ -106,7 +108,7 @@ def test_what_was_cut_out_is_a_model_that_runs(published, tmp_path: Path) -> Non
         assert len(model.postprocess(opened.run(images), contexts)) == 1
 
 
-def test_nothing_of_the_postprocessing_stays(published, tmp_path: Path) -> None:
+def test_nothing_of_the_postprocessing_stays(published: onnx.ModelProto, tmp_path: Path) -> None:
     cut(published, tmp_path)
     model = onnx.load(tmp_path / "raw.onnx")
     assert {node.op_type for node in model.graph.node} == {"AveragePool", "BatchNormalization", "Conv", "Relu"}
@@ -133,7 +135,9 @@ def test_a_free_batch_is_fixed_to_one(trunk: onnx.ModelProto, tmp_path: Path) ->
     assert session(tmp_path / "raw.onnx").get_inputs()[0].shape == [1, 3, 1200, 1200]
 
 
-def test_a_model_of_the_raw_outputs_alone_is_taken_with_a_word_about_its_channels(trunk, tmp_path: Path) -> None:
+def test_a_model_of_the_raw_outputs_alone_is_taken_with_a_word_about_its_channels(
+    trunk: onnx.ModelProto, tmp_path: Path
+) -> None:
     found = cut(trunk, tmp_path)
     assert {head.order for head in found.heads} == {None}
     assert found.changes[0].startswith("the graph does not tell the channel order of class_0, class_1,")
@@ -179,7 +183,9 @@ def without(model: onnx.ModelProto, *heads: str) -> onnx.ModelProto:
         ("class_5", r"no heads of map 5: .* that read one feature map computed from map 4"),
     ],
 )
-def test_a_missing_head_is_named_with_what_was_found(trunk, missing: str, message: str, tmp_path: Path) -> None:
+def test_a_missing_head_is_named_with_what_was_found(
+    trunk: onnx.ModelProto, missing: str, message: str, tmp_path: Path
+) -> None:
     with pytest.raises(ModelError, match=message):
         cut(without(trunk, missing), tmp_path)
     assert not (tmp_path / "raw.onnx").exists()
@@ -202,7 +208,9 @@ def test_a_model_without_any_such_head_says_so(tmp_path: Path) -> None:
         (("n", 3, 640, 640), r"is \(\?, 3, 640, 640\), not .*\n  next: export it with batch 1"),
     ],
 )
-def test_an_input_of_another_shape_is_refused(trunk, shape: tuple[object, ...], message: str, tmp_path: Path) -> None:
+def test_an_input_of_another_shape_is_refused(
+    trunk: onnx.ModelProto, shape: tuple[int | str, ...], message: str, tmp_path: Path
+) -> None:
     model = pytorch_export(trunk)
     model.graph.input[0].CopyFrom(helper.make_tensor_value_info("image", TensorProto.FLOAT, shape))
     with pytest.raises(ModelError, match=message):
@@ -220,7 +228,7 @@ def test_a_quantized_input_and_several_inputs_are_refused(trunk: onnx.ModelProto
 
 
 @pytest.mark.parametrize("size", [0, 100, 20_000])
-def test_a_truncated_model_is_refused(published, size: int, tmp_path: Path) -> None:
+def test_a_truncated_model_is_refused(published: onnx.ModelProto, size: int, tmp_path: Path) -> None:
     path = saved(published, tmp_path / "part.onnx")
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(ModelError, match=r"part\.onnx: "):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -7,9 +8,10 @@ import pytest
 from harness.errors import ModelError
 from harness.model.io_check import check_model
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
+from harness.records import TensorSpec
 
 
-def check(image=INPUT, outputs=OUTPUTS) -> None:
+def check(image: TensorSpec = INPUT, outputs: Sequence[TensorSpec] = OUTPUTS) -> None:
     check_model(image, outputs, INPUT, OUTPUTS, where="my.onnx")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
 from harness.model.ssd_resnet34.model import MODEL, SSDResNet34
 from harness.model.ssd_resnet34.preprocess import MEAN, STD, decode_image, to_tensor
-from harness.records import QuantizedTensor
+from harness.records import QuantizedTensor, RawOutput
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_is_the_model_of_that_name() -> None:
     assert load_model("ssd_resnet34") is MODEL
-    assert (MODEL.name, MODEL.benchmark) == ("ssd_resnet34", "ssd-resnet34")
+    assert (MODEL.name, MODEL.benchmarks) == ("ssd_resnet34", ("ssd-resnet34", "ssd-large"))
     assert (MODEL.input, MODEL.outputs) == (INPUT, OUTPUTS)
     assert len(MODEL.labels) == 81
 
@@ -50,7 +51,7 @@ def test_load_and_load_async_choose_the_postprocessor() -> None:
 
 
 def test_a_path_and_its_pixels_give_the_same_uint8_tensor(model: SSDResNet34, picture: Path) -> None:
-    pixels = cv2.imread(str(picture))
+    pixels = np.asarray(cv2.imread(str(picture)))
     images, contexts = model.preprocess([str(picture), picture, pixels])
     assert (images.shape, images.dtype) == ((3, 3, 1200, 1200), np.uint8)
     assert contexts == [{"width": 320, "height": 200}] * 3
@@ -95,7 +96,7 @@ def test_a_file_that_is_no_image_is_named(model: SSDResNet34, tmp_path: Path, pi
 @pytest.mark.parametrize(
     ("images", "message"), [([], "no image was given"), (np.zeros((4, 4, 3), np.float32), "not an 8-bit image")]
 )
-def test_what_is_no_image_is_refused(model: SSDResNet34, images: object, message: str) -> None:
+def test_what_is_no_image_is_refused(model: SSDResNet34, images: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         model.preprocess(images)
 
@@ -127,7 +128,7 @@ def test_a_higher_confidence_threshold_keeps_the_best_ones(model: SSDResNet34) -
 def test_outputs_of_several_images_give_each_its_own_results(model: SSDResNet34, quantized: bool) -> None:
     single = [example_outputs(seed, quantized=quantized) for seed in (1, 2)]
     contexts = [{"width": 100, "height": 50}, {"width": 30, "height": 70}]
-    batch = []
+    batch: list[RawOutput] = []
     for first, second in zip(*single, strict=True):
         if isinstance(first, QuantizedTensor):
             batch.append(QuantizedTensor(np.concatenate([first.data, second.data]), first.scale, first.zero_point))

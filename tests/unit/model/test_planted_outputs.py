@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from harness.model import NativeDecoder, NumpyDecoder
+from harness.model.protocol import Decoder
 from harness.model.registry import load_model
 from harness.model.ssd_resnet34.heads import OUTPUTS
 from harness.records import Detections
 
 MODEL = load_model("ssd_resnet34")
-DECODERS = {"native": NativeDecoder(), "numpy": NumpyDecoder()}
+DECODERS: dict[str, Decoder] = {"native": NativeDecoder(), "numpy": NumpyDecoder()}
 OBJECTS = Detections(
     np.array(
         [[0.1, 0.1, 0.35, 0.4], [0.5, 0.5, 0.9, 0.95], [0.7, 0.1, 0.73, 0.15], [0.02, 0.6, 0.98, 0.8]], np.float32
@@ -49,7 +50,7 @@ def test_an_image_without_objects_decodes_to_nothing() -> None:
 
 def test_outputs_are_the_callers_own() -> None:
     first = MODEL.example_outputs(0, quantized=False, objects=OBJECTS)
-    first[0][:] = 0
+    np.asarray(first[0])[:] = 0
     assert [output.shape for output in first] == [spec.shape for spec in OUTPUTS]
     assert len(DECODERS["native"].decode(MODEL.example_outputs(0, quantized=False, objects=NOTHING))) == 0
 

@@ -27,7 +27,7 @@ def encoded(image: np.ndarray, kind: str = ".jpg", *options: int) -> bytes:
 
 def expected(path: Path, with_scaling: bool) -> np.ndarray:
     """What furiosa-models 0.10 documents, step by step and in its order."""
-    image = cv2.imread(str(path))
+    image: np.ndarray = np.asarray(cv2.imread(str(path)))
     if with_scaling:
         image = np.array(image, dtype=np.float32)
     image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

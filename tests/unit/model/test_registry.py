@@ -10,7 +10,7 @@ from tests.support.tiny_model import MODEL
 
 
 def test_a_model_has_a_name_or_a_place() -> None:
-    assert load_model("ssd_resnet34").benchmark == "ssd-resnet34"
+    assert load_model("ssd_resnet34").benchmarks[0] == "ssd-resnet34"
     assert load_model("tests.support.tiny_model:MODEL") is MODEL
 
 

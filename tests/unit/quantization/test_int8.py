@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from harness.errors import DataError, ModelError
 from harness.output_quantization import METADATA_KEY, Quantization, from_metadata, to_metadata
-from harness.quantization.calibration import calibrate
+from harness.quantization.calibration import Method, calibrate
 from harness.quantization.int8 import Normalisation, quantize
 
 SIZE = 32
@@ -82,7 +82,9 @@ def test_calibration_tells_its_progress(float32: Path) -> None:
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_the_models_own_folder_is_left_alone(float32: Path, ranges, tmp_path: Path) -> None:
+def test_the_models_own_folder_is_left_alone(
+    float32: Path, ranges: dict[str, tuple[float, float]], tmp_path: Path
+) -> None:
     before = sorted(float32.parent.iterdir())
     calibrate(float32, map(normalised, pixels(1)))
     quantize(float32, ranges, tmp_path / "int8.onnx", normalisation=NORMALISATION)
@@ -95,14 +97,18 @@ def test_calibration_without_an_image_is_refused(float32: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["entropy", "percentile"])
-def test_other_methods_give_ranges_within_the_extremes(float32: Path, method, ranges) -> None:
+def test_other_methods_give_ranges_within_the_extremes(
+    float32: Path, method: Method, ranges: dict[str, tuple[float, float]]
+) -> None:
     cut = calibrate(float32, map(normalised, pixels(4)), method=method)
     assert cut.keys() == ranges.keys()
     largest = max(abs(v) for v in ranges["head"])
     assert all(abs(v) <= 1.01 * largest for v in cut["head"])
 
 
-def test_the_int8_model_takes_pixels_and_agrees_with_float32(float32: Path, ranges, tmp_path: Path) -> None:
+def test_the_int8_model_takes_pixels_and_agrees_with_float32(
+    float32: Path, ranges: dict[str, tuple[float, float]], tmp_path: Path
+) -> None:
     quantize(float32, ranges, tmp_path / "int8.onnx", normalisation=NORMALISATION)
     image = pixels(1, seed=9)[0]
     found, expected = run(tmp_path / "int8.onnx", image), run(float32, normalised(image))
@@ -112,7 +118,9 @@ def test_the_int8_model_takes_pixels_and_agrees_with_float32(float32: Path, rang
     assert np.abs(found - expected).max() < 4 * step
 
 
-def test_weights_have_a_scale_for_each_channel(float32: Path, ranges, tmp_path: Path) -> None:
+def test_weights_have_a_scale_for_each_channel(
+    float32: Path, ranges: dict[str, tuple[float, float]], tmp_path: Path
+) -> None:
     quantize(float32, ranges, tmp_path / "int8.onnx", normalisation=NORMALISATION)
     tensors = {t.name: numpy_helper.to_array(t) for t in onnx.load(tmp_path / "int8.onnx").graph.initializer}
     assert tensors["head.weight_scale"].shape == (6,)
@@ -120,7 +128,9 @@ def test_weights_have_a_scale_for_each_channel(float32: Path, ranges, tmp_path: 
     assert tensors["head.weight_quantized"].dtype == np.int8
 
 
-def test_quantized_outputs_are_the_float_outputs_before_they_are_dequantized(float32: Path, ranges, tmp_path) -> None:
+def test_quantized_outputs_are_the_float_outputs_before_they_are_dequantized(
+    float32: Path, ranges: dict[str, tuple[float, float]], tmp_path: Path
+) -> None:
     quantize(float32, ranges, tmp_path / "float.onnx", normalisation=NORMALISATION)
     quantize(float32, ranges, tmp_path / "int.onnx", normalisation=NORMALISATION, quantized_outputs=True)
     image = pixels(1, seed=9)[0]
@@ -132,7 +142,9 @@ def test_quantized_outputs_are_the_float_outputs_before_they_are_dequantized(flo
     np.testing.assert_allclose(real, run(tmp_path / "float.onnx", image), rtol=1e-6)
 
 
-def test_every_convolution_sum_and_pooling_runs_on_integers(float32: Path, ranges, tmp_path: Path) -> None:
+def test_every_convolution_sum_and_pooling_runs_on_integers(
+    float32: Path, ranges: dict[str, tuple[float, float]], tmp_path: Path
+) -> None:
     quantize(float32, ranges, tmp_path / "int8.onnx", normalisation=NORMALISATION)
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
@@ -145,7 +157,9 @@ def test_every_convolution_sum_and_pooling_runs_on_integers(float32: Path, range
     assert [node.output[0] for node in nodes if node.op_type == "Add"] == ["image.normalised"]
 
 
-def test_the_quantizers_advice_is_not_shown(float32: Path, ranges, tmp_path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_quantizers_advice_is_not_shown(
+    float32: Path, ranges: dict[str, tuple[float, float]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     level = logging.getLogger().level
     quantize(float32, ranges, tmp_path / "int8.onnx", normalisation=NORMALISATION)
     assert caplog.records == []
@@ -169,7 +183,9 @@ def test_a_missing_float32_model_is_a_model_error(tmp_path: Path) -> None:
         quantize(tmp_path / "absent.onnx", {}, tmp_path / "int8.onnx", normalisation=NORMALISATION)
 
 
-def test_a_model_that_cannot_be_written_leaves_nothing_behind(float32: Path, ranges, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_written_leaves_nothing_behind(
+    float32: Path, ranges: dict[str, tuple[float, float]], tmp_path: Path
+) -> None:
     (tmp_path / "int8.onnx").mkdir()
     with pytest.raises(DataError, match=r"int8\.onnx: the model cannot be written \(Is a directory\)"):
         quantize(float32, ranges, tmp_path / "int8.onnx", normalisation=NORMALISATION)

@@ -49,7 +49,7 @@ def sample_lines(seq: int, begin_us: float, end_us: float) -> list[str]:
     return [begin, f'{what},"ph":"e","ts":{end_us:.3f}}}']
 
 
-TWO = [
+TWO: list[Row] = [
     (0, 7, 0, 1_500, 12_001_503, 12_060_000, 12_070_001),
     (0, 8, 100, 12_080_000, 24_000_000, 24_050_000, 24_060_000),
 ]
@@ -105,7 +105,7 @@ def test_a_long_test_leaves_out_samples_and_says_so(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(module, "MOST_SAMPLES", 40)
     monkeypatch.setattr(module, "MOST_WAITING", 8)
     monkeypatch.setattr(module, "MOST_POINTS", 50)
-    rows = [(0, k, 0, 1_000 * k, 1_000 * k + 900, 1_000 * k + 950, 1_000 * k + 990) for k in range(100)]
+    rows: list[Row] = [(0, k, 0, 1_000 * k, 1_000 * k + 900, 1_000 * k + 950, 1_000 * k + 990) for k in range(100)]
     samples(tmp_path, rows)
     trace = read_trace(write_trace(tmp_path, ["a"], "t"))
     assert [span[0] for span in trace.threads["Sessions", "a"]].count("inference") == 34
@@ -120,7 +120,8 @@ def test_a_long_test_leaves_out_samples_and_says_so(tmp_path: Path, monkeypatch:
 def test_loadgens_events_are_moved_to_the_samples_clock_and_still_nest(tmp_path: Path) -> None:
     """LoadGen's clock begins 5 s earlier and drifts by 20 µs a second; we see a completion 3 to 40 µs after LoadGen."""
     rng = np.random.default_rng(1)
-    rows, lines = [], []
+    rows: list[Row] = []
+    lines = []
 
     def theirs_us(ns: float) -> float:
         return ns / 1e3 * (1 + 20e-6) + 5_000_000

@@ -104,8 +104,8 @@ def test_targets_that_are_met_decode_to_the_boxes() -> None:
     centre = np.array(prior_boxes())[label.numpy() > 0, :2]
     assert len(found) >= len(set(label[label > 0].tolist()))
     assert set(found.labels.tolist()) == set(label[label > 0].tolist())
-    inside = (found.boxes[:, :2] < centre[:, None]) & (centre[:, None] < found.boxes[:, 2:])
-    assert inside.all(2).any(1).mean() > 0.9  # a prior lies on the object it was given
+    inside: np.ndarray = (found.boxes[:, :2] < centre[:, None]) & (centre[:, None] < found.boxes[:, 2:])
+    assert np.any(np.all(inside, axis=2), axis=1).mean() > 0.9  # a prior lies on the object it was given
 
 
 def test_the_priors_of_a_crop_are_the_first_of_the_whole_image_in_pixels() -> None:

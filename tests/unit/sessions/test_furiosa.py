@@ -222,7 +222,7 @@ def test_an_absent_driver_is_said_so() -> None:
 
 
 @pytest.mark.parametrize("options", [{"api": "both"}, {"timeout_s": 0}, {"worker": 2}])
-def test_wrong_options_are_usage_errors(furiosa: Any, model: Path, options: dict[str, object]) -> None:
+def test_wrong_options_are_usage_errors(furiosa: Any, model: Path, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=r"backend\.options"):
         furiosa.open_session(request(model, **options))
 

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,11 +27,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("models") / "tiny.onnx")
 
 
-def request(model: Path | None, *, device: str = "cpu", threads: int = 1, **options: object) -> SessionRequest:
+def request(model: Path | None, *, device: str = "cpu", threads: int = 1, **options: Any) -> SessionRequest:
     return SessionRequest(model, INPUT, OUTPUTS, example_outputs, device, threads, options)
 
 
-def session(model: Path | None, **options: object) -> Session:
+def session(model: Path | None, **options: Any) -> Session:
     return open_session(request(model, **options))
 
 
@@ -57,7 +58,7 @@ def test_an_image_that_is_not_contiguous_is_read_right(model: Path) -> None:
         {"execution": "parallel", "inter_op_threads": 2},
     ],
 )
-def test_options_change_nothing_about_the_results(model: Path, options: dict[str, object]) -> None:
+def test_options_change_nothing_about_the_results(model: Path, options: dict[str, Any]) -> None:
     with session(model, **options) as opened:
         assert opened.run(np.full((1, 3, 1200, 1200), 9, np.uint8))[3].flat[0] == 12
 
@@ -73,7 +74,7 @@ def test_options_change_nothing_about_the_results(model: Path, options: dict[str
         ({"affinity": "1;2"}, "affinity names 2 threads; with threads: 1 it must name 0"),
     ],
 )
-def test_wrong_options_are_usage_errors(model: Path, options: dict[str, object], message: str) -> None:
+def test_wrong_options_are_usage_errors(model: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         session(model, **options)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ctypes
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("models") / "tiny.onnx")
 
 
-def session(model: Path | None, *, device: str = "CPU", threads: int = 1, **options: object) -> Session:
+def session(model: Path | None, *, device: str = "CPU", threads: int = 1, **options: Any) -> Session:
     return backend.open_session(SessionRequest(model, INPUT, OUTPUTS, example_outputs, device, threads, options))
 
 
@@ -60,7 +61,7 @@ def test_images_are_read_in_place_even_when_they_may_only_be_read(model: Path) -
         {"properties": {"ENABLE_HYPER_THREADING": False}},
     ],
 )
-def test_options_change_nothing_about_the_results(model: Path, options: dict[str, object]) -> None:
+def test_options_change_nothing_about_the_results(model: Path, options: dict[str, Any]) -> None:
     with session(model, **options) as opened:
         assert opened.run(image(9))[3].flat[0] == 12
 
@@ -74,7 +75,7 @@ def test_options_change_nothing_about_the_results(model: Path, options: dict[str
         ({"properties": {"NUM_STREAM": 2}}, "CPU has no property 'NUM_STREAM'\n  next: did you mean 'NUM_STREAMS'"),
     ],
 )
-def test_wrong_options_are_usage_errors(model: Path, options: dict[str, object], message: str) -> None:
+def test_wrong_options_are_usage_errors(model: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         session(model, **options)
     assert message in str(caught.value)
