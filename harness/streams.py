@@ -25,8 +25,11 @@ _ERRORS = "ssd-harness-plain"
 
 
 def printable(text: str) -> str:
-    r"""The text without anything that a terminal would obey: control characters, other than line feed and tab, and
-    lone surrogates are written as ``\x1b`` and the like; so are the marks that turn the direction of a line around."""
+    r"""The text without anything that a terminal would obey.
+
+    Control characters other than line feed and tab, lone surrogates and the marks that turn the direction of a line
+    around are written as ``\x1b`` and the like.
+    """
     if text.isprintable():
         return text
     return "".join(
@@ -138,8 +141,10 @@ def _lasting(stream: TextIO | None, descriptor: int) -> LastingStream:
 
 
 def _open_standard_descriptors() -> None:
-    """Descriptors 0 to 2 that were closed lead to nowhere: else the next files that are opened get their numbers, and
-    what libraries print lands in them."""
+    """Lets descriptors 0 to 2 that were closed lead to nowhere.
+
+    Else the next files that are opened get their numbers, and what libraries print lands in them.
+    """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

@@ -14,7 +14,17 @@ PACKAGE = Path(__file__).resolve().parents[2] / "harness"
 
 LAYERS = [
     {"version", "errors", "records"},
-    {"child_process", "download", "files", "accuracy_record", "output_quantization", "streams", "suggestions"},
+    {
+        "child_process",
+        "download",
+        "locks",
+        "files",
+        "accuracy_record",
+        "output_quantization",
+        "streams",
+        "suggestions",
+        "yaml_text",
+    },
     {"settings", "rounds", "terminal"},
     {"native", "model", "dataset", "sessions", "quantization", "published"},
     {"pipeline", "ssd_resnet34"},
@@ -30,6 +40,7 @@ LAYERS = [
 """From the bottom: a part imports parts below it, and of its own layer only itself unless `SIDEWAYS` says so."""
 
 SIDEWAYS = {
+    ("download", "locks"),
     ("rounds", "settings"),
     ("errors", "version"),
     ("model", "native"),
