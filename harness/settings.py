@@ -13,11 +13,9 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from harness.errors import UsageError
+from harness.scenarios import Scenario
 from harness.suggestions import did_you_mean
 from harness.yaml_text import YamlError, parse_yaml, shortened
-
-Scenario = Literal["single_stream", "multi_stream", "server", "offline"]
-SCENARIOS: tuple[Scenario, ...] = ("single_stream", "multi_stream", "server", "offline")
 
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
 """Of what becomes a folder."""

@@ -17,7 +17,8 @@ from harness.loadgen.process import run_test
 from harness.model.registry import load_model
 from harness.pipeline.devices import parse_devices, place
 from harness.rounds import load_round
-from harness.settings import BackendSettings, ModelSettings, Scenario, ScenarioSettings
+from harness.scenarios import Scenario
+from harness.settings import BackendSettings, ModelSettings, ScenarioSettings
 
 LOADED = 64
 ZERO_LATENCY_SAMPLES = 300_000

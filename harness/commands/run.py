@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, UsageError
 from harness.rounds import load_round
-from harness.settings import SCENARIOS, RunSettings, load_run, parse_assignment, read_yaml, run_config
+from harness.scenarios import SCENARIOS
+from harness.settings import RunSettings, load_run, parse_assignment, read_yaml, run_config
+
+if TYPE_CHECKING:
+    from harness.runs.figures import Summary
 
 EXPECTED_FRACTION = 0.99  # kernels of other processors and releases move the mAP by some tenths of a percent
 
@@ -68,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from harness.benchmark.submission import submission_folder, with_required_scenarios
     from harness.report.summary_tables import print_summary
     from harness.runs.directory import default_folder
+    from harness.runs.layout import RunLayout
     from harness.terminal import JSON_SCHEMA, Terminal, output
 
     if args.scenario is None:
@@ -88,8 +93,8 @@ def run(args: argparse.Namespace) -> int:
     reached, said = _judge_accuracy(settings, summary)
     if said:
         console.print(said)
-    status = 0 if summary["valid"] and reached else 1
-    terminal.tell("end", status=status, summary=str(folder / "summary.json"))
+    status = 0 if summary.valid and reached else 1
+    terminal.tell("end", status=status, summary=str(RunLayout(folder).summary))
     return status
 
 
@@ -131,15 +136,15 @@ def _without_expectation(overrides: dict[str, Any]) -> dict[str, Any]:
     return overrides
 
 
-def _judge_accuracy(settings: RunSettings, summary: dict[str, Any]) -> tuple[bool, str]:
+def _judge_accuracy(settings: RunSettings, summary: Summary) -> tuple[bool, str]:
     """Whether the mAP is what was asked for and expected, and the sentence that says so; empty when nothing was."""
-    accuracy = summary.get("accuracy")
+    accuracy = summary.accuracy
     if accuracy is None:
         return True, ""
-    percent, gate, expected = accuracy["mAP"] * 100, _gate(settings, summary), settings.expected_map_percent
+    percent, gate, expected = accuracy.mAP * 100, _gate(settings, summary), settings.expected_map_percent
     if gate is not None and percent < gate:
         return False, f"mAP {percent:.3f} % is below the gate of {gate:g} %"
-    if expected is None or summary["backend"]["simulated"]:
+    if expected is None or summary.backend.simulated:
         return True, ""
     if percent < expected * EXPECTED_FRACTION:
         said = f"mAP {percent:.3f} % is below the expected {expected:g} %: something from image to detection is wrong"
@@ -147,9 +152,9 @@ def _judge_accuracy(settings: RunSettings, summary: dict[str, Any]) -> tuple[boo
     return True, f"mAP as expected ({expected:g} %)"
 
 
-def _gate(settings: RunSettings, summary: dict[str, Any]) -> float | None:
+def _gate(settings: RunSettings, summary: Summary) -> float | None:
     """The one asked for, or the round's for a closed submission that is no rehearsal."""
-    gate, submission = settings.min_map_percent, summary.get("submission")
-    if gate is None and submission and submission["division"] == "closed" and not submission["rehearsal"]:
-        return load_round(settings.round).benchmark(summary["model"]["benchmark"]).accuracy.gate_percent
+    gate, submission = settings.min_map_percent, summary.submission
+    if gate is None and submission and submission.division == "closed" and not submission.rehearsal:
+        return load_round(settings.round).benchmark(summary.model.benchmark).accuracy.gate_percent
     return gate

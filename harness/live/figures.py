@@ -14,9 +14,8 @@ from harness.loadgen.plan import Plan
 from harness.loadgen.process import Progress
 from harness.pipeline.pulse import Counters
 from harness.pipeline.tally import percentile
+from harness.stages import PERCENTILES, STAGES
 
-STAGES = ("queue", "inference", "postprocess", "complete")
-SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 RECENT_S = 3.0
 """Rates and busy shares called recent are of so long."""
 HISTORY = 60
@@ -142,7 +141,7 @@ class Meter:
             latency_from=self._latency_from,
             latency_ms={
                 name: value / 1e6
-                for name, share in SHARES.items()
+                for name, share in PERCENTILES.items()
                 if (value := percentile(counters.histogram, share)) is not None
             },
             stages_ms={name: float(ns) / done / 1e6 for name, ns in zip(STAGES, stages_ns, strict=True)}

@@ -12,17 +12,13 @@ import numpy.typing as npt
 
 from harness.pipeline.devices import DeviceSlot
 from harness.rounds import ScenarioRules, Seeds
-from harness.settings import BackendSettings, ModelSettings, Scenario, ScenarioSettings
+from harness.scenarios import TITLES, Scenario
+from harness.settings import BackendSettings, ModelSettings, ScenarioSettings
 
 Mode = Literal["performance", "accuracy"]
 
-LOADGEN_SCENARIOS: dict[Scenario, str] = {
-    "single_stream": "SingleStream",
-    "multi_stream": "MultiStream",
-    "server": "Server",
-    "offline": "Offline",
-}
-"""Our names of the scenarios → LoadGen's, which are those of the submission tree too."""
+LOADGEN_SCENARIOS: dict[Scenario, str] = TITLES
+"""Our names of the scenarios → LoadGen's."""
 
 
 class SampleSource(Protocol):

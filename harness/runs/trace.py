@@ -19,10 +19,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.files import replacing
+from harness.runs.layout import TestFolder
 from harness.runs.loadgen_trace import LoadGenTrace
-from harness.runs.stages import STAGES, read_samples
+from harness.runs.samples import read_samples
+from harness.stages import STAGES
 
-TRACE_NAME = "trace.json.gz"
 SESSIONS, QUEUE, LOADGEN = 1, 2, 3
 """The trace's processes."""
 MOST_SAMPLES = 250_000
@@ -46,7 +47,8 @@ def write_trace(folder: Path, names: Sequence[str], title: str) -> Path:
     Raises:
         LogError: ``samples.csv.gz`` is missing or damaged.
     """
-    samples = read_samples(folder / "samples.csv.gz")
+    files = TestFolder(folder)
+    samples = read_samples(files.samples)
     loadgen = LoadGenTrace(folder, samples)
     shift_ns = round(loadgen.before_us * 1e3)
     moments = list(dict.fromkeys(chain.from_iterable(STAGES.values())))
@@ -72,7 +74,7 @@ def write_trace(folder: Path, names: Sequence[str], title: str) -> Path:
         _counter("sessions at work", "at work", at_work),
         loadgen.events(LOADGEN, every, MOST_WAITING, shift_ns / 1e3),
     )
-    path = folder / TRACE_NAME
+    path = files.trace
     with (
         replacing(path) as temporary,
         gzip.open(temporary, "wb", compresslevel=1) as packed,

@@ -160,6 +160,7 @@ def test_the_shipped_catalogue_names_the_published_models_and_coco() -> None:
         (with_headers(flags=1), "cannot be unpacked .*encrypted"),
         (with_headers(method=99), "cannot be unpacked .*compression"),
     ],
+    ids=["cut", "a file", "another folder", "no zip", "encrypted", "unknown method"],
 )
 def test_an_archive_that_cannot_be_unpacked_is_one_line(
     server: FileServer, tmp_path: Path, archive: bytes, message: str

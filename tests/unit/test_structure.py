@@ -15,6 +15,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "harness"
 LAYERS = [
     {"version", "errors", "records"},
     {
+        "scenarios",
+        "stages",
         "child_process",
         "download",
         "locks",
