@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn, cast
+from typing import cast
 
 from harness.command_line.parser import Command, Parser, add_command
 from harness.errors import DataError, HarnessError, InternalError, Interrupted, UsageError
+from harness.signals import signals_interrupt
 from harness.streams import READER_IS_GONE, LastingStream, lasting_streams, printable
 from harness.suggestions import did_you_mean
 from harness.version import __version__
@@ -62,14 +60,12 @@ ENVIRONMENT_ERRORS = {
 }
 """What can go wrong with a machine, and the next step. Any other error of the system is an error of ours."""
 
-_ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs ``ssd-harness argv`` and gives the exit status."""
     argv = sys.argv[1:] if argv is None else list(argv)
     debug = "--debug" in argv
-    with lasting_streams() as output, _signals_interrupt():
+    with lasting_streams() as output, signals_interrupt():
         try:
             status = _run([arg for arg in argv if arg != "--debug"])
         except KeyboardInterrupt:
@@ -160,22 +156,3 @@ def _lost(output: LastingStream) -> DataError:
     reason = "unknown" if error is None else error.strerror
     hint = "the work is done; what it wrote into files is whole"
     return DataError(f"the results could not be written: {reason}", where="standard output", hint=hint)
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a command as Ctrl-C does; one that was ignored from the start (nohup) stays ignored."""
-    before: dict[int, Any] = {}
-    with suppress(ValueError):  # not in the main thread: then the signals are somebody else's
-        for number in _ENDING_SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN:
-                before[number] = signal.signal(number, _interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

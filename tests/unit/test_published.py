@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import shutil
 import types
 import zipfile
 from collections.abc import Iterator
@@ -174,7 +175,7 @@ def test_an_archive_that_cannot_be_unpacked_is_one_line(
 def test_a_small_archive_of_a_huge_file_is_refused_before_it_fills_the_disk(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(published.shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=5))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=5))
     with pytest.raises(DataError, match=r"needs .* GB, and 5e-09 GB are free"):
         prepare_noun("dataset", "--download", "d", "--output", tmp_path / "to")
     assert not (tmp_path / "to/images").exists()

@@ -23,6 +23,7 @@ LAYERS = [
         "files",
         "accuracy_record",
         "output_quantization",
+        "signals",
         "streams",
         "suggestions",
         "yaml_text",
