@@ -20,7 +20,7 @@ from harness.benchmark.queue_limits import LATENCY_MS, Case, plan_of
 from harness.live.display import shown
 from harness.loadgen.log import read_detail
 from harness.loadgen.process import run_test
-from harness.terminal import Terminal
+from harness.terminal import Terminal, TextConsole
 
 
 def terminal(drawn: bool) -> Terminal:
