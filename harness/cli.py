@@ -25,6 +25,7 @@ from harness.version import __version__
 
 COMMANDS = (
     "run",
+    "sweep",
     "prepare",
     "accuracy",
     "report",
