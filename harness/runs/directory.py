@@ -107,6 +107,8 @@ class RunDirectory:
 
     def finish(self, status: str, reason: str | None = None) -> None:
         """The last word: "complete" or "failed", and why."""
+        if status == "complete":
+            earlier_run.forget(self.folder)
         self.update(status=status, reason=reason, ended=_now())
 
     def test_folder(self, scenario: str, mode: Mode, number: int = 1) -> Path:
