@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from harness.benchmark.find_peak import find_peaks
-from harness.benchmark.inputs import Inputs, find_inputs
+from harness.benchmark.inputs import Inputs, find_inputs, with_round
 from harness.benchmark.recorded import run_recorded
 from harness.benchmark.submission import describe_submission
 from harness.benchmark.system import code_sha256, system, versions
@@ -34,6 +34,7 @@ def run_benchmark(settings: RunSettings, folder: Path, terminal: Terminal, *, re
         HarnessError: as its parts do; the manifest then says "failed" and why.
         Interrupted: on Ctrl-C; the manifest says so.
     """
+    settings = with_round(settings)
     manifest = Manifest(
         schema=SCHEMA,
         status="running",

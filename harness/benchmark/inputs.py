@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -44,6 +44,7 @@ class Inputs:
         images_sha256: of the contents of all image files, in the dataset's order.
         source: gives the samples' tensors; picklable.
         synthetic: the dataset was made up.
+        benchmark: that the run follows, as the round names it.
     """
 
     settings: RunSettings
@@ -94,7 +95,14 @@ class Inputs:
             sample_names=tuple(image.file_name for image in self.dataset.images),
             watchdog_s=self.settings.watchdog_s,
             trace=self.settings.trace and mode == "performance",
+            image_sizes=self._image_sizes,
         )
+
+    @property
+    def _image_sizes(self) -> tuple[tuple[int, int], ...]:
+        if not self.model.needs_image_size:
+            return ()
+        return tuple((image.width, image.height) for image in self.dataset.images)
 
     @property
     def label_ids(self) -> tuple[int, ...] | None:
@@ -107,7 +115,7 @@ class Inputs:
     def subtitle(self) -> str:
         """What the tests run on, for people."""
         simulated = ", SIMULATED" if self.backend.SIMULATED else ""
-        return f"{self.benchmark} on {self.settings.backend.name}{simulated}"
+        return f"{self.model.title} on {self.settings.backend.name}{simulated}"
 
     def describe(self) -> dict[str, Document]:
         """The model, the dataset and the backend, for the manifest."""
@@ -115,10 +123,13 @@ class Inputs:
         return {
             "model": ModelRecord(
                 name=self.model.name,
+                title=self.model.title,
                 benchmark=self.benchmark,
                 path=str(self.model_file) if self.model_file else None,
                 sha256=self.model_sha256,
                 default=model.path is None,
+                closed_division=self.model.closed_division,
+                decoding=asdict(model.decoding(self.model.decoding)),
                 precision=model.precision if model.path is None else None,
             ),
             "dataset": DatasetRecord(
@@ -148,6 +159,7 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
         DataError: the model, the dataset, the backend or the disk cannot be used.
     """
     check_loadgen()
+    settings = with_round(settings)
     round_ = load_round(settings.round)
     model = load_model(settings.model.name)
     division = None if settings.submission is None else settings.submission.division
@@ -167,6 +179,7 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
         truth = ground_truth_of(annotations, annotations_file.document).first(len(dataset))
     del annotations_file  # of 5000 images it is large
     model_file, sha256 = _model_file(settings, model, backend, terminal)
+    model = load_model(settings.model.name, model_file)
     dtype = run_in_child(_check_session, settings, model_file)
     source = _source(settings, model, dataset, dtype, terminal)
     return Inputs(
@@ -185,6 +198,13 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
         source=source,
         synthetic=synthetic,
     )
+
+
+def with_round(settings: RunSettings) -> RunSettings:
+    """The settings with the model's own round where they name none."""
+    if settings.round:
+        return settings
+    return settings.model_copy(update={"round": load_model(settings.model.name).round})
 
 
 def _model_file(
@@ -219,7 +239,7 @@ def _default_file(name: str, precision: Literal["int8", "float32"], say: Say) ->
 def _check_session(settings: RunSettings, model_file: Path | None, say: Say) -> str:
     """Opens one session to see that the model fits; gives the dtype of its input."""
     say("opening a session")
-    model, backend = load_model(settings.model.name), load_backend(settings.backend.name)
+    model, backend = load_model(settings.model.name, model_file), load_backend(settings.backend.name)
     latency = settings.scenarios[0] == "single_stream"
     devices = parse_devices(settings.backend.devices or backend.default_devices(throughput=not latency))
     request = SessionRequest.of(

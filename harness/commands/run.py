@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import HarnessError, UsageError
 from harness.rounds import load_round
 from harness.scenarios import SCENARIOS
-from harness.settings import RunSettings, load_run, parse_assignment, read_yaml, run_config
+from harness.settings import RunSettings, default_model_name, load_run, parse_assignment, read_yaml, run_config
 
 if TYPE_CHECKING:
     from harness.runs.figures import Summary
@@ -42,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--devices", help="sessions, e.g. 'cpu*2'")
     add("--on-device-failure", choices=("stop", "continue"), help="stop the run (default), or go on without it")
     add("--model", type=Path, help="an ONNX model (default: the built-in one)")
+    add("--model-name", metavar="NAME", help="which model that is: a folder of harness/model, or package.module:object")
+    add("--round", metavar="R", help="the MLPerf round whose rules apply, e.g. v2.0 (default: the model's own)")
     add("--images", type=Path, help="folder of COCO images (default: a synthetic set)")
     add("--annotations", type=Path, help="COCO annotations JSON of those images")
     add("--count", type=int, help="use the first N images only")
@@ -69,12 +71,14 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--resume needs the run's --output")
 
     from harness.benchmark.benchmark import run_benchmark
+    from harness.benchmark.inputs import with_round
     from harness.benchmark.submission import submission_folder, with_required_scenarios
     from harness.report.summary_tables import print_summary
     from harness.runs.directory import default_folder
     from harness.runs.layout import RunLayout
     from harness.terminal import JSON_SCHEMA, Terminal, output
 
+    settings = with_round(settings)
     if args.scenario is None:
         settings = with_required_scenarios(settings)
     folder = args.output
@@ -109,6 +113,8 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
         "backend.name": args.backend,
         "backend.devices": args.devices,
         "backend.on_device_failure": args.on_device_failure,
+        "round": args.round,
+        "model.name": args.model_name,
         "model.path": args.model,
         "dataset.images": args.images,
         "dataset.annotations": args.annotations,
@@ -121,6 +127,11 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
         if args.backend != configured:
             # the file's devices and options are of another backend
             overrides = {"backend.options": {}, "backend.devices": None} | overrides
+    if args.model_name:
+        configured = (read_yaml(run_config(args.config)).get("model") or {}).get("name", default_model_name())
+        if args.model_name != configured:
+            # the file's round and model settings are of another model
+            overrides = {"round": "", "model": {}} | overrides
     for scenario in SCENARIOS:
         if args.duration is not None:
             overrides[f"tests.{scenario}.min_duration_s"] = args.duration

@@ -15,10 +15,17 @@ from harness.scenarios import Scenario
 
 
 class ModelRecord(Document):
-    """The model of a run; ``default`` is the harness's own one, which ``precision`` is of."""
+    """The model of a run.
+
+    ``default`` is the harness's own one, which ``precision`` is of. ``title`` is its name for people,
+    ``closed_division`` why it is none for a closed submission, and ``decoding`` how its outputs became detections.
+    """
 
     name: str
+    title: str | None = None
     benchmark: str
+    closed_division: str | None = None
+    decoding: dict[str, JsonValue] | None = None
     path: str | None = None
     sha256: str | None = None
     default: bool
@@ -180,6 +187,12 @@ class Manifest(Document):
     def traced(self) -> bool:
         """Whether the performance tests were traced."""
         return bool(self.settings.get("trace"))
+
+    @property
+    def division(self) -> str | None:
+        """The division that the run is for; None where it is for no submission."""
+        submission = self.settings.get("submission")
+        return str(submission["division"]) if isinstance(submission, dict) and "division" in submission else None
 
     @property
     def decoder(self) -> str | None:

@@ -82,6 +82,8 @@ def unlike_the_round(manifest: Manifest, rules: BenchmarkRules) -> list[str]:
         reasons.append(f"{dataset.images} images; the round has {rules.dataset_images}")
     if model.default and not backend.simulated:
         reasons.append("the model is the default one, not trained on COCO")
+    if model.closed_division and manifest.division != "open":
+        reasons.append(model.closed_division)
     if manifest.traced:
         reasons.append("the performance tests were traced")
     if manifest.decoder == "none":
