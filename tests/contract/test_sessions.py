@@ -45,6 +45,10 @@ def backend(name: str) -> Iterator[Backend]:
             pytest.skip(str(error))
 
 
+BLOCKING = ("onnxruntime",)
+"""Backends whose sessions have no `submit`."""
+
+
 @pytest.fixture(scope="module")
 def open_session(name: str, backend: Backend) -> Open:
     return lambda model: backend.open_session(SessionRequest(model, INPUT, OUTPUTS, example_outputs, DEVICES[name]))
@@ -55,7 +59,8 @@ def open_session(name: str, backend: Backend) -> Open:
 def test_it_keeps_the_contract(name: str, backend: Backend, folder: Path, check: Check, quantized: bool) -> None:
     model = write_model(folder / f"contract_{quantized}.onnx", quantized=quantized)
     subject = Subject(backend, SessionRequest(model, INPUT, OUTPUTS, example_outputs, DEVICES[name]))
-    assert str(run_check(check, subject)).startswith("[PASS]")
+    result = run_check(check, subject)
+    assert result.status == "PASS" or (name in BLOCKING and result.detail == "it has no submit"), str(result)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
