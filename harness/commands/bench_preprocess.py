@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from harness.command_line.model_argument import add_model_name
 from harness.dataset.image_list import listed_images
 from harness.dataset.preprocess_bench import PreprocessBench, bench_preprocessing
 from harness.dataset.synthetic import cached_synthetic
@@ -28,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("--images", type=Path, metavar="DIR", help="JPEGs and PNGs (default: synthetic ones)")
     parser.add_argument("--count", type=int, help="take the first so many")
-    parser.add_argument("--model-name", default="ssd_resnet34", help="whose preprocessing (default: %(default)s)")
+    add_model_name(parser)
+    parser.add_argument("--model", type=Path, metavar="FILE", help="its file, where that decides the input's size")
     parser.add_argument("--workers", type=int, help="processes of the pool (default: one per core)")
     parser.add_argument("--rounds", type=int, default=3, help="of the pool (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print figures as JSON rather than a table")
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measures, and prints a table or JSON."""
     terminal = Terminal()
-    model = load_model(args.model_name)
+    model = load_model(args.model_name, args.model)
     if args.images is None:
         with terminal.task("Synthetic images", "images") as report:
             folder, _ = cached_synthetic(images=args.count or SYNTHETIC, seed=0, progress=report)
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         terminal.result(json.dumps(dataclasses.asdict(result), indent=2))
     else:
-        _print(result, args.model_name)
+        _print(result, model.title)
     return 0
 
 

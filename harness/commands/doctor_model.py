@@ -17,6 +17,7 @@ from rich.table import Table
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.command_line.argument_types import one_or_more
 from harness.command_line.json_output import show_or_write
+from harness.command_line.model_argument import add_model_name
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import cached_synthetic
 from harness.doctor.model_examination import ModelDiagnosis, examine
@@ -37,6 +38,7 @@ _IMAGE_NAMES = ("*.jpg", "*.jpeg", "*.png")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own arguments."""
     parser.add_argument("--model", type=Path, required=True, metavar="ONNX", help="the model file")
+    add_model_name(parser)
     parser.add_argument("--images", type=Path, metavar="DIR", help="a folder of images (default: a synthetic set)")
     parser.add_argument("--annotations", type=Path, metavar="JSON", help="their COCO instances file: makes it sure")
     parser.add_argument("--count", type=one_or_more, default=8, metavar="N", help="images (default 8)")
@@ -51,12 +53,11 @@ def run(args: argparse.Namespace) -> int:
     if not args.model.is_file():
         raise ModelError("no such model", where=str(args.model))
     terminal = Terminal()
+    model = load_model(args.model_name, args.model)
     images, annotations = _images(args)
     truth = None if annotations is None else read_ground_truth(annotations).first(len(images))
     with terminal.task("Doctor") as report:
-        found = examine(
-            args.model, load_model("ssd_resnet34"), images, truth, args.backend, lambda doing: report(0, None, doing)
-        )
+        found = examine(args.model, model, images, truth, args.backend, lambda doing: report(0, None, doing))
     document = {"model": str(args.model), "nothing_wrong": not found.findings, **asdict(found)}
     show_or_write(document, args.json, lambda: _print(output(), found))
     return 1 if found.findings else 0

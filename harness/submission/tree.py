@@ -15,7 +15,8 @@ from harness.accuracy.ground_truth import GroundTruth
 from harness.errors import DataError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import BenchmarkRules, Round, TreeFolder
-from harness.settings import Division, Scenario
+from harness.scenarios import Scenario
+from harness.settings import Division
 from harness.submission.path_pattern import fill, match_path
 
 Kind = Literal[

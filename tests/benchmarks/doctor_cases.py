@@ -16,7 +16,7 @@ from harness.accuracy.ground_truth import read_ground_truth
 from harness.accuracy.log import read_accuracy_log
 from harness.doctor.diagnosis import diagnose
 from harness.doctor.evidence import evidence_of_log
-from harness.runs.evaluation import accuracy_test
+from harness.runs.evaluation import accuracy_source
 from tests.conftest import DATA
 from tests.support.planted_mistakes import DEFECTS, Defect, both
 
@@ -52,7 +52,8 @@ def main() -> None:
         name: (args.data / "accuracy_logs" / f"{file}.mlperf_log_accuracy.json", annotations) for name, file in LOGS
     }
     if args.run is not None:
-        logs["our run"] = accuracy_test(args.run)[:2]
+        source = accuracy_source(args.run)
+        logs["our run"] = source.log, source.annotations
     right, total = 0, 0
     for name, (title, defect) in itertools.product(logs, cases()):
         if not all(word in f"{name} {title}" for word in args.only.split()):

@@ -6,13 +6,11 @@ import re
 from collections.abc import Iterator
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
+from harness.runs.layout import VERIFY_ACCURACY, VERIFY_PERFORMANCE
 from harness.settings import Division
 from harness.submission.path_pattern import fill, fits, match_path
 from harness.submission.rules.finding import Problem, Rule
 from harness.submission.tree import KINDS, SCENARIO_FOLDERS, Place, SubmissionTree, folder_rules
-
-VERIFY_PERFORMANCE = "verify_performance.txt"
-VERIFY_ACCURACY = "verify_accuracy.txt"
 
 
 def unknown_files(tree: SubmissionTree) -> Iterator[Problem]:
