@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import tempfile
@@ -14,12 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic_ns
-from typing import Any, Literal, cast
+from typing import Literal
 
 import numpy as np
 
 from harness.errors import BackendError, HarnessError, ModelError, UsageError
 from harness.records import TensorSpec
+from harness.sessions.check_subject import Skipped, Subject
 from harness.sessions.expectations import (
     Broken,
     Image,
@@ -32,13 +32,8 @@ from harness.sessions.expectations import (
     raises,
 )
 from harness.sessions.flights import Collected, outputs_of, submitted_together
-from harness.sessions.protocol import AsynchronousSession, Session, SessionRequest
-from harness.sessions.registry import Backend
+from harness.sessions.protocol import Session
 from harness.sessions.tensors import DTYPES
-
-
-class Skipped(Exception):
-    """The check says nothing about this backend; says why."""
 
 
 @dataclass(frozen=True)
@@ -51,33 +46,6 @@ class CheckResult:
 
     def __str__(self) -> str:
         return f"[{self.status}] {self.check}" + (f": {self.detail}" if self.detail else "")
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is checked: a backend, and the request its sessions are opened with."""
-
-    backend: Backend
-    request: SessionRequest
-
-    def open(self, **changes: Any) -> Session:
-        """A session of the request, with some of it changed."""
-        return self.backend.open_session(dataclasses.replace(self.request, **changes))
-
-    def open_asynchronous(self) -> AsynchronousSession:
-        """A session of the request that takes images by `submit`."""
-        session = self.open(throughput=True)
-        if not hasattr(session, "submit"):
-            session.close()
-            raise Skipped("it has no submit")
-        return cast(AsynchronousSession, session)
-
-    def open_another(self) -> Session:
-        """One more session on the same device, while others are open."""
-        try:
-            return self.open()
-        except BackendError as error:
-            raise Skipped(f"the device takes no second session ({error.what})") from error
 
 
 def run_checks(subject: Subject) -> Iterator[CheckResult]:

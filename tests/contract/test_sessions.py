@@ -15,7 +15,8 @@ from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
 from harness.model.ssd_resnet34.model import MODEL
 from harness.records import QuantizedTensor
-from harness.sessions.contract import CHECKS, Subject, run_check
+from harness.sessions.check_subject import Subject
+from harness.sessions.contract import CHECKS, run_check
 from harness.sessions.protocol import Session, SessionRequest
 from harness.sessions.registry import Backend, load_backend
 from tests.support import fake_furiosa

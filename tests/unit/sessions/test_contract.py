@@ -13,7 +13,8 @@ import pytest
 from harness.errors import BackendError, UsageError
 from harness.records import QuantizedTensor, TensorSpec, TiledLayout
 from harness.sessions import contract
-from harness.sessions.contract import CHECKS, Subject, run_check, run_checks
+from harness.sessions.check_subject import Subject
+from harness.sessions.contract import CHECKS, run_check, run_checks
 from harness.sessions.protocol import Completion, SessionRequest
 
 INPUT = TensorSpec("image", (1, 3, 4, 4), "uint8")
