@@ -240,15 +240,18 @@ def test_the_queue_is_kept_full_for_throughput(machine: fake_furiosa.Machine, fu
     asked = dataclasses.replace(request(model, workers=3), throughput=True)
     with furiosa.open_session(asked) as session:
         assert session.in_flight == 6
-        machine.delays_s = [0.2, 0.0, 0.0, 0.0, 0.0, 0.0]  # the first is overtaken
+        first = threading.Event()
+        machine.held = [first]
         completions = Collected()
         for tag in range(6):
             session.submit(tag, image(tag), completions)
-        completed = [completions.get(5) for _ in range(6)]
+        completed = [completions.get(5) for _ in range(5)]
+        first.set()
+        completed.append(completions.get(5))
     assert {completion.tag: float(outputs_of(completion)[0].flat[0]) for completion in completed} == {
         tag: tag for tag in range(6)
     }
-    assert completed[0].tag != 0
+    assert completed[-1].tag == 0  # it was overtaken
 
 
 def test_a_failure_in_flight_fails_every_image_there_once(
@@ -256,10 +259,12 @@ def test_a_failure_in_flight_fails_every_image_there_once(
 ) -> None:
     with furiosa.open_session(request(model, api="queue", in_flight=3)) as session:
         machine.fail = True
-        machine.delays_s = [0.1, 0.2, 0.3]
+        held = threading.Event()
+        machine.held = [held, held]  # by the two workers that the stand-in has
         completions = Collected()
         for tag in range(3):
             session.submit(tag, image(tag), completions)
+        held.set()
         assert sorted(completions.get(5).tag for _ in range(3)) == [0, 1, 2]
         time.sleep(0.4)
         assert completions.empty()
