@@ -65,7 +65,7 @@ def _table(backends: list[BackendInfo]) -> Table:
         about = ", ".join(info.devices) or ("any number" if info.simulated else "none found")
         if not info.installed:
             about = f"{info.missing}\nnext: {info.remedy}"
-        table.add_row(info.name, installed, info.version or "–", about.replace("[", r"\["))
+        table.add_row(info.name, installed, info.version or "–", about)
     return table
 
 
