@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "anchor_free_binding.h"
 #include "decoder.h"
 
 namespace py = pybind11;
@@ -237,6 +238,7 @@ PYBIND11_MODULE(_decode, m) {
         const auto* data = static_cast<const unsigned char*>(array.data());
         return ssd::available_kernels().front()->read(data, array.nbytes());
     });
+    bind_anchor_free(m);
     py::class_<Binding>(m, "Decoder")
         .def(py::init<const std::vector<std::pair<int, int>>&,
                       const py::array_t<float, py::array::c_style | py::array::forcecast>&, py::type, py::type,
