@@ -21,6 +21,7 @@ from harness.version import __version__
 
 COMMANDS = (
     "run",
+    "sweep",
     "prepare",
     "accuracy",
     "report",

@@ -33,7 +33,7 @@ class ScenarioFigures(Document):
 
     ``latency_ms`` has LoadGen's mean and percentiles ("p50", …), of queries; ``percentile`` is the round's, in 0..1;
     ``efficiency`` is the share of the test in which the sessions were inferring; ``stages_ms`` has the mean and
-    percentiles of the four stages; ``runs`` the repetitions, where there are several.
+    percentiles of the five stages; ``runs`` the repetitions, where there are several.
     """
 
     valid: bool

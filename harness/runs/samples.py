@@ -26,16 +26,21 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def read_samples(path: Path) -> pd.DataFrame:
-    """One row a sample: session, sample_id, sample_index, and five moments in ns since the first issue.
+    """One row a sample: session, sample_id, sample_index, and six moments in ns since the first issue.
+
+    Runs of before version 0.1 decoded right after the inference, and have no moment of its own for that.
 
     Raises:
         LogError: the file is missing or damaged.
     """
-    return read_table(path)
+    samples = read_table(path)
+    if "decoding_ns" not in samples and "inferred_ns" in samples:
+        samples.insert(list(samples).index("inferred_ns") + 1, "decoding_ns", samples["inferred_ns"])
+    return samples
 
 
 def stages_ms(samples: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Mean and percentiles of every stage in milliseconds; the four of one sample add up to its whole time."""
+    """Mean and percentiles of every stage in milliseconds; the five of one sample add up to its whole time."""
     table: dict[str, dict[str, float]] = {}
     for stage, (start, end) in STAGES.items():
         times_ms = (samples[end] - samples[start]) / 1e6

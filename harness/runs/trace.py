@@ -34,6 +34,8 @@ MOST_POINTS = 50_000
 """Of a counter; of more, the last in each of so many equal times."""
 
 ON_THE_SESSION = ("inference", "postprocess", "complete")
+BESIDE = {"postprocess": "decoding", "complete": "held answer"}
+"""Stages that may go on while their session is at its next sample, and what they are called then."""
 
 Ns = npt.NDArray[np.int64]
 
@@ -55,7 +57,7 @@ def write_trace(folder: Path, names: Sequence[str], title: str) -> Path:
     samples[moments] += shift_ns
     every = max(-(-len(samples) // MOST_SAMPLES), 1)
     depth = _steps((samples["issued_ns"], 1), (samples["started_ns"], -1))
-    at_work = _steps((samples["started_ns"], 1), (samples["decoded_ns"], -1))
+    at_work = _steps((samples["started_ns"], 1), (samples["inferred_ns"], -1))
     every_wait = every * max(-(-int(depth[1].max(initial=0)) // (MOST_WAITING * every)), 1)
     about = {
         "test": title,
@@ -111,8 +113,8 @@ def us(ns: float) -> str:
 
 
 def _sessions(samples: pd.DataFrame, every: int) -> Iterator[str]:
-    """A track for each session. An answer that was held while the next sample began is not on it: it would not nest."""
-    for session, own in samples.groupby("session"):
+    """A track for each session. What goes on beside its next inference is not on it: it would not nest."""
+    for session, own in samples.sort_values("started_ns", kind="stable").groupby("session"):
         tid = int(str(session)) + 1
         moments = {stage: (own[start].tolist(), own[end].tolist()) for stage, (start, end) in STAGES.items()}
         begins = moments["inference"][0]
@@ -123,8 +125,8 @@ def _sessions(samples: pd.DataFrame, every: int) -> Iterator[str]:
             args = f'{{"sample":{what[k]},"queue_us":{us(waited_ns)}}}'
             for stage in ON_THE_SESSION:
                 start, end = moments[stage][0][k], moments[stage][1][k]
-                if stage == "complete" and k + 1 < len(begins) and end > begins[k + 1]:
-                    yield from _span("held answer", "answers", SESSIONS, ids[k], start, end, what[k])
+                if stage in BESIDE and k + 1 < len(begins) and end > begins[k + 1]:
+                    yield from _span(BESIDE[stage], "answers", SESSIONS, ids[k], start, end, what[k])
                 else:
                     yield (
                         f'{{"name":"{stage}","cat":"sample","ph":"X","pid":{SESSIONS},"tid":{tid},'

@@ -63,7 +63,7 @@ def main() -> None:
         began = time.perf_counter()
         found = diagnose(evidence_of_log(planted, planted_truth, "auto"), args.evaluator)
         seconds = time.perf_counter() - began
-        names = [finding.name for finding in found.findings]
+        names = [cause.name for cause in found.causes]
         first = names[: len(defect.names)] if defect.names else names
         ok = len(first) == len(defect.names) and all(any(n in first for n in wanted) for wanted in defect.names)
         right, total = right + ok, total + 1

@@ -42,6 +42,7 @@ SIDEWAYS = {
     ("rounds", "settings"),
     ("errors", "version"),
     ("model", "native"),
+    ("sessions", "native"),
     # the default INT8 model is quantized when it is first asked for; quantization knows no model
     ("model", "quantization"),
 }

@@ -53,6 +53,11 @@ class NativeDecoder:
         """The instruction set in use: "avx512", "avx2" or "baseline"."""
         return str(self._decoder.simd)
 
+    @property
+    def image_decoder(self) -> object:
+        """What decodes without Python, for as long as this decoder lives: a capsule of ``native/image_decoder.h``."""
+        return self._decoder.image_decoder
+
     def decode(
         self,
         outputs: RawOutputs,

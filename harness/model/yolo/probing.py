@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.model.image_file import decode_image
-from harness.model.probing import Floats, InputReading, OutputReading, OutputSigns
+from harness.model.probing import Floats, InputReading, OutputReading, OutputTraces
 from harness.model.yolo.head import Family, Head
 from harness.model.yolo.letterbox import letterbox, preprocess
 from harness.model.yolo.numpy_decoder import best_classes, corners
@@ -50,14 +50,14 @@ class YoloProbe:
         """See `Probe.outputs`: the file's shapes decide how it is read."""
         return []
 
-    def signs(self, outputs: Sequence[Floats]) -> OutputSigns:
-        """See `Probe.signs`. There is no background class and no prior box: their figures are those of none."""
+    def traces(self, outputs: Sequence[Floats]) -> OutputTraces:
+        """See `Probe.traces`. There are no prior boxes: their figure says nothing."""
         parts = parts_of(list(outputs), self.head)
         _, scores = best_classes(parts, np.float32(1e-6))
         surest = np.argsort(-scores)[:_SUREST]
         boxes = corners(parts.boxes, self.head)[surest].astype(np.float64) / self.head.side
-        return OutputSigns(
-            background=1.0,
+        return OutputTraces(
+            background=float((scores < _SURE).mean()),
             entropy=0.0,
             confident=float((scores >= _SURE).sum()),
             size_ratio=1.0,

@@ -156,8 +156,8 @@ AnchorFreeDecoder::AnchorFreeDecoder(AnchorFreeHead head, std::int32_t places, c
     }
 }
 
-const std::vector<Detection>& AnchorFreeDecoder::decode(const AnchorFreeOutputs& outputs, const Parameters& parameters,
-                                                        int width, int height) const {
+const std::vector<Detection>& AnchorFreeDecoder::decode(const AnchorFreeOutputs& outputs,
+                                                        const Parameters& parameters) const {
     thread_local Scratch scratch;
     Candidates& candidates = scratch.candidates;
     Values& values = scratch.values;
@@ -205,8 +205,8 @@ const std::vector<Detection>& AnchorFreeDecoder::decode(const AnchorFreeOutputs&
 
     // from pixels of the input to parts of the image
     const double side = head_.side;
-    const bool known = width > 0 && height > 0;
-    const double w = known ? width : side, h = known ? height : side;
+    const bool known = parameters.width > 0 && parameters.height > 0;
+    const double w = known ? parameters.width : side, h = known ? parameters.height : side;
     const double gain = std::min(side / h, side / w);
     const double pad_x = head_.centred ? std::floor((side - std::nearbyint(w * gain)) / 2) : 0.0;
     const double pad_y = head_.centred ? std::floor((side - std::nearbyint(h * gain)) / 2) : 0.0;

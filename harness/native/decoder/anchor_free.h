@@ -43,10 +43,9 @@ class AnchorFreeDecoder {
     const AnchorFreeHead& head() const { return head_; }
     const Kernels& kernels() const { return kernels_; }
 
-    // width, height: of the original image; 0: boxes are normalised to the input itself. What is found, best first,
-    // stays valid until the next decode of this thread.
-    const std::vector<Detection>& decode(const AnchorFreeOutputs& outputs, const Parameters& parameters, int width,
-                                         int height) const;
+    // Where the parameters do not know the image's size, boxes are normalised to the input itself. What is found, best
+    // first, stays valid until the next decode of this thread.
+    const std::vector<Detection>& decode(const AnchorFreeOutputs& outputs, const Parameters& parameters) const;
 
   private:
     struct Cell {

@@ -12,6 +12,8 @@
 #include <string>
 #include <utility>
 
+#include "../gil.h"
+#include "../image_decoder.h"
 #include "anchor_free.h"
 
 namespace py = pybind11;
@@ -38,7 +40,7 @@ struct Shape {
     std::vector<py::ssize_t> sizes;  // without the batch
 };
 
-class AnchorFreeBinding {
+class AnchorFreeBinding : public native::ImageDecoder {
   public:
     // split: boxes, objectness (if the head has it) and scores are outputs of their own, (values, places) each. Else
     // they are one, (values, places) or, where the head has objectness, (places, values).
@@ -68,37 +70,82 @@ class AnchorFreeBinding {
 
     py::tuple decode(const py::object& outputs, double score_threshold, double iou_threshold,
                      std::int64_t max_detections, int width, int height) const {
-        std::array<py::object, kMostOutputs> held;  // what the outputs point into, alive while the GIL is released
-        const ssd::AnchorFreeOutputs taken = take(outputs, held);
-        const ssd::Parameters parameters{static_cast<float>(score_threshold), static_cast<float>(iou_threshold),
-                                         max_detections, false};
+        Taken taken;
+        take(outputs, taken);
+        const ssd::Parameters parameters{static_cast<float>(score_threshold),
+                                         static_cast<float>(iou_threshold),
+                                         max_detections,
+                                         false,
+                                         width,
+                                         height};
         const std::vector<ssd::Detection>* found;
         {
-            const py::gil_scoped_release release;
-            found = &decoder_.decode(taken, parameters, width, height);
+            const native::WithoutGil without_gil;
+            found = &decoder_.decode(taken.outputs, parameters);
         }
         return as_arrays(*found);
     }
 
+    std::shared_ptr<native::Reading> read(PyObject* outputs) const override {
+        auto taken = std::make_shared<Taken>();
+        take(outputs, *taken);
+        return taken;
+    }
+
+    const std::vector<ssd::Detection>& decode(const native::Reading& outputs,
+                                              const ssd::Parameters& parameters) const override {
+        return decoder_.decode(static_cast<const Taken&>(outputs).outputs, parameters);
+    }
+
+    py::capsule image_decoder() const {
+        return py::capsule(static_cast<const native::ImageDecoder*>(this), native::kImageDecoder);
+    }
+
   private:
-    ssd::AnchorFreeOutputs take(py::handle outputs, std::array<py::object, kMostOutputs>& held) const {
+    // The raw outputs of one image, checked: what they point into is alive while the GIL is released.
+    struct Taken : native::Reading {
+        ssd::AnchorFreeOutputs outputs;
+        std::size_t count = 0;
+        std::array<ssd::RawOutput, kMostOutputs> raw;
+        std::array<std::ptrdiff_t, kMostOutputs> size;  // values of it
+        std::array<py::object, kMostOutputs> held;
+
+        int not_finite(bool every_value) const override {
+            for (std::size_t i = 0; i < count; ++i) {
+                if (raw[i].element != Element::float32) continue;
+                const auto* values = static_cast<const unsigned char*>(raw[i].data);
+                std::uint32_t found = 0;
+                for (std::ptrdiff_t k = 0; k < (every_value ? size[i] : 1); ++k) {
+                    std::uint32_t bits;
+                    std::memcpy(&bits, values + k * sizeof bits, sizeof bits);
+                    found |= (bits & 0x7f800000U) == 0x7f800000U;  // an exponent of ones: infinity or NaN
+                }
+                if (found) return static_cast<int>(i);
+            }
+            return -1;
+        }
+    };
+
+    void take(py::handle outputs, Taken& taken) const {
         if (!PyList_Check(outputs.ptr()) && !PyTuple_Check(outputs.ptr())) {
             throw std::invalid_argument("not a list or tuple");
         }
         const auto items = py::reinterpret_steal<py::tuple>(PySequence_Tuple(outputs.ptr()));
         if (!items) throw py::error_already_set();
         if (items.size() != shapes_.size()) throw std::invalid_argument("wrong number of raw outputs");
-        std::array<ssd::RawOutput, kMostOutputs> raw;
+        taken.count = shapes_.size();
+        auto& raw = taken.raw;
         for (std::size_t i = 0; i < shapes_.size(); ++i) {
-            raw[i] = read(PyTuple_GET_ITEM(items.ptr(), i), shapes_[i], i, held[i]);
+            taken.size[i] = 1;
+            for (const py::ssize_t size : shapes_[i].sizes) taken.size[i] *= size;
+            raw[i] = read_one(PyTuple_GET_ITEM(items.ptr(), i), shapes_[i], i, taken.held[i]);
         }
         const std::ptrdiff_t places = decoder_.places();
-        ssd::AnchorFreeOutputs taken;
         if (split_) {
-            taken.boxes = {raw[0], places, 1};
-            if (objectness_) taken.objectness = {raw[1], places, 1};
-            taken.scores = {raw[objectness_ ? 2 : 1], places, 1};
-            return taken;
+            taken.outputs.boxes = {raw[0], places, 1};
+            if (objectness_) taken.outputs.objectness = {raw[1], places, 1};
+            taken.outputs.scores = {raw[objectness_ ? 2 : 1], places, 1};
+            return;
         }
         const std::ptrdiff_t values = 4 + (objectness_ ? 1 : 0) + decoder_.head().classes;
         const std::ptrdiff_t value_stride = objectness_ ? 1 : places, place_stride = objectness_ ? values : 1;
@@ -108,13 +155,12 @@ class AnchorFreeBinding {
             part.data = static_cast<const unsigned char*>(part.data) + value * value_stride * size;
             return ssd::PlaceValues{part, value_stride, place_stride};
         };
-        taken.boxes = from(0);
-        if (objectness_) taken.objectness = from(4);
-        taken.scores = from(objectness_ ? 5 : 4);
-        return taken;
+        taken.outputs.boxes = from(0);
+        if (objectness_) taken.outputs.objectness = from(4);
+        taken.outputs.scores = from(objectness_ ? 5 : 4);
     }
 
-    ssd::RawOutput read(py::handle output, const Shape& shape, std::size_t index, py::object& held) const {
+    ssd::RawOutput read_one(py::handle output, const Shape& shape, std::size_t index, py::object& held) const {
         ssd::RawOutput raw;
         const bool quantized = py::isinstance(output, quantized_tensor_);
         py::object data = quantized ? output.attr("data") : py::reinterpret_borrow<py::object>(output);
@@ -202,5 +248,7 @@ void bind_anchor_free(py::module_& module) {
              py::arg("split"), py::arg("centred"), py::arg("clipped"), py::arg("quantized_tensor"),
              py::arg("simd") = "")
         .def_property_readonly("simd", &AnchorFreeBinding::simd)
-        .def("decode", &AnchorFreeBinding::decode);
+        .def_property_readonly("image_decoder", &AnchorFreeBinding::image_decoder)
+        .def("decode", py::overload_cast<const py::object&, double, double, std::int64_t, int, int>(
+                           &AnchorFreeBinding::decode, py::const_));
 }
