@@ -74,4 +74,4 @@ def evaluate(model: Path, images: Path, annotations: Path) -> float:
 
 
 if __name__ == "__main__":
-    print(f"{100 * evaluate(*map(Path, sys.argv[1:4])):.3f}")
+    print(f"{100 * evaluate(*map(Path, sys.argv[1:4])):.3f}")  # noqa: T201 - a script
