@@ -16,7 +16,7 @@ from harness.model.yolo.native_decoder import NativeDecoder
 from harness.model.yolo.numpy_decoder import NumpyDecoder
 from harness.records import Detections, QuantizedTensor, RawOutput, TiledLayout
 
-HEADS = [Head(family, 96, split) for family in ("yolo11", "yolox") for split in (False, True)]  # type: ignore[arg-type]
+HEADS = [Head(family, 96, split) for family in ("yolo11", "yolox") for split in (False, True)]
 SIZES = [None, (640, 480), (333, 500), (97, 4000), (1, 1)]
 
 

@@ -43,7 +43,7 @@ def levels(values: int, seed: int) -> tuple[list[onnx.NodeProto], list[Any], lis
         name = f"level{seed}.{stride}"
         weight = (rng.normal(0, 0.02, (values, 3, stride, stride)) / stride).astype(np.float32)
         constants.append(numpy_helper.from_array(weight, f"{name}.weight"))
-        kernel = {"kernel_shape": [stride, stride], "strides": [stride, stride]}
+        kernel: dict[str, Any] = {"kernel_shape": [stride, stride], "strides": [stride, stride]}
         nodes.append(helper.make_node("Conv", ["pixels", f"{name}.weight"], [name], name, **kernel))
         names.append(name)
     return nodes, constants, names
@@ -162,7 +162,7 @@ def test_the_rest_of_the_input_is_grey_and_the_channels_are_the_familys() -> Non
 def test_floats_are_what_the_normalisation_makes_of_the_pixels() -> None:
     encoded = cv2.imencode(".png", np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))[1].tobytes()
     for family in ("yolo11", "yolox"):
-        model: Any = type(load_model("yolo"))(Head(family, SIDE))  # type: ignore[call-arg, arg-type]
+        model: Any = type(load_model("yolo"))(Head(family, SIDE))  # type: ignore[call-arg]
         mean, std = (np.array(part)[:, None, None] for part in (model.normalisation.mean, model.normalisation.std))
         pixels = model.tensor(encoded, "uint8").astype(np.float64)
         np.testing.assert_allclose(model.tensor(encoded, "float32"), (pixels / 255 - mean) / std, rtol=1e-6)
