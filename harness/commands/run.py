@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("config", nargs="?", type=Path, help="a YAML file, or the name of a shipped one (demo; coco for a submission)")
     add("--scenario", help=f"comma-separated, of: {', '.join(SCENARIOS)}")
     add("--mode", choices=("performance", "accuracy", "both", "find-peak", "submission"), help="what to measure")
+    add("--round", help="the MLPerf round, e.g. v6.1 (default: v2.0)")
     add("--division", choices=("closed", "open"), help="of a submission")
     add("--submitter", metavar="ORG", help="of a submission: the organisation, as its folder is called")
     add("--system", type=Path, metavar="JSON", help="of a submission: the system's description")
@@ -96,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
 def _overrides(args: argparse.Namespace) -> dict[str, Any]:
     options = {
         "mode": args.mode,
+        "round": args.round,
         "submission.division": args.division,
         "submission.submitter": args.submitter,
         "submission.system": args.system,

@@ -77,6 +77,12 @@ def system_fields(system: System) -> Iterator[Problem]:
         yield Problem(system.path, error.what, "a JSON object", "mend the file; `ssd-harness doctor system` writes one")
         return
     for wrong in system_errors(data, system.tree.round.submission):
+        if wrong.unknown:
+            found = f"{wrong.field}, of which the round does not know"
+            yield Problem(
+                system.path, found, "its own fields", f"remove {wrong.field}, or see that it is spelled right", "WARN"
+            )
+            continue
         yield Problem(system.path, f"{wrong.field} {wrong.found}", wrong.required, f"mend the field {wrong.field}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-Status = Literal["PASS", "FAIL", "SKIP"]
+Status = Literal["PASS", "FAIL", "WARN", "SKIP"]
 SubjectT = TypeVar("SubjectT")
 
 
@@ -15,7 +15,8 @@ class Finding:
     """The outcome of one rule for one file or folder of a tree.
 
     Attributes:
-        status: SKIP: it could not be looked at, e.g. without the backup of the accuracy logs; no failure.
+        status: FAIL: the round forbids it. WARN: unusual, or only warned of officially; no failure. SKIP: it could not
+            be looked at, e.g. without the backup of the accuracy logs; no failure.
         rule: which one, in a few words.
         path: of the file or folder it is about, relative to the tree.
         found: what is there.
@@ -47,7 +48,7 @@ class Problem:
     found: str
     required: str
     remedy: str
-    status: Literal["FAIL", "SKIP"] = "FAIL"
+    status: Literal["FAIL", "WARN", "SKIP"] = "FAIL"
 
 
 Rule = Callable[[SubjectT], Iterable[Problem]]
