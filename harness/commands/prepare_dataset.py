@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--licence-safe",
         metavar="ROUND",
-        help="only the images that the round's benchmarks have, by their licences; writes their annotations to --output",
+        help="only the images that the round's benchmarks have, by licence; writes their annotations to --output",
     )
     parser.add_argument("--download", metavar="NAME", help="get a dataset: a name of configs/downloads.yaml")
     parser.add_argument("--synthetic", type=one_or_more, metavar="N", help="write a synthetic dataset of N images")

@@ -11,6 +11,8 @@ from harness.errors import LogError
 
 DETAIL_LOG = "mlperf_log_detail.txt"
 PREFIX = ":::MLLOG "
+COUNTS = {"result_query_count", "result_overlatency_query_count"}
+"""Keys whose numbers some commits of LoadGen 2.0 wrote as text."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def read_detail(path: Path) -> DetailLog:
                 if not line.startswith(PREFIX):
                     continue
                 try:
-                    entry = json.loads(line[len(PREFIX) :])
+                    entry = json.loads(line[len(PREFIX) :], strict=False)  # LoadGen 1.x wrote a name's NUL
                     key, value, metadata = entry["key"], entry["value"], entry["metadata"]
                 except (ValueError, KeyError, TypeError) as error:
                     raise LogError(f"line {number} is not a LoadGen entry", where=str(path)) from error
@@ -65,7 +67,7 @@ def read_detail(path: Path) -> DetailLog:
                     warnings.append(f"{key}: {value}")
                 if key in values:
                     repeated.setdefault(key, [values[key]]).append(value)
-                values[key] = value
+                values[key] = int(value) if key in COUNTS and str(value).isdecimal() else value
     except (OSError, UnicodeDecodeError) as error:
         raise LogError(f"cannot be read: {error}", where=str(path)) from error
     return DetailLog(values, tuple(errors), tuple(warnings), repeated)

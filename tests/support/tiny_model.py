@@ -26,7 +26,7 @@ class TinyDecoder:
 
 class TinyModel:
     name = "tests.support.tiny_model:MODEL"
-    benchmark = "ssd-resnet34"
+    benchmarks = ("ssd-resnet34",)
     input = TensorSpec("image", (1, 3, SIZE, SIZE), "uint8")
     outputs = (TensorSpec("score", (1, 1, 4, 4), "float32"),)
     labels = ("background", "thing")

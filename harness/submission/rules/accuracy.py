@@ -236,7 +236,7 @@ def _first_records(run: AccuracyTest, indices: Sequence[tuple[int, int]]) -> Ite
     if run.partial or not isinstance(loaded, list) or not isinstance(queries, int) or not isinstance(size, int):
         return
     for sequence, index in indices:
-        if sequence < queries * size and index not in loaded:
+        if sequence < min(queries * size, len(loaded)) and index not in loaded:
             required = "an image of the first loaded_qsl_set in the detail log"
             yield Problem(run.log, f"record {sequence} of image {index}", required, "put this run's own log there")
             return

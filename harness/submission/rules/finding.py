@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 Status = Literal["PASS", "FAIL", "WARN", "SKIP"]
 SubjectT = TypeVar("SubjectT")
+SHOWN_PLACES = 3
+"""How many of the places that share a cause are named."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,33 @@ class Finding:
         if self.required:
             text += f", required {self.required}"
         return f"{text}; next: {self.remedy}" if self.remedy else text
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Findings that say the same of several files or folders.
+
+    Attributes:
+        finding: the first of them.
+        paths: of all of them, in order.
+    """
+
+    finding: Finding
+    paths: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown, more = ", ".join(self.paths[:SHOWN_PLACES]), len(self.paths) - SHOWN_PLACES
+        text = str(replace(self.finding, path=shown if more <= 0 else f"{shown} and {more} more"))
+        return text if len(self.paths) == 1 else f"{text} ({len(self.paths)} places)"
+
+
+def by_cause(findings: Iterable[Finding]) -> list[Cause]:
+    """Findings that differ in their path only become one; what passes stays as it is."""
+    paths: dict[Finding, list[str]] = {}
+    for finding in findings:
+        cause = finding if finding.status == "PASS" else replace(finding, path="")
+        paths.setdefault(cause, []).append(finding.path)
+    return [Cause(replace(cause, path=places[0]), tuple(places)) for cause, places in paths.items()]
 
 
 @dataclass(frozen=True)
