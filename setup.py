@@ -10,7 +10,7 @@ from pybind11.setup_helpers import Pybind11Extension, build_ext
 from setuptools import find_packages, setup
 
 NATIVE = Path("harness/native")
-EXTENSIONS = {"_decode": "decoder", "_tally": "tally"}
+EXTENSIONS = {"_decode": "decoder", "_pipeline": "pipeline"}
 """Extension module of ``harness.native`` → the folder of its sources there."""
 
 setup(

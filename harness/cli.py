@@ -21,6 +21,7 @@ from harness.version import __version__
 
 COMMANDS = (
     "run",
+    "sweep",
     "prepare",
     "accuracy",
     "report",
@@ -64,7 +65,7 @@ def _run(argv: list[str]) -> int:
         raise UsageError(f"no such command: {name}", hint=hint)
     parser = Parser(
         prog="ssd-harness",
-        description="A benchmark harness in the style of MLPerf Inference for SSD-ResNet34 on NPUs and CPUs.",
+        description="A benchmark harness in the style of MLPerf Inference for object detection on NPUs and CPUs.",
         epilog="`ssd-harness COMMAND --help` shows a command's options and examples. --debug shows tracebacks.",
     )
     parser.add_argument("--version", action="version", version=f"ssd-harness {__version__}")

@@ -9,6 +9,34 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+Nms: TypeAlias = Literal["corrected", "reference"]
+"""How boxes suppress each other: as it is right, or as a model's published reference does it."""
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What turns a uint8 pixel into the float32 model's input: (pixel / 255 − mean) / std, per channel."""
+
+    mean: Sequence[float]
+    std: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How raw outputs become detections.
+
+    Attributes:
+        score_threshold: in (0, 1); a detection's score is above it.
+        iou_threshold: in [0, 1]; of two boxes of a class that overlap more, the better one stays.
+        max_detections: of one image, all classes together.
+        nms: how boxes suppress each other.
+    """
+
+    score_threshold: float
+    iou_threshold: float
+    max_detections: int
+    nms: Nms = "corrected"
+
 
 @dataclass(frozen=True)
 class TensorSpec:

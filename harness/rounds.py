@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import Field
 
 from harness.errors import UsageError
-from harness.settings import Division, Fraction, Positive, Scenario, Section, configs_dir, read_yaml, validate
+from harness.scenarios import Scenario
+from harness.settings import Division, Fraction, Positive, Section, configs_dir, read_yaml, validate
 
 
 class Seeds(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -14,10 +15,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from harness.errors import UsageError
+from harness.records import Decoding, Nms
+from harness.scenarios import Scenario
 from harness.suggestions import did_you_mean
-
-Scenario = Literal["single_stream", "multi_stream", "server", "offline"]
-SCENARIOS: tuple[Scenario, ...] = ("single_stream", "multi_stream", "server", "offline")
 
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
 """Of what becomes a folder."""
@@ -32,20 +32,32 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def default_model_name() -> str:
+    """The model where none is named: ``model_name`` of ``configs/defaults.yaml``."""
+    return str(read_yaml(configs_dir() / "defaults.yaml")["model_name"])
+
+
 class ModelSettings(Section):
     """Which model, and how its raw outputs become detections."""
 
-    name: str = "ssd_resnet34"
+    name: str = Field(default_factory=default_model_name)
+    """Of `harness.model.registry`: a folder of ``harness/model``, or ``package.module:object``."""
     path: Path | None = None
     """An ONNX file (or what the backend takes); none: the default model."""
     precision: Literal["int8", "float32"] = "int8"
     """Of the default model."""
     decoder: Literal["native", "numpy", "none"] = "native"
     """none: nothing is decoded and every answer is empty, to measure the queue alone."""
-    nms: Literal["corrected", "reference"] = "corrected"
-    score_threshold: Fraction = 0.05
-    iou_threshold: Fraction = 0.5
-    max_detections: PositiveInt = 200
+    nms: Nms | None = None
+    """This and the next three: none: the model's own."""
+    score_threshold: Fraction | None = None
+    iou_threshold: Fraction | None = None
+    max_detections: PositiveInt | None = None
+
+    def decoding(self, default: Decoding) -> Decoding:
+        """What is set here, and for the rest the model's own."""
+        names = [field.name for field in fields(default)]
+        return replace(default, **{name: value for name in names if (value := getattr(self, name)) is not None})
 
 
 class SyntheticSettings(Section):
@@ -133,7 +145,8 @@ class RunSettings(Section):
     """What `ssd-harness run` does. Every key is documented in configs/runs/demo.yaml."""
 
     name: Annotated[str, Field(pattern=rf"^{NAME}$")] = "run"
-    round: str = "v2.0"
+    round: str = ""
+    """``configs/rounds/<round>.yaml``, or a YAML file; empty: the model's own."""
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)] = ("single_stream", "offline")
     mode: Literal["performance", "accuracy", "both", "find-peak", "submission"] = "both"
     """find-peak: the highest rate at which Server is valid, and what Offline must expect.
@@ -141,7 +154,7 @@ class RunSettings(Section):
     submission: SubmissionSettings | None = None
     repeat: PositiveInt = 1
     """How often each performance test is made; the spread says what is noise. The first one is the result."""
-    model: ModelSettings = ModelSettings()
+    model: ModelSettings = Field(default_factory=ModelSettings)
     dataset: DatasetSettings = DatasetSettings()
     backend: BackendSettings = BackendSettings()
     tests: dict[Scenario, ScenarioSettings] = {}

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from harness.errors import UsageError
 from harness.model.io_check import check_model
-from harness.model.ssd_resnet34 import model
+from harness.model.ssd_resnet34.model import SSDResNet34Model
 from harness.records import QuantizedTensor, RawOutput
 from harness.sessions import Session, SessionRequest, open_session
 from harness.sessions.closing import Closing
@@ -21,7 +21,7 @@ from harness.sessions.closing import Closing
 _LOGGER = logging.getLogger(__name__)
 
 
-class SSDResNet34(model.SSDResNet34):
+class SSDResNet34(SSDResNet34Model):
     """SSD-ResNet34: preprocess, run, postprocess."""
 
     def session(

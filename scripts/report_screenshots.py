@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from harness.report.page import REPORT_NAME, write_report
+from harness.report.page import write_report
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -35,7 +35,7 @@ def main() -> None:
     args = parser.parse_args()
     if chromium() is None:
         raise SystemExit("no chromium: install Debian's package chromium")
-    report = write_report(args.run, args.run / REPORT_NAME)
+    report = write_report(args.run)
     with page_of(report, width=1180) as page:
         shoot(page, "report-light", height=1330)
         shoot(page, "report-gallery", "gallery", 460)

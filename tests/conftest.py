@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.model.ssd_resnet34.default_model import default_file
+from tests.support.untested import untested
 
 DATA = Path(os.environ.get("SSD_HARNESS_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
@@ -42,3 +43,12 @@ def int8_model(model_cache: Path) -> Path:
 def float32_model(model_cache: Path) -> Path:
     """The default float32 model."""
     return default_file("float32", model_cache, print)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says at the end what was not tested, and why."""
+    lines = untested((report.nodeid, report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []))
+    if lines:
+        terminalreporter.section("not tested")
+        for line in lines:
+            terminalreporter.write_line(line)

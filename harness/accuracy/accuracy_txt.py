@@ -7,6 +7,8 @@ from pathlib import Path
 from harness.accuracy.evaluate import Accuracy
 from harness.files import write_text
 
+ACCURACY_TXT = "accuracy.txt"
+
 # figure, title, IoU thresholds, area, detections an image: the lines of pycocotools' COCOeval.summarize
 _LINES = (
     ("mAP", "Average Precision  (AP)", "0.50:0.95", "all", 100),

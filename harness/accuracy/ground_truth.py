@@ -97,6 +97,15 @@ def read_ground_truth(path: Path) -> GroundTruth:
         raise DatasetError(f"the annotations cannot be read: {error.strerror}", where=str(path)) from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"the annotations are not JSON: {error}", where=str(path)) from error
+    return ground_truth_of(path, dataset)
+
+
+def ground_truth_of(path: Path, dataset: Any) -> GroundTruth:
+    """The content of a COCO annotations file that was parsed; else as `read_ground_truth`.
+
+    Raises:
+        DatasetError: it is not COCO's instances format; the message names the entry.
+    """
     images = _column(path, dataset, "images", ("id", "width", "height"))
     categories = _column(path, dataset, "categories", ("id", "name"))
     boxes = _column(path, dataset, "annotations", ("image_id", "category_id", "bbox", "area"), may_be_empty=True)

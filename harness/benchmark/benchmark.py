@@ -6,18 +6,22 @@ import sys
 from pathlib import Path
 
 from harness.benchmark.find_peak import find_peaks
-from harness.benchmark.inputs import Inputs, find_inputs
+from harness.benchmark.inputs import Inputs, find_inputs, with_round
 from harness.benchmark.recorded import run_recorded
 from harness.benchmark.submission import describe_submission
 from harness.benchmark.system import code_sha256, system, versions
 from harness.errors import HarnessError, Interrupted
 from harness.loadgen.plan import Mode
-from harness.report.page import REPORT_NAME, write_report
+from harness.report.page import write_report
 from harness.runs.directory import RunDirectory, alone_in, holds_run
+from harness.runs.documents import SCHEMA
 from harness.runs.evaluation import evaluate_run
+from harness.runs.figures import Summary
 from harness.runs.gallery import has_gallery, keep_gallery
-from harness.runs.summary import Summary, summarise
-from harness.settings import RunSettings, Scenario
+from harness.runs.records import Manifest
+from harness.runs.summary import summarise
+from harness.scenarios import Scenario
+from harness.settings import RunSettings
 from harness.terminal import Terminal
 
 
@@ -30,15 +34,18 @@ def run_benchmark(settings: RunSettings, folder: Path, terminal: Terminal, *, re
         HarnessError: as its parts do; the manifest then says "failed" and why.
         Interrupted: on Ctrl-C; the manifest says so.
     """
-    manifest = {
-        "command": sys.argv,
-        "directory": str(Path.cwd()),
-        "settings": settings.model_dump(mode="json"),
-        "round": settings.round,
-        "versions": versions(),
-        "code_sha256": code_sha256(),
-        "system": system(),
-    }
+    settings = with_round(settings)
+    manifest = Manifest(
+        schema=SCHEMA,
+        status="running",
+        command=tuple(sys.argv),
+        directory=str(Path.cwd()),
+        settings=settings.model_dump(mode="json"),
+        round=settings.round,
+        versions=versions(),
+        code_sha256=code_sha256(),
+        system=system(),
+    )
     if settings.mode == "submission":
         resume = holds_run(folder)
     with alone_in(folder):
@@ -55,28 +62,27 @@ def run_benchmark(settings: RunSettings, folder: Path, terminal: Terminal, *, re
             run.finish("failed", str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}")
             raise
         with terminal.task("Report") as report:
-            report(0, None, REPORT_NAME)
+            report(0, None, run.layout.report.name)
             write_report(folder)
         return summary
 
 
 def _run(settings: RunSettings, run: RunDirectory, terminal: Terminal) -> None:
     inputs = find_inputs(settings, terminal)
-    run.manifest.update(inputs.describe(), tests=[])
+    run.update(**inputs.describe(), tests=())
     if settings.submission is not None:
-        run.manifest["submission"] = describe_submission(settings.submission, inputs, run.manifest)
-        for reason in run.manifest["submission"]["rehearsal_because"]:
+        submission = describe_submission(settings.submission, inputs, run.manifest)
+        run.update(submission=submission)
+        for reason in submission.rehearsal_because:
             terminal.say(f"REHEARSAL, no submission: {reason}")
-    run.save()
     for scenario, mode, number in tests_of(settings):
         folder = run.test_folder(scenario, mode, number)
         plan = inputs.plan(folder, scenario, mode)
-        run.manifest["tests"].append(run_recorded(inputs, run, plan, terminal, number=number))
-        run.save()
+        run.add_test(run_recorded(inputs, run, plan, terminal, number=number))
         if mode == "accuracy" and not has_gallery(folder):  # what an evaluation writes last
             _evaluate(inputs, folder, terminal)
     if settings.mode == "find-peak":
-        run.manifest["peak"] = find_peaks(inputs, run, terminal)
+        run.update(peak=find_peaks(inputs, run, terminal))
 
 
 def tests_of(settings: RunSettings) -> list[tuple[Scenario, Mode, int]]:
@@ -101,6 +107,7 @@ def tests_of(settings: RunSettings) -> list[tuple[Scenario, Mode, int]]:
 def _evaluate(inputs: Inputs, folder: Path, terminal: Terminal) -> None:
     with terminal.task("mAP") as report:
         report(0, None, f"{len(inputs.dataset)} images with pycocotools")
-        evaluate_run(folder, inputs.dataset, inputs.rules.labels)
+        assert inputs.truth is not None, "a run with an accuracy test has its annotations"
+        evaluated = evaluate_run(folder, inputs.dataset, inputs.truth, inputs.rules.labels)
         report(0, None, "images for the report")
-        keep_gallery(folder, inputs.dataset, inputs.rules.labels)
+        keep_gallery(folder, inputs.dataset, evaluated)

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.benchmark.inputs import Inputs, find_inputs
 from harness.benchmark.recorded import run_recorded
 from harness.benchmark.system import code_sha256
 from harness.errors import Interrupted, UsageError
-from harness.files import write_json
-from harness.loadgen.plan import LOADGEN_SCENARIOS, Calibration, Plan
+from harness.loadgen.plan import Calibration, Plan
 from harness.report.page import write_report
-from harness.runs.directory import RECORD, RunDirectory, alone_in
-from harness.runs.submittable import COMPLIANCE_NAME
-from harness.runs.summary import first_performance_tests, summarise
-from harness.settings import RunSettings, Scenario, validate
-from harness.submission.compliance_files import ComplianceFolders, TestVerdict, verify_test
+from harness.runs.accuracy_test import accuracy_scenario
+from harness.runs.directory import RunDirectory, alone_in
+from harness.runs.documents import SCHEMA, write_document
+from harness.runs.figures import ComplianceVerdicts, RecordedVerdict
+from harness.runs.layout import ComplianceFolders, RunLayout, TestFolder
+from harness.runs.records import StartedManifest, TestRecord, started
+from harness.runs.summary import summarise
+from harness.scenarios import TITLES, Scenario
+from harness.settings import RunSettings, validate
+from harness.submission.compliance_files import TestVerdict, verify_test
 from harness.submission.official_verification import verify_officially
 from harness.terminal import Terminal
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ComplianceOutcome:
     """What came out of one compliance test of one scenario."""
 
     scenario: Scenario
@@ -37,7 +38,7 @@ class Outcome:
     def __str__(self) -> str:
         """One line for a person."""
         verdict = self.verdict
-        name = f"{LOADGEN_SCENARIOS[self.scenario]} {self.test}"
+        name = f"{TITLES[self.scenario]} {self.test}"
         if not verdict.passed:
             return f"[FAIL] {name}: {'; '.join(verdict.reasons)}"
         return f"[PASS] {name}: {verdict.found}"
@@ -45,7 +46,7 @@ class Outcome:
 
 def run_compliance(
     folder: Path, wanted: Sequence[str] | None, terminal: Terminal, *, official: Path | None = None
-) -> list[Outcome]:
+) -> list[ComplianceOutcome]:
     """Runs and verifies the tests of every scenario whose performance the run has; finished tests are kept.
 
     Args:
@@ -61,51 +62,75 @@ def run_compliance(
     folder = folder.resolve()
     with alone_in(folder):
         run = RunDirectory.open(folder)
-        records = first_performance_tests(run.manifest.get("tests", []))
-        if run.manifest.get("status") != "complete" or not records:
+        read = run.manifest
+        records = {} if read.tests is None else started(read, folder).first_performance_tests()
+        if read.status != "complete" or not records:
             hint = f"finish it: ssd-harness run … --resume --output {folder}"
             raise UsageError("the run is not complete, or has no performance test", where=str(folder), hint=hint)
-        settings = validate(RunSettings, run.manifest["settings"], str(folder / "manifest.json"))
+        manifest = started(read, folder)
+        settings = validate(RunSettings, manifest.settings, str(run.layout.manifest))
         try:
-            with _directory_of(run):
-                inputs = find_inputs(settings, terminal)
-                _check_same(inputs, run, terminal)
-                names = _with_compared(inputs, wanted)
-                for scenario, record in records.items():
-                    for name in names:
-                        if name in inputs.rules.compliance_of(scenario):
-                            run_recorded(inputs, run, _plan(inputs, run, record, name), terminal)
-                outcomes = list(_outcomes(inputs, run, list(records), official))
+            inputs = find_inputs(_rooted(settings, manifest.directory), terminal)
+            _check_same(inputs, manifest, terminal)
+            names = _with_compared(inputs, wanted)
+            for scenario, record in records.items():
+                folders = _folders(run.layout, manifest, scenario)
+                for name in names:
+                    if name in inputs.rules.compliance_of(scenario):
+                        run_recorded(inputs, run, _plan(inputs, folders, record, name), terminal)
+            outcomes = list(_outcomes(inputs, run.layout, manifest, official))
         except KeyboardInterrupt:
             hint = "the same command goes on with what is not finished"
             raise Interrupted("interrupted", where=str(folder), hint=hint) from None
-        _write(folder, outcomes, records)
+        _write(run.layout, outcomes, records)
         summarise(folder)
         write_report(folder)
     return [outcome for outcome in outcomes if outcome.test in names]
 
 
-@contextmanager
-def _directory_of(run: RunDirectory) -> Iterator[None]:
-    """In the folder that the run was started in: relative paths of its settings are meant from there."""
-    here, there = Path.cwd(), Path(run.manifest.get("directory", "."))
-    if there.is_dir():
-        os.chdir(there)
-    try:
-        yield
-    finally:
-        os.chdir(here)
+def _rooted(settings: RunSettings, directory: str | None) -> RunSettings:
+    """The settings with relative paths made absolute: they are meant from the folder that the run was started in.
+
+    Which of a backend's options are paths only the backend knows: those that name something there are taken for one.
+    """
+    root = Path(directory or ".")
+    if not root.is_dir():
+        return settings
+
+    def from_root(path: Path | None) -> Path | None:
+        return None if path is None else root / path
+
+    model, dataset = settings.model, settings.dataset
+    paths = {"images": from_root(dataset.images), "annotations": from_root(dataset.annotations)}
+    options = {
+        key: str(root / value) if isinstance(value, str) and value and (root / value).exists() else value
+        for key, value in settings.backend.options.items()
+    }
+    return settings.model_copy(
+        update={
+            "model": model.model_copy(update={"path": from_root(model.path)}),
+            "dataset": dataset.model_copy(update=paths),
+            "backend": settings.backend.model_copy(update={"options": options}),
+        }
+    )
 
 
-def _check_same(inputs: Inputs, run: RunDirectory, terminal: Terminal) -> None:
+def _folders(layout: RunLayout, manifest: StartedManifest, scenario: Scenario) -> ComplianceFolders:
+    compared = accuracy_scenario(layout, manifest.tests, scenario) or scenario
+    return ComplianceFolders(layout.folder, scenario, layout.accuracy(compared).path)
+
+
+def _check_same(inputs: Inputs, manifest: StartedManifest, terminal: Terminal) -> None:
     described = inputs.describe()
+    had_by_part = {"model": manifest.model.as_json(), "dataset": manifest.dataset.as_json()}
     for what, keys in {"model": ("sha256",), "dataset": ("sha256", "images", "images_sha256")}.items():
+        has_now = described[what].as_json()
         for key in keys:
-            had, has = run.manifest[what].get(key), described[what][key]
+            had, has = had_by_part[what].get(key), has_now[key]
             if had != has:
                 hint = "a compliance test must have the run's own inputs: bring them back, or run again"
                 raise UsageError(f"{key} of the {what} is {has}, the run had {had}", where=what, hint=hint)
-    if run.manifest.get("code_sha256") != code_sha256():
+    if manifest.code_sha256 != code_sha256():
         terminal.say("Note: the harness has changed since the run; figures may differ for that reason alone")
 
 
@@ -120,39 +145,38 @@ def _with_compared(inputs: Inputs, wanted: Sequence[str] | None) -> list[str]:
     return [name for name in tests if name in names]
 
 
-def _plan(inputs: Inputs, run: RunDirectory, record: dict[str, Any], name: str) -> Plan:
+def _plan(inputs: Inputs, folders: ComplianceFolders, record: TestRecord, name: str) -> Plan:
     """The performance test of the record once more, with the settings of a compliance test."""
-    test, folders = inputs.rules.compliance[name], ComplianceFolders(run.folder, record["scenario"])
-    plan = inputs.plan(folders.logs(name), record["scenario"], "performance")
+    test = inputs.rules.compliance[name]
+    plan = inputs.plan(folders.logs(name), record.scenario, "performance")
+    measured = record.latency_s is not None and record.samples_per_second is not None
+    calibration = Calibration(record.latency_s or 0.0, record.samples_per_second or 0.0) if measured else None
     return dataclasses.replace(
-        plan,
-        seeds=test.seeds or plan.seeds,
-        audit=test.audit,
-        compliance=name,
-        calibration=Calibration(record["latency_s"], record["samples_per_second"]),
+        plan, seeds=test.seeds or plan.seeds, audit=test.audit, compliance=name, calibration=calibration
     )
 
 
 def _outcomes(
-    inputs: Inputs, run: RunDirectory, scenarios: Sequence[Scenario], official: Path | None
-) -> Iterator[Outcome]:
-    """Of every test whose logs are there, also from an earlier call."""
-    for scenario in scenarios:
-        folders = ComplianceFolders(run.folder, scenario)
+    inputs: Inputs, layout: RunLayout, manifest: StartedManifest, official: Path | None
+) -> Iterator[ComplianceOutcome]:
+    """The outcome of every test whose logs are there, also from an earlier call."""
+    for scenario in manifest.first_performance_tests():
+        folders = _folders(layout, manifest, scenario)
         for name in inputs.rules.compliance_of(scenario):
-            if not (folders.logs(name) / RECORD).is_file():
+            if not TestFolder(folders.logs(name)).record.is_file():
                 continue
             verdict = verify_test(name, folders, inputs.round, inputs.rules, inputs.dataset.annotations)
             if official is not None:
                 verdict = verify_officially(official, verdict, inputs.rules.compliance[name], name, folders)
-            yield Outcome(scenario, name, verdict)
+            yield ComplianceOutcome(scenario, name, verdict)
 
 
-def _write(folder: Path, outcomes: Sequence[Outcome], records: dict[Scenario, dict[str, Any]]) -> None:
-    data: dict[str, dict[str, Any]] = {}
+def _write(layout: RunLayout, outcomes: Sequence[ComplianceOutcome], records: dict[Scenario, TestRecord]) -> None:
+    verdicts: dict[Scenario, dict[str, RecordedVerdict]] = {}
     for outcome in outcomes:
-        verdict = dataclasses.asdict(outcome.verdict) | {"passed": outcome.verdict.passed}
-        data.setdefault(outcome.scenario, {})[outcome.test] = verdict
+        recorded = RecordedVerdict(**dataclasses.asdict(outcome.verdict), passed=outcome.verdict.passed)
+        verdicts.setdefault(outcome.scenario, {})[outcome.test] = recorded
     # a verdict is of one performance test, and says nothing of a later one
-    fingerprints = {scenario: records[scenario]["fingerprint"] for scenario in records}
-    write_json(folder / COMPLIANCE_NAME, {"schema": 1, "performance_tests": fingerprints, "scenarios": data})
+    fingerprints = {scenario: record.fingerprint for scenario, record in records.items()}
+    found = ComplianceVerdicts(schema=SCHEMA, performance_tests=fingerprints, scenarios=verdicts)
+    write_document(layout.compliance, found)

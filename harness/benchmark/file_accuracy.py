@@ -30,6 +30,7 @@ def file_accuracy(
         ModelError: the file cannot be loaded, or is not this model.
         DatasetError: an image or the annotations cannot be used.
     """
+    model = model.for_file(file)
     truth = read_ground_truth(dataset.annotations).first(len(dataset))
     threads = len(os.sched_getaffinity(0))
     request = SessionRequest.of(model, file, threads=threads)
@@ -41,7 +42,7 @@ def file_accuracy(
         for done, image in enumerate(dataset.images):
             progress(done, len(dataset))
             tensor = tensor_of(image.path, read_image(image.path), preprocess)
-            found = decoder.decode(session.run(tensor[np.newaxis]))
+            found = decoder.decode(session.run(tensor[np.newaxis]), image_size=(image.width, image.height))
             rows.append(result_rows(found, image, np.asarray(dataset.category_ids)))
     progress(len(dataset), len(dataset))
     results = CocoResults(np.concatenate(rows), truth.image_ids, "contiguous")

@@ -7,9 +7,7 @@ Offline goes on until LoadGen's expectation is what it measures.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from math import inf
-from typing import Any
 
 from harness.benchmark.inputs import Inputs
 from harness.errors import UsageError
@@ -17,7 +15,9 @@ from harness.live.display import shown
 from harness.loadgen.log import read_detail
 from harness.loadgen.process import run_test
 from harness.runs.directory import RunDirectory
-from harness.settings import Scenario
+from harness.runs.layout import TestFolder
+from harness.runs.records import Peak, PeakTry
+from harness.scenarios import Scenario
 from harness.terminal import Terminal
 
 WITH_PEAK: tuple[Scenario, ...] = ("server", "offline")
@@ -28,29 +28,11 @@ STRIDE = 1.5  # upwards, until a rate is invalid
 MOST_TRIES = 15
 
 
-@dataclass(frozen=True)
-class Try:
-    """One short test.
-
-    Attributes:
-        qps: Server: the target; Offline: what LoadGen was told to expect.
-        samples_per_second: what was measured.
-        p99_ms: Server: of the latency.
-        folder: of its logs, in the run directory.
-    """
-
-    qps: float
-    valid: bool
-    samples_per_second: float
-    p99_ms: float | None
-    folder: str
-
-
-Attempt = Callable[[float | None], Try]
+Attempt = Callable[[float | None], PeakTry]
 """A rate, or None for what calibration suggests → the test's outcome."""
 
 
-def find_peaks(inputs: Inputs, run: RunDirectory, terminal: Terminal) -> dict[str, Any]:
+def find_peaks(inputs: Inputs, run: RunDirectory, terminal: Terminal) -> dict[Scenario, Peak]:
     """For each scenario that has a rate: the peak (None: no rate was valid) and the table of tries.
 
     Raises:
@@ -60,26 +42,26 @@ def find_peaks(inputs: Inputs, run: RunDirectory, terminal: Terminal) -> dict[st
     scenarios = [scenario for scenario in WITH_PEAK if scenario in inputs.settings.scenarios]
     if not scenarios:
         raise UsageError("find-peak is for server and offline", where="scenarios", hint="--scenario server,offline")
-    peaks: dict[str, Any] = {}
+    peaks: dict[Scenario, Peak] = {}
     for scenario in scenarios:
-        tries: list[Try] = []
+        tries: list[PeakTry] = []
 
-        def attempt(qps: float | None, scenario: Scenario = scenario, tries: list[Try] = tries) -> Try:
+        def attempt(qps: float | None, scenario: Scenario = scenario, tries: list[PeakTry] = tries) -> PeakTry:
             tries.append(_try(inputs, run, terminal, scenario, len(tries) + 1, qps))
             return tries[-1]
 
         given = inputs.settings.test(scenario)
         search, start = (bisect, given.target_qps) if scenario == "server" else (settle, given.expected_qps)
         best = search(attempt, start)
-        peaks[scenario] = {
-            "valid": best is not None,
-            "qps": best and (best.qps if scenario == "server" else best.samples_per_second),
-            "tries": [asdict(it) for it in tries],
-        }
+        peaks[scenario] = Peak(
+            valid=best is not None,
+            qps=None if best is None else best.qps if scenario == "server" else best.samples_per_second,
+            tries=tuple(tries),
+        )
     return peaks
 
 
-def bisect(attempt: Attempt, start: float | None) -> Try | None:
+def bisect(attempt: Attempt, start: float | None) -> PeakTry | None:
     """Server: the valid try with the highest rate; None when none was valid."""
     best, high, qps = None, inf, start
     for _ in range(MOST_TRIES):
@@ -95,7 +77,7 @@ def bisect(attempt: Attempt, start: float | None) -> Try | None:
     return best
 
 
-def settle(attempt: Attempt, start: float | None) -> Try | None:
+def settle(attempt: Attempt, start: float | None) -> PeakTry | None:
     """Offline: the last try when LoadGen expected what it measured, or the fastest valid one."""
     best, expected = None, start
     for _ in range(4):
@@ -110,7 +92,7 @@ def settle(attempt: Attempt, start: float | None) -> Try | None:
 
 def _try(
     inputs: Inputs, run: RunDirectory, terminal: Terminal, scenario: Scenario, number: int, qps: float | None
-) -> Try:
+) -> PeakTry:
     given = inputs.settings.test(scenario)
     lengths = given.model_copy(
         update={
@@ -125,9 +107,9 @@ def _try(
     title = f"{plan.title}, try {number}" + (f" at {qps:.3f}/s" if qps else "")
     with shown(plan, terminal, title=title, subtitle=inputs.subtitle) as show:
         finished = run_test(plan, show, watchdog_s=inputs.settings.watchdog_s, startup_s=inputs.settings.startup_s)
-    log = read_detail(folder / "mlperf_log_detail.txt")
+    log = read_detail(TestFolder(folder).detail_log)
     measured = "result_completed_samples_per_sec" if scenario == "server" else "result_samples_per_second"
-    return Try(
+    return PeakTry(
         qps=float(log.values["effective_target_qps"]),
         valid=log.valid and not finished.retired,
         samples_per_second=float(log.values[measured]),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from harness.accuracy.ground_truth import read_ground_truth
+from harness.accuracy.ground_truth import GroundTruth, ground_truth_of
 from harness.child_process import Say, run_in_child
-from harness.dataset.coco_index import CocoIndex
+from harness.dataset.coco_index import CocoIndex, read_annotations
 from harness.dataset.synthetic import cached_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.dataset.tensors import CachedTensors, DirectTensors
@@ -22,9 +22,12 @@ from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot, parse_devices, place
 from harness.rounds import BenchmarkRules, Round, load_round
+from harness.runs.documents import Document
+from harness.runs.records import BackendRecord, DatasetRecord, ModelRecord
+from harness.scenarios import Scenario
 from harness.sessions import SessionRequest
 from harness.sessions.registry import Backend, load_backend
-from harness.settings import RunSettings, Scenario, ScenarioSettings, cache_dir
+from harness.settings import RunSettings, ScenarioSettings, cache_dir
 from harness.terminal import Terminal
 
 
@@ -36,10 +39,12 @@ class Inputs:
         benchmark: its name in the round.
         model_file: None where the backend needs none.
         model_sha256: of the file's bytes; None without a file.
-        images: the folder they lie in.
+        truth: the annotations of the dataset's images; None where nothing will be evaluated.
+        images: the folder that the images lie in.
         images_sha256: of the contents of all image files, in the dataset's order.
         source: gives the samples' tensors; picklable.
         synthetic: the dataset was made up.
+        benchmark: that the run follows, as the round names it.
     """
 
     settings: RunSettings
@@ -51,6 +56,7 @@ class Inputs:
     model_sha256: str | None
     backend: Backend
     dataset: CocoIndex
+    truth: GroundTruth | None
     images: Path
     images_sha256: str
     source: SampleSource
@@ -89,46 +95,59 @@ class Inputs:
             sample_names=tuple(image.file_name for image in self.dataset.images),
             watchdog_s=self.settings.watchdog_s,
             trace=self.settings.trace and mode == "performance",
+            image_sizes=self._image_sizes,
         )
+
+    @property
+    def _image_sizes(self) -> tuple[tuple[int, int], ...]:
+        if not self.model.needs_image_size:
+            return ()
+        return tuple((image.width, image.height) for image in self.dataset.images)
 
     @property
     def label_ids(self) -> tuple[int, ...] | None:
         """What an accuracy log writes for the labels 1, 2, …; None where that is the label itself."""
         if self.rules.labels == "contiguous":
             return None
-        return tuple(read_ground_truth(self.dataset.annotations).category_ids.tolist())
+        return self.dataset.category_ids
 
     @property
     def subtitle(self) -> str:
         """What the tests run on, for people."""
         simulated = ", SIMULATED" if self.backend.SIMULATED else ""
-        return f"{self.benchmark} on {self.settings.backend.name}{simulated}"
+        return f"{self.model.title} on {self.settings.backend.name}{simulated}"
 
-    def describe(self) -> dict[str, Any]:
-        """For the manifest."""
+    def describe(self) -> dict[str, Document]:
+        """The model, the dataset and the backend, for the manifest."""
+        model, dataset = self.settings.model, self.dataset
         return {
-            "model": {
-                "name": self.model.name,
-                "benchmark": self.benchmark,
-                "path": str(self.model_file) if self.model_file else None,
-                "sha256": self.model_sha256,
-                "default": self.settings.model.path is None,
-                "precision": self.settings.model.precision if self.settings.model.path is None else None,
-            },
-            "dataset": {
-                "annotations": str(self.dataset.annotations),
-                "images_dir": str(self.images),
-                "sha256": self.dataset.sha256,
-                "images_sha256": self.images_sha256,
-                "images": len(self.dataset.images),
-                "synthetic": self.synthetic,
-            },
-            "backend": {
-                "name": self.settings.backend.name,
-                "simulated": self.backend.SIMULATED,
-                "options": self.settings.backend.options,
-                **self.backend.describe(),
-            },
+            "model": ModelRecord(
+                name=self.model.name,
+                title=self.model.title,
+                benchmark=self.benchmark,
+                path=str(self.model_file) if self.model_file else None,
+                sha256=self.model_sha256,
+                default=model.path is None,
+                closed_division=self.model.closed_division,
+                decoding=asdict(model.decoding(self.model.decoding)),
+                precision=model.precision if model.path is None else None,
+            ),
+            "dataset": DatasetRecord(
+                annotations=str(dataset.annotations),
+                images_dir=str(self.images),
+                sha256=dataset.sha256,
+                images_sha256=self.images_sha256,
+                images=len(dataset),
+                synthetic=self.synthetic,
+            ),
+            "backend": BackendRecord.model_validate(
+                {
+                    "name": self.settings.backend.name,
+                    "simulated": self.backend.SIMULATED,
+                    "options": self.settings.backend.options,
+                    **self.backend.describe(),
+                }
+            ),
         }
 
 
@@ -140,6 +159,7 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
         DataError: the model, the dataset, the backend or the disk cannot be used.
     """
     check_loadgen()
+    settings = with_round(settings)
     round_ = load_round(settings.round)
     model = load_model(settings.model.name)
     division = None if settings.submission is None else settings.submission.division
@@ -152,10 +172,14 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     if given is not None and not given.is_file():
         raise ModelError("no such model", where=str(given), hint="give --model an existing file")
     annotations, images, synthetic = _dataset_files(settings, terminal)
-    dataset = CocoIndex.load(annotations, images, settings.dataset.count)
-    if settings.mode != "performance":
-        read_ground_truth(annotations)  # what evaluation will need must not be missed after the tests
+    annotations_file = read_annotations(annotations)
+    dataset = CocoIndex.of(annotations_file, images, settings.dataset.count)
+    truth = None
+    if settings.mode != "performance":  # what evaluation will need must not be missed after the tests
+        truth = ground_truth_of(annotations, annotations_file.document).first(len(dataset))
+    del annotations_file  # of 5000 images it is large
     model_file, sha256 = _model_file(settings, model, backend, terminal)
+    model = load_model(settings.model.name, model_file)
     dtype = run_in_child(_check_session, settings, model_file)
     source = _source(settings, model, dataset, dtype, terminal)
     return Inputs(
@@ -168,11 +192,19 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
         model_sha256=sha256,
         backend=backend,
         dataset=dataset,
+        truth=truth,
         images=images,
         images_sha256=source.sha256,
         source=source,
         synthetic=synthetic,
     )
+
+
+def with_round(settings: RunSettings) -> RunSettings:
+    """The settings with the model's own round where they name none."""
+    if settings.round:
+        return settings
+    return settings.model_copy(update={"round": load_model(settings.model.name).round})
 
 
 def _model_file(
@@ -207,7 +239,7 @@ def _default_file(name: str, precision: Literal["int8", "float32"], say: Say) ->
 def _check_session(settings: RunSettings, model_file: Path | None, say: Say) -> str:
     """Opens one session to see that the model fits; gives the dtype of its input."""
     say("opening a session")
-    model, backend = load_model(settings.model.name), load_backend(settings.backend.name)
+    model, backend = load_model(settings.model.name, model_file), load_backend(settings.backend.name)
     latency = settings.scenarios[0] == "single_stream"
     devices = parse_devices(settings.backend.devices or backend.default_devices(throughput=not latency))
     request = SessionRequest.of(

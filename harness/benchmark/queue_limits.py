@@ -17,7 +17,8 @@ from harness.loadgen.process import run_test
 from harness.model.registry import load_model
 from harness.pipeline.devices import parse_devices, place
 from harness.rounds import load_round
-from harness.settings import BackendSettings, ModelSettings, Scenario, ScenarioSettings
+from harness.scenarios import Scenario
+from harness.settings import BackendSettings, ModelSettings, ScenarioSettings
 
 LOADED = 64
 ZERO_LATENCY_SAMPLES = 300_000
@@ -92,14 +93,14 @@ class _SameTensor:
         return [tensor] * len(indices)
 
 
-def measure(case: Case, seconds: float) -> Limit:
-    """Runs one LoadGen test of about that length in a process of its own.
+def measure(case: Case, seconds: float, model_name: str | None = None) -> Limit:
+    """Runs one LoadGen test of about that length in a process of its own, with made-up outputs of the model.
 
     Raises:
         HarnessError: as `run_test` does.
     """
     with tempfile.TemporaryDirectory() as name:
-        plan = plan_of(case, Path(name), seconds)
+        plan = plan_of(case, Path(name), seconds, model_name)
         finished = run_test(plan, lambda progress: None, watchdog_s=60, startup_s=60)
         values = read_detail(Path(name) / "mlperf_log_detail.txt").values
     device_us = case.latency_ms * 1e3
@@ -123,20 +124,26 @@ def measure(case: Case, seconds: float) -> Limit:
 
 
 def bench_queue(
-    seconds: float, progress: Callable[[int, int], None] = lambda done, total: None, cases: Sequence[Case] = CASES
+    seconds: float,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    cases: Sequence[Case] = CASES,
+    model_name: str | None = None,
 ) -> list[Limit]:
-    """Measures every case for about so many seconds."""
+    """Measures every case for about so many seconds, with made-up outputs of the model (none: the default one)."""
     limits = []
     for done, case in enumerate(cases):
         progress(done, len(cases))
-        limits.append(measure(case, seconds))
+        limits.append(measure(case, seconds, model_name))
     return limits
 
 
-def plan_of(case: Case, folder: Path, seconds: float) -> Plan:
+def plan_of(case: Case, folder: Path, seconds: float, model_name: str | None = None) -> Plan:
     """The LoadGen test that measures the case for about that many seconds."""
-    model = load_model("ssd_resnet34")
-    round_ = load_round("v2.0")
+    settings = ModelSettings(decoder="native" if case.decode else "none")
+    if model_name is not None:
+        settings = settings.model_copy(update={"name": model_name})
+    model = load_model(settings.name)
+    round_ = load_round(model.round)
     benchmark = round_.benchmark_of(model.benchmarks)
     per_second = case.ideal_samples_per_second or ZERO_LATENCY_SAMPLES / seconds
     if not case.latency_ms and (case.decode or case.scenario == "single_stream"):
@@ -155,10 +162,11 @@ def plan_of(case: Case, folder: Path, seconds: float) -> Plan:
         rules=rules.model_copy(update={"min_duration_s": 0.001, "min_queries": samples}),
         performance_sample_count=LOADED,
         scenario_settings=ScenarioSettings(expected_qps=1, expected_latency_ms=1000),
-        model=ModelSettings(decoder="native" if case.decode else "none"),
+        model=settings,
         model_file=None,
         backend=BackendSettings(name="simulated", warmup=2, options=options),
         slots=tuple(place(parse_devices(f"simulated*{case.devices}"))),
         source=_SameTensor(model.input.shape),
         sample_names=tuple(f"{k}" for k in range(LOADED)),
+        image_sizes=((640, 480),) * LOADED if model.needs_image_size else (),
     )

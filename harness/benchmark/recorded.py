@@ -6,24 +6,22 @@ import hashlib
 import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from typing import Any
 
-from harness.accuracy.ground_truth import read_ground_truth
 from harness.benchmark.inputs import Inputs
 from harness.benchmark.running_map import RunningMap
 from harness.benchmark.system import code_sha256, versions
-from harness.files import write_json
 from harness.live.display import shown
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import run_test
-from harness.runs.directory import RECORD, RunDirectory, log_hashes
+from harness.runs.directory import RunDirectory, log_hashes
+from harness.runs.documents import write_document
+from harness.runs.layout import TestFolder
+from harness.runs.records import TestRecord
 from harness.runs.trace import write_trace
 from harness.terminal import Terminal
 
 
-def run_recorded(
-    inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Terminal, *, number: int = 1
-) -> dict[str, Any]:
+def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Terminal, *, number: int = 1) -> TestRecord:
     """Runs the test, unless it is there; gives its record, which is written when everything else is.
 
     Args:
@@ -46,26 +44,28 @@ def run_recorded(
     if plan.trace:
         with terminal.task(f"{title}, trace"):
             write_trace(plan.folder, [slot.name for slot in plan.slots], title)
-    record = {
-        "scenario": plan.scenario,
-        "mode": plan.mode,
-        "number": number,
-        "fingerprint": fingerprint,
-        "rules": plan.rules.model_dump(),
-        "performance_sample_count": plan.performance_sample_count,
-        "sessions": [asdict(slot) | {"name": slot.name} for slot in plan.slots],
-        **asdict(finished),
-        "logs": log_hashes(plan.folder),
-    }
-    write_json(plan.folder / RECORD, record)
+    record = TestRecord.model_validate(
+        {
+            "scenario": plan.scenario,
+            "mode": plan.mode,
+            "number": number,
+            "fingerprint": fingerprint,
+            "rules": plan.rules.model_dump(mode="json"),
+            "performance_sample_count": plan.performance_sample_count,
+            "sessions": [asdict(slot) | {"name": slot.name} for slot in plan.slots],
+            **asdict(finished),
+            "logs": log_hashes(plan.folder),
+        }
+    )
+    write_document(TestFolder(plan.folder).record, record)
     return record
 
 
 def _running_map(inputs: Inputs, plan: Plan) -> AbstractContextManager[RunningMap | None]:
     if plan.mode != "accuracy" or plan.model.decoder == "none":
         return nullcontext()
-    truth = read_ground_truth(inputs.dataset.annotations).first(len(inputs.dataset))
-    return RunningMap(plan.folder / "mlperf_log_accuracy.json", truth, labels=inputs.rules.labels)
+    assert inputs.truth is not None, "a run with an accuracy test has its annotations"
+    return RunningMap(TestFolder(plan.folder).accuracy_log, inputs.truth, labels=inputs.rules.labels)
 
 
 def _fingerprint(inputs: Inputs, plan: Plan) -> str:

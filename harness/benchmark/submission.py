@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from harness.benchmark.inputs import Inputs
 from harness.model.registry import load_model
 from harness.rounds import load_round
+from harness.runs.records import Manifest, SubmissionRecord
 from harness.runs.submittable import easier, missing_scenarios, unlike_the_round
 from harness.settings import RunSettings, SubmissionSettings
 from harness.submission.system_description import read_system
@@ -35,8 +35,8 @@ def submission_folder(submission: SubmissionSettings, round_name: str) -> Path:
     return Path("results") / f"{round_name}-{submission.division}-{submission.submitter}-{system}"
 
 
-def describe_submission(submission: SubmissionSettings, inputs: Inputs, manifest: dict[str, Any]) -> dict[str, Any]:
-    """For the manifest.
+def describe_submission(submission: SubmissionSettings, inputs: Inputs, manifest: Manifest) -> SubmissionRecord:
+    """Whose the submission is, and what keeps the run from being one, for the manifest.
 
     Args:
         manifest: what `Inputs.describe` gives is in it.
@@ -44,15 +44,15 @@ def describe_submission(submission: SubmissionSettings, inputs: Inputs, manifest
     Raises:
         UsageError: the system's description cannot be used.
     """
-    described = {
-        "division": submission.division,
-        "submitter": submission.submitter,
-        "system_id": submission.system.stem,
-        "system": read_system(submission, inputs.round.submission),
-    }
+    described = SubmissionRecord(
+        division=submission.division,
+        submitter=submission.submitter,
+        system_id=submission.system.stem,
+        system=read_system(submission, inputs.round.submission),
+    )
     reasons = unlike_the_round(manifest, inputs.rules)
     for scenario in inputs.settings.scenarios:
         rules = inputs.rules.scenario(scenario)
-        reasons += easier(scenario, rules.model_copy(update=inputs.settings.test(scenario).rules).model_dump(), rules)
-    reasons += missing_scenarios(described, inputs.rules, dict.fromkeys(inputs.settings.scenarios))
-    return described | {"rehearsal": bool(reasons), "rehearsal_because": reasons}
+        reasons += easier(scenario, rules.model_copy(update=inputs.settings.test(scenario).rules), rules)
+    reasons += missing_scenarios(described, inputs.rules, inputs.settings.scenarios)
+    return described.model_copy(update={"rehearsal": bool(reasons), "rehearsal_because": tuple(reasons)})

@@ -9,6 +9,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from harness.files import sha256_file
 from harness.version import __version__
 
@@ -52,7 +54,7 @@ def code_sha256() -> str:
     return digest.hexdigest()
 
 
-def system() -> dict[str, object]:
+def system() -> dict[str, JsonValue]:
     """Processor, cores, memory and operating system."""
     return {
         "processor": _processor(),

@@ -29,7 +29,7 @@ from harness.command_line.json_output import show_or_write
 from harness.commands import accuracy_against, accuracy_doctor
 from harness.errors import DataError, UsageError
 from harness.files import sha256_file
-from harness.runs.evaluation import accuracy_test
+from harness.runs.evaluation import accuracy_source
 from harness.terminal import output
 
 SUMMARY = "Evaluate any MLPerf accuracy log of a COCO detector: mAP and the other COCO figures."
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     image_ids = chosen_images(truth, source.results, choice)
     evaluator: Evaluator = args.evaluator or ("hotcoco" if has_hotcoco() else "pycocotools")
     if args.against is not None:
-        other = accuracy_test(args.against)[0] if args.against.is_dir() else args.against
+        other = accuracy_source(args.against).log if args.against.is_dir() else args.against
         before = _read(args, other, truth).results
         return accuracy_against.run(args, truth, other, before, source.results, evaluator)
     accuracy = evaluate(truth, source.results, image_ids, evaluator=evaluator)
@@ -136,10 +136,10 @@ def source_of(args: argparse.Namespace) -> None:
         UsageError: no annotations.
     """
     if args.log.is_dir():
-        log, annotations, count = accuracy_test(args.log)
-        args.log = log
-        args.annotations = args.annotations or annotations
-        args.count = args.count or count
+        source = accuracy_source(args.log)
+        args.log = source.log
+        args.annotations = args.annotations or source.annotations
+        args.count = args.count or source.images
     if args.annotations is None:
         raise UsageError("--annotations is needed with a log", hint="ssd-harness accuracy --help")
 

@@ -1,4 +1,4 @@
-"""``ssd-harness accuracy --doctor``: says why a mAP is wrong, with what each repair would give."""
+"""``ssd-harness accuracy --doctor``: says why a mAP is wrong, with the mAP that each repair would give."""
 
 from __future__ import annotations
 
@@ -30,22 +30,27 @@ def run(args: argparse.Namespace, truth: GroundTruth) -> int:
     document: dict[str, Any] = {
         "log": str(args.log),
         "annotations": str(args.annotations),
-        "nothing_wrong": not found.findings,
-        **asdict(found),
+        "nothing_wrong": not found.causes,
+        **_as_json(found),
     }
     show_or_write(document, args.json, lambda: _print(output(), found))
-    return 1 if found.findings else 0
+    return 1 if found.causes else 0
+
+
+def _as_json(found: Diagnosis) -> dict[str, Any]:
+    document = asdict(found)
+    return {"findings": document.pop("causes"), **document}
 
 
 def _print(console: Console, found: Diagnosis) -> None:
     repaired = "" if found.repaired_mAP is None else f"; repaired, {_percent(found.repaired_mAP)}"
     console.print(f"mAP {_percent(found.mAP)} as the log is{repaired} ({found.images} images, {found.evaluator})")
-    if not found.findings:
+    if not found.causes:
         console.print("nothing wrong", style="bold green")
-    for number, finding in enumerate(found.findings, 1):
-        console.print(f"{number}. {escape(finding.problem)}", style="bold red")
-        console.print(f"   {escape(finding.evidence)}")
-        console.print(f"   next: {escape(finding.advice)}")
+    for number, cause in enumerate(found.causes, 1):
+        console.print(f"{number}. {escape(cause.problem)}", style="bold red")
+        console.print(f"   {escape(cause.evidence)}")
+        console.print(f"   next: {escape(cause.advice)}")
     table = Table(title=f"the best of {found.tried} readings")
     table.add_column("mAP %", justify="right")
     table.add_column("if")

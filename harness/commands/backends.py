@@ -9,12 +9,13 @@ from pathlib import Path
 
 from rich.table import Table
 
+from harness.command_line.model_argument import add_model_name
 from harness.errors import ModelError
 from harness.model.registry import load_model
 from harness.sessions.contract import Subject, run_checks
 from harness.sessions.protocol import SessionRequest
 from harness.sessions.registry import Backend, BackendInfo, list_backends, load_backend
-from harness.settings import ModelSettings, parse_assignment
+from harness.settings import parse_assignment
 from harness.terminal import Terminal, output
 
 SUMMARY = "List the device runtimes, or check that one does what a session must do."
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = check.add_argument
     add("name", metavar="NAME", help="a backend, or the dotted name of a module that is one")
     add("--model", type=Path, help="a model file of the backend's own kind (default: the built-in ONNX model)")
+    add_model_name(check)
     add("--precision", choices=("int8", "float32"), default="int8", help="of the built-in model")
     add("--device", help="the backend's name of one device (default: the one it uses for latency)")
     add("--threads", type=int, default=1, help="host threads of each session")
@@ -70,13 +72,13 @@ def _check(args: argparse.Namespace) -> int:
     terminal = Terminal()
     backend = load_backend(args.name)
     options = dict(parse_assignment(text) for text in args.set)
-    model = load_model(ModelSettings().name)
     file = args.model
     if file is not None and not file.exists():
         raise ModelError("no such model", where=str(file), hint="give --model an existing file")
     if file is None and not backend.SIMULATED:
         with terminal.task("Default model") as report:
-            file = model.default_file(args.precision, lambda doing: report(0, None, doing))
+            file = load_model(args.model_name).default_file(args.precision, lambda doing: report(0, None, doing))
+    model = load_model(args.model_name, file)
     request = SessionRequest.of(
         model,
         file,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from harness.command_line.subcommands import Subcommands
-from harness.commands import bench_postprocess, bench_queue
+from harness.commands import bench_postprocess, bench_preprocess, bench_queue
 
 SUMMARY = "measure the harness's own parts"
-EXAMPLES = bench_postprocess.EXAMPLES + bench_queue.EXAMPLES
+EXAMPLES = bench_postprocess.EXAMPLES + bench_preprocess.EXAMPLES + bench_queue.EXAMPLES
 
-_SUBCOMMANDS = Subcommands("target", {"postprocess": bench_postprocess, "queue": bench_queue})
+_SUBCOMMANDS = Subcommands(
+    "target", {"postprocess": bench_postprocess, "preprocess": bench_preprocess, "queue": bench_queue}
+)
 add_arguments, run = _SUBCOMMANDS.add_arguments, _SUBCOMMANDS.run

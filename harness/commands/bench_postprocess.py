@@ -9,18 +9,22 @@ import json
 from rich.console import Console
 from rich.table import Table
 
-from harness.model.ssd_resnet34.decoder_bench import DecoderBench, bench_decoders
+from harness.command_line.model_argument import add_model_name
+from harness.model.decoder_timing import DecoderBench
+from harness.model.registry import load_model
 from harness.terminal import Terminal, output
 
 SUMMARY = "the postprocessors, in ms an image"
 EXAMPLES = """\
   ssd-harness bench postprocess
   ssd-harness bench postprocess --threads 1 --json
+  ssd-harness bench postprocess --model-name NAME
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `bench postprocess`."""
+    add_model_name(parser)
     parser.add_argument("--rounds", type=int, default=100, help="turns each contestant has (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="for images per second (default: every core)")
     parser.add_argument("--json", action="store_true", help="print figures as JSON rather than a table")
@@ -30,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Measures the postprocessors and prints the figures."""
     terminal = Terminal()
     with terminal.task("Postprocessors", "rounds") as report:
-        result = bench_decoders(rounds=args.rounds, threads=args.threads, progress=report)
+        result = load_model(args.model_name).bench_decoders(rounds=args.rounds, threads=args.threads, progress=report)
     if args.json:
         terminal.result(json.dumps(dataclasses.asdict(result), indent=2))
     else:
@@ -40,11 +44,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(console: Console, bench: DecoderBench) -> None:
     threads = bench.timings[0].threads
-    table = Table(title=f"Postprocessing of one image ({bench.simd})")
+    table = Table(title=f"Postprocessing of one image, {bench.model} ({bench.simd})")
     table.add_column("image")
     table.add_column("postprocessor")
     rates = ("images/s, 1 thread", f"images/s, {threads} threads", "scaling")
-    for column in ("median ms", "p99 ms", "× published", *rates):
+    for column in ("median ms", "p99 ms", f"× {bench.reference}", *rates):
         table.add_column(column, justify="right")
     scene = None
     for t in bench.timings:
@@ -62,9 +66,11 @@ def _print(console: Console, bench: DecoderBench) -> None:
         )
         scene = t.scene
     console.print(table)
-    if not any(t.times_faster for t in bench.timings):
-        console.print("To compare: pip install --no-deps furiosa-native-postprocess==0.10.0 (Python 3.11 or older)")
+    if bench.remark:
+        console.print(bench.remark)
     speed = bench.read_speed
+    if speed is None:
+        return
     console.print(
         f"Reading the int8 class outputs ({speed.bytes / 1e6:.2f} MB) does {speed.read_gb_per_s:.0f} GB/s here. "
         f"The int8 scan reaches {speed.scan_gb_per_s:.0f} GB/s, {speed.scan_gb_per_s / speed.read_gb_per_s:.0%} "

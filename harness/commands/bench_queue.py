@@ -14,6 +14,7 @@ from dataclasses import asdict
 from rich.table import Table
 
 from harness.benchmark.queue_limits import CASES, SLOWER, Limit, bench_queue
+from harness.command_line.model_argument import add_model_name
 from harness.errors import UsageError
 from harness.terminal import Terminal, output
 
@@ -27,6 +28,7 @@ TITLES = {"single_stream": "SingleStream", "offline": "Offline"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `bench queue`."""
+    add_model_name(parser)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (default: %(default)g)")
     parser.add_argument("--devices", help="only the lines with so many devices, e.g. 16,64")
     parser.add_argument("--json", action="store_true", help="print figures as JSON rather than a table")
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError("no line has that many devices", where="--devices", hint=f"some of: {known}")
     terminal = Terminal()
     with terminal.task("Queue", "measurements") as report:
-        limits = bench_queue(args.seconds, report, cases)
+        limits = bench_queue(args.seconds, report, cases, args.model_name)
         report(len(limits), len(limits))
     if args.json:
         terminal.result(json.dumps([asdict(limit) for limit in limits], indent=2))

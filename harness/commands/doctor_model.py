@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +18,7 @@ from rich.table import Table
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.command_line.argument_types import one_or_more
 from harness.command_line.json_output import show_or_write
+from harness.command_line.model_argument import add_model_name
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import cached_synthetic
 from harness.doctor.model_examination import ModelDiagnosis, examine
@@ -24,12 +26,12 @@ from harness.errors import DatasetError, ModelError, UsageError
 from harness.model.registry import load_model
 from harness.terminal import Terminal, output
 
-SUMMARY = "is a model fed and read as it wants to be: normalisation, colours, layouts, orders"
+SUMMARY = "is a model fed and read in the right way: normalisation, colours, layouts, orders"
 EXAMPLES = """\
   ssd-harness doctor model --model my.onnx
   ssd-harness doctor model --model my.onnx --images val2017 --annotations instances_val2017.json --count 16
 """
-_STYLES = {"ok": "green", "wrong": "bold red", "unknown": "yellow"}
+_STYLES = {"ok": "green", "wrong": "bold red", "unknown": "yellow", "not applicable": "dim"}
 _SYNTHETIC = 64  # as the default benchmark has, so that they are there already
 _IMAGE_NAMES = ("*.jpg", "*.jpeg", "*.png")
 
@@ -37,10 +39,13 @@ _IMAGE_NAMES = ("*.jpg", "*.jpeg", "*.png")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own arguments."""
     parser.add_argument("--model", type=Path, required=True, metavar="ONNX", help="the model file")
+    add_model_name(parser)
     parser.add_argument("--images", type=Path, metavar="DIR", help="a folder of images (default: a synthetic set)")
-    parser.add_argument("--annotations", type=Path, metavar="JSON", help="their COCO instances file: makes it sure")
+    parser.add_argument(
+        "--annotations", type=Path, metavar="JSON", help="their COCO instances file: the surest way to tell"
+    )
     parser.add_argument("--count", type=one_or_more, default=8, metavar="N", help="images (default 8)")
-    parser.add_argument("--backend", default="onnxruntime", help="what runs it (default onnxruntime)")
+    parser.add_argument("--backend", default="onnxruntime", help="what runs the model (default onnxruntime)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the result as JSON; -: to stdout, no table")
 
 
@@ -51,15 +56,14 @@ def run(args: argparse.Namespace) -> int:
     if not args.model.is_file():
         raise ModelError("no such model", where=str(args.model))
     terminal = Terminal()
+    model = load_model(args.model_name, args.model)
     images, annotations = _images(args)
     truth = None if annotations is None else read_ground_truth(annotations).first(len(images))
     with terminal.task("Doctor") as report:
-        found = examine(
-            args.model, load_model("ssd_resnet34"), images, truth, args.backend, lambda doing: report(0, None, doing)
-        )
-    document = {"model": str(args.model), "nothing_wrong": not found.findings, **asdict(found)}
+        found = examine(args.model, model, images, truth, args.backend, lambda doing: report(0, None, doing))
+    document = {"model": str(args.model), "nothing_wrong": not found.causes, **_as_json(found)}
     show_or_write(document, args.json, lambda: _print(output(), found))
-    return 1 if found.findings else 0
+    return 1 if found.causes else 0
 
 
 def _images(args: argparse.Namespace) -> tuple[list[Path], Path | None]:
@@ -75,6 +79,11 @@ def _images(args: argparse.Namespace) -> tuple[list[Path], Path | None]:
     return found[: args.count], None
 
 
+def _as_json(found: ModelDiagnosis) -> dict[str, Any]:
+    document = asdict(found)
+    return {"findings": document.pop("causes"), "signs": document.pop("traces"), **document}
+
+
 def _print(console: Console, found: ModelDiagnosis) -> None:
     table = Table(title=f"{found.images} images")
     for column in ("what", "verdict", "evidence"):
@@ -82,11 +91,10 @@ def _print(console: Console, found: ModelDiagnosis) -> None:
     for check in found.checks:
         table.add_row(check.about, check.verdict, escape(check.evidence), style=_STYLES[check.verdict])
     console.print(table)
-    for number, finding in enumerate(found.findings, 1):
-        console.print(f"{number}. {escape(finding.problem)}", style="bold red")
-        console.print(f"   {escape(finding.evidence)}")
-        console.print(f"   next: {escape(finding.advice)}")
-    if not found.findings:
-        told = all(check.verdict == "ok" or "inside" in check.evidence for check in found.checks)
-        text = "nothing wrong" if told else "nothing wrong that these images could show"
+    for number, cause in enumerate(found.causes, 1):
+        console.print(f"{number}. {escape(cause.problem)}", style="bold red")
+        console.print(f"   {escape(cause.evidence)}")
+        console.print(f"   next: {escape(cause.advice)}")
+    if not found.causes:
+        text = "nothing wrong" if found.complete else "nothing wrong that these images could show"
         console.print(text, style="bold green")

@@ -10,6 +10,7 @@ import functools
 from pathlib import Path
 
 from harness.command_line.argument_types import one_or_more, zero_or_more
+from harness.command_line.model_argument import add_model_name
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.licences import keep_licences
 from harness.dataset.synthetic import write_synthetic
@@ -44,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--synthetic", type=one_or_more, metavar="N", help="write a synthetic dataset of N images")
     parser.add_argument("--seed", type=zero_or_more, default=0, metavar="S", help="of the synthetic dataset (0)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where the synthetic or downloaded dataset goes")
+    add_model_name(parser)
+    parser.add_argument("--model", type=Path, metavar="FILE", help="its file, where that decides the input's size")
     parser.add_argument("--workers", type=one_or_more, metavar="N", help="processes (one per core)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="the cache folder, instead of the user's")
 
@@ -61,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         f"{len(index)} of {index.images_available} images, {len(index.category_ids)} categories"
         f" in {annotations} (sha256 {index.sha256[:12]}…)"
     )
-    model = load_model("ssd_resnet34")
+    model = load_model(args.model_name, args.model)
     cache = TensorCache(
         (args.cache or cache_dir()) / "tensors",
         functools.partial(model.tensor, dtype="uint8"),

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from harness.benchmark.file_accuracy import file_accuracy
 from harness.command_line.argument_types import one_or_more
+from harness.command_line.model_argument import add_model_name
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.image_list import listed_images
 from harness.dataset.synthetic import cached_synthetic
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     step.add_argument("--extract", type=Path, metavar="ONNX", help="cut this float32 model at its raw outputs")
     step.add_argument("--calibrate", type=Path, metavar="ONNX", help="find this float32 model's activation ranges")
     step.add_argument("--quantize", type=Path, metavar="ONNX", help="make an INT8 model of this float32 one")
+    add_model_name(parser)
     parser.add_argument("--output", type=Path, metavar="FILE", help="the model to write; of --download: the folder")
     parser.add_argument("--ranges", type=Path, metavar="YAML", help="the ranges: --calibrate writes, --quantize reads")
     parser.add_argument(
@@ -80,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     """Does the step that was named."""
     step = next(name for name in _STEPS if getattr(args, name) is not None)
     _check(args, step)
-    terminal, model = Terminal(), load_model("ssd_resnet34")
+    terminal, model = Terminal(), load_model(args.model_name)
     if step == "download":
         folder = args.output or cache_dir() / "downloads" / args.download
         for path in get_published("models", args.download, folder, terminal):
@@ -121,6 +123,7 @@ def _extract(args: argparse.Namespace, terminal: Terminal, model: DetectionModel
 
 
 def _calibrate(args: argparse.Namespace, terminal: Terminal, model: DetectionModel) -> None:
+    model = model.for_file(args.calibrate)
     _check_float32(args.calibrate, model)  # before the images, which may take long
     if args.images is None:
         count, seed = args.count or SYNTHETIC_CALIBRATION[0], SYNTHETIC_CALIBRATION[1]
@@ -151,6 +154,7 @@ def _calibrate(args: argparse.Namespace, terminal: Terminal, model: DetectionMod
 
 
 def _quantize(args: argparse.Namespace, terminal: Terminal, model: DetectionModel) -> None:
+    model = model.for_file(args.quantize)
     _check_float32(args.quantize, model)
     content = read_ranges(args.ranges, sha256_file(args.quantize))
     with terminal.task("Quantizing"):

@@ -54,12 +54,12 @@ def run(args: argparse.Namespace) -> int:
         _write_pages(args, runs)
     if args.format != "html":
         _show(args, runs)
-    return 0 if all(run.summary["valid"] for run in runs) else 1
+    return 0 if all(run.summary.valid for run in runs) else 1
 
 
 def _write_pages(args: argparse.Namespace, runs: list[Run]) -> None:
     from harness.files import write_text
-    from harness.report.page import REPORT_NAME, report_html
+    from harness.report.page import report_html
     from harness.terminal import Terminal
 
     if args.output is not None and len(runs) > 1:
@@ -67,7 +67,7 @@ def _write_pages(args: argparse.Namespace, runs: list[Run]) -> None:
             "several reports do not go into one file", where="--output", hint="leave it out, or give one RUN"
         )
     for run in runs:
-        target = args.output or run.folder / REPORT_NAME
+        target = args.output or run.layout.report
         write_text(target, report_html(run))
         Terminal().say(f"Report: {target}")
 
@@ -83,8 +83,8 @@ def _show(args: argparse.Namespace, runs: list[Run]) -> None:
         for run in runs:
             print_summary(run.summary, run.folder, output())
     elif args.format == "json":
-        summaries = {str(run.folder): run.summary for run in runs}
-        text = json.dumps(runs[0].summary if len(runs) == 1 else summaries, indent=2, ensure_ascii=False)
+        summaries = {str(run.folder): run.summary.as_json() for run in runs}
+        text = json.dumps(runs[0].summary.as_json() if len(runs) == 1 else summaries, indent=2, ensure_ascii=False)
         write_out(f"{text}\n", args.output)
     elif args.format == "csv":
         rows = [(str(run.folder), *row) for run in runs for row in summary_rows(run.summary)]

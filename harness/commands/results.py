@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.settings import SCENARIOS
+from harness.scenarios import SCENARIOS
 
 SUMMARY = "List the runs of a folder, with filters, and chart a figure of theirs over time."
 EXAMPLES = """\

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, UsageError
 from harness.rounds import load_round
-from harness.settings import SCENARIOS, RunSettings, load_run, parse_assignment, read_yaml, run_config
+from harness.scenarios import SCENARIOS
+from harness.settings import RunSettings, default_model_name, load_run, parse_assignment, read_yaml, run_config
+
+if TYPE_CHECKING:
+    from harness.runs.figures import Summary
 
 EXPECTED_FRACTION = 0.99  # kernels of other processors and releases move the mAP by some tenths of a percent
 
@@ -25,28 +29,35 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `run`."""
+def add_measurement_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what says which configuration is measured, on what and for how long; `overrides_of` reads it."""
     add = parser.add_argument
     add("config", nargs="?", type=Path, help="a YAML file, or the name of a shipped one (demo; coco for a submission)")
     add("--scenario", help=f"comma-separated, of: {', '.join(SCENARIOS)}")
-    add("--mode", choices=("performance", "accuracy", "both", "find-peak", "submission"), help="what to measure")
-    add("--round", help="the MLPerf round, e.g. v6.1 (default: v2.0)")
-    add("--division", choices=("closed", "open"), help="of a submission")
-    add("--submitter", metavar="ORG", help="of a submission: the organisation, as its folder is called")
-    add("--system", type=Path, metavar="JSON", help="of a submission: the system's description")
     add("--backend", help="the device runtime, e.g. onnxruntime or simulated")
     add("--devices", help="sessions, e.g. 'cpu*2'")
     add("--on-device-failure", choices=("stop", "continue"), help="stop the run (default), or go on without it")
     add("--model", type=Path, help="an ONNX model (default: the built-in one)")
+    add("--model-name", metavar="NAME", help="which model that is: a folder of harness/model, or package.module:object")
+    add("--round", metavar="R", help="the MLPerf round whose rules apply, e.g. v2.0 (default: the model's own)")
     add("--images", type=Path, help="folder of COCO images (default: a synthetic set)")
     add("--annotations", type=Path, help="COCO annotations JSON of those images")
     add("--count", type=int, help="use the first N images only")
     add("--duration", type=float, help="least seconds of each performance test")
     add("--queries", type=int, help="least queries of each performance test (Offline: samples)")
     add("--repeat", type=int, metavar="N", help="make each performance test N times, to see what is noise")
-    add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>, or of a submission)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any configuration key; may be repeated")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `run`."""
+    add_measurement_arguments(parser)
+    add = parser.add_argument
+    add("--mode", choices=("performance", "accuracy", "both", "find-peak", "submission"), help="what to measure")
+    add("--division", choices=("closed", "open"), help="of a submission")
+    add("--submitter", metavar="ORG", help="of a submission: the organisation, as its folder is called")
+    add("--system", type=Path, metavar="JSON", help="of a submission: the system's description")
+    add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>, or of a submission)")
     add("--trace", action="store_true", default=None, help="also write a trace for Perfetto; not submittable then")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--no-live", dest="style", action="store_const", const="lines", help="lines, on a terminal too")
@@ -66,11 +77,14 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--resume needs the run's --output")
 
     from harness.benchmark.benchmark import run_benchmark
+    from harness.benchmark.inputs import with_round
     from harness.benchmark.submission import submission_folder, with_required_scenarios
     from harness.report.summary_tables import print_summary
     from harness.runs.directory import default_folder
+    from harness.runs.layout import RunLayout
     from harness.terminal import JSON_SCHEMA, Terminal, output
 
+    settings = with_round(settings)
     if args.scenario is None:
         settings = with_required_scenarios(settings)
     folder = args.output
@@ -89,41 +103,58 @@ def run(args: argparse.Namespace) -> int:
     reached, said = _judge_accuracy(settings, summary)
     if said:
         console.print(said)
-    status = 0 if summary["valid"] and reached else 1
-    terminal.tell("end", status=status, summary=str(folder / "summary.json"))
+    status = 0 if summary.valid and reached else 1
+    terminal.tell("end", status=status, summary=str(RunLayout(folder).summary))
     return status
 
 
-def _overrides(args: argparse.Namespace) -> dict[str, Any]:
+def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Configuration key → value, of the options that `add_measurement_arguments` adds."""
     options = {
-        "mode": args.mode,
-        "round": args.round,
-        "submission.division": args.division,
-        "submission.submitter": args.submitter,
-        "submission.system": args.system,
         "repeat": args.repeat,
         "scenarios": args.scenario.split(",") if args.scenario else None,
         "backend.name": args.backend,
         "backend.devices": args.devices,
         "backend.on_device_failure": args.on_device_failure,
+        "round": args.round,
+        "model.name": args.model_name,
         "model.path": args.model,
         "dataset.images": args.images,
         "dataset.annotations": args.annotations,
         "dataset.count": args.count,
-        "trace": args.trace,
     }
-    overrides = {key: value for key, value in options.items() if value is not None}
+    overrides = _given(options)
     if args.backend:
         configured = (read_yaml(run_config(args.config)).get("backend") or {}).get("name")
         if args.backend != configured:
             # the file's devices and options are of another backend
             overrides = {"backend.options": {}, "backend.devices": None} | overrides
+    if args.model_name:
+        configured = (read_yaml(run_config(args.config)).get("model") or {}).get("name", default_model_name())
+        if args.model_name != configured:
+            # the file's round and model settings are of another model
+            overrides = {"round": "", "model": {}} | overrides
     for scenario in SCENARIOS:
         if args.duration is not None:
             overrides[f"tests.{scenario}.min_duration_s"] = args.duration
         if args.queries is not None:
             overrides[f"tests.{scenario}.min_queries"] = args.queries
     return overrides | dict(parse_assignment(text) for text in args.set)
+
+
+def _overrides(args: argparse.Namespace) -> dict[str, Any]:
+    options = {
+        "mode": args.mode,
+        "submission.division": args.division,
+        "submission.submitter": args.submitter,
+        "submission.system": args.system,
+        "trace": args.trace,
+    }
+    return _given(options) | overrides_of(args)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
 
 
 def _without_expectation(overrides: dict[str, Any]) -> dict[str, Any]:
@@ -133,15 +164,15 @@ def _without_expectation(overrides: dict[str, Any]) -> dict[str, Any]:
     return overrides
 
 
-def _judge_accuracy(settings: RunSettings, summary: dict[str, Any]) -> tuple[bool, str]:
+def _judge_accuracy(settings: RunSettings, summary: Summary) -> tuple[bool, str]:
     """Whether the mAP is what was asked for and expected, and the sentence that says so; empty when nothing was."""
-    accuracy = summary.get("accuracy")
+    accuracy = summary.accuracy
     if accuracy is None:
         return True, ""
-    percent, gate, expected = accuracy["mAP"] * 100, _gate(settings, summary), settings.expected_map_percent
+    percent, gate, expected = accuracy.mAP * 100, _gate(settings, summary), settings.expected_map_percent
     if gate is not None and percent < gate:
         return False, f"mAP {percent:.3f} % is below the gate of {gate:g} %"
-    if expected is None or summary["backend"]["simulated"]:
+    if expected is None or summary.backend.simulated:
         return True, ""
     if percent < expected * EXPECTED_FRACTION:
         said = f"mAP {percent:.3f} % is below the expected {expected:g} %: something from image to detection is wrong"
@@ -149,9 +180,9 @@ def _judge_accuracy(settings: RunSettings, summary: dict[str, Any]) -> tuple[boo
     return True, f"mAP as expected ({expected:g} %)"
 
 
-def _gate(settings: RunSettings, summary: dict[str, Any]) -> float | None:
+def _gate(settings: RunSettings, summary: Summary) -> float | None:
     """The one asked for, or the round's for a closed submission that is no rehearsal."""
-    gate, submission = settings.min_map_percent, summary.get("submission")
-    if gate is None and submission and submission["division"] == "closed" and not submission["rehearsal"]:
-        return load_round(settings.round).benchmark(summary["model"]["benchmark"]).accuracy.gate_percent
+    gate, submission = settings.min_map_percent, summary.submission
+    if gate is None and submission and submission.division == "closed" and not submission.rehearsal:
+        return load_round(settings.round).benchmark(summary.model.benchmark).accuracy.gate_percent
     return gate

@@ -73,8 +73,13 @@ class CocoIndex:
             DatasetError: the annotations are not usable, an image is missing or outside the folder, or there are
                 fewer images than ``count``.
         """
-        content = _read(annotations)
-        reader = _Reader(str(annotations), content)
+        return cls.of(read_annotations(annotations), images, count)
+
+    @classmethod
+    def of(cls, file: AnnotationsFile, images: Path, count: int | None = None) -> CocoIndex:
+        """The index of an annotations file that was read; else as `load`."""
+        annotations = file.path
+        reader = _Reader(str(annotations), file.document)
         category_ids = reader.category_ids()
         records = reader.image_records()
         reader.check_annotations({record["id"] for record in records}, set(category_ids))
@@ -83,9 +88,41 @@ class CocoIndex:
             annotations=annotations,
             images=_locate(chosen, images),
             category_ids=category_ids,
-            sha256=hashlib.sha256(content).hexdigest(),
+            sha256=file.sha256,
             images_available=len(records),
         )
+
+
+@dataclass(frozen=True)
+class AnnotationsFile:
+    """An annotations file, read and parsed once for all who need something of it.
+
+    Attributes:
+        sha256: of the file's bytes.
+        document: what its JSON holds.
+    """
+
+    path: Path
+    sha256: str
+    document: dict[str, Any]
+
+
+def read_annotations(path: Path) -> AnnotationsFile:
+    """Reads and parses an annotations file.
+
+    Raises:
+        DatasetError: it is missing, empty, or no JSON object.
+    """
+    content = _read(path)
+    if not content.strip():
+        raise DatasetError("is empty", where=str(path), hint=_WANTED)
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"is not JSON: {error}", where=str(path), hint=_WANTED) from error
+    if not isinstance(document, dict):
+        raise DatasetError("is not a COCO annotations file: not a JSON object", where=str(path), hint=_WANTED)
+    return AnnotationsFile(path, hashlib.sha256(content).hexdigest(), document)
 
 
 def _read(annotations: Path) -> bytes:
@@ -98,18 +135,11 @@ def _read(annotations: Path) -> bytes:
 
 
 class _Reader:
-    """Takes the three lists of a COCO JSON apart; every complaint names the file and the entry."""
+    """Takes the three lists out of a COCO JSON; every complaint names the file and the entry."""
 
-    def __init__(self, where: str, content: bytes) -> None:
+    def __init__(self, where: str, document: dict[str, Any]) -> None:
         self.where = where
-        if not content.strip():
-            raise self.error("is empty", _WANTED)
-        try:
-            self.document = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise self.error(f"is not JSON: {error}", _WANTED) from error
-        if not isinstance(self.document, dict):
-            raise self.error("is not a COCO annotations file: not a JSON object", _WANTED)
+        self.document = document
 
     def error(self, what: str, hint: str | None = None) -> DatasetError:
         return DatasetError(what, where=self.where, hint=hint)

@@ -1,1 +1,1 @@
-"""Why a mAP is wrong: the doctors of logs and of models."""
+"""Why a mAP is wrong: `diagnosis` examines an accuracy log, `model_examination` a model file."""

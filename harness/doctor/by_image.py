@@ -13,7 +13,8 @@ from harness.doctor.choices import Choice, Geometry, Sizes
 from harness.doctor.evidence import Floats, Ints
 from harness.doctor.matching import Objects, match, own_precision, pairs_of
 from harness.doctor.order_choices import ORDER_ADVICE
-from harness.doctor.reading import Read, Reading, Readings, Trial
+from harness.doctor.reading import Read, Reading, Readings
+from harness.doctor.trial import Trial
 
 CLEARLY = 0.2
 """Average precision within an image by which another reading must be better to be believed of that image."""
@@ -22,21 +23,20 @@ _CANDIDATES = 20
 _FEWEST_TURNED, _SOME_TURNED = 2, 0.004  # at most 1 of 1200 healthy images fits a turn so much better
 _SOME_RESIZED = 0.05  # 0.2 % of healthy images fit some of 80 sizes better by chance, 40 % and more of resized ones
 _PLACES_CLEAR = 0.2
-_EVERY_IMAGE = 1_000_000
 
 
 def turned_images(readings: Readings, trial: Trial, reading: Reading) -> Choice | None:
     """Some images' boxes are turned or mirrored, as by EXIF's orientation; None if not."""
-    gains = _gains(readings, trial, reading, [turn for _, _, turn in TURNS])
+    gains = _gains(trial, reading, [turn for _, _, turn in TURNS])
     clear = (gains > CLEARLY).sum(axis=1)
     chosen = int(clear.argmax())
     if clear[chosen] < max(_FEWEST_TURNED, _SOME_TURNED * gains.shape[1]):
         return None
     name, what, turn = TURNS[chosen]
-    whole = Trial.of(readings, images=_EVERY_IMAGE, best=trial.best)
-    better = _gains(readings, whole, reading, [turn])[0] > 0
-    places = readings.read(reading, whole.evidence).images[better]
-    base = readings.choices["frame"][reading.frame].read
+    whole = Trial.of(readings, images=None, best=trial.best)
+    better = _gains(whole, reading, [turn])[0] > 0
+    places = reading.read(whole.evidence).images[better]
+    base = reading.frame.read
     return Choice(
         f"{name}-some",
         "frame",
@@ -53,14 +53,14 @@ def resized_images(readings: Readings, trial: Trial, reading: Reading) -> Choice
         ("divided-by-other-image", "divided", divided),
         ("multiplied-by-other-image", "scaled", [multiplied_by(undo) for undo in divided]),
     ):
-        gains = _gains(readings, trial, reading, variants)
+        gains = _gains(trial, reading, variants)
         if (gains.max(axis=0) > CLEARLY).mean() > _SOME_RESIZED:
-            whole = Trial.of(readings, images=_EVERY_IMAGE, best=trial.best)
-            every = _gains(readings, whole, reading, variants)
+            whole = Trial.of(readings, images=None, best=trial.best)
+            every = _gains(whole, reading, variants)
             which = np.full(len(readings.evidence.truth.image_ids), -1)
-            places = readings.read(reading, whole.evidence).images
+            places = reading.read(whole.evidence).images
             which[places] = np.where((every.max(axis=0) > 0) & (places >= 0), every.argmax(axis=0), -1)
-            base = readings.choices["units"][reading.units].read
+            base = reading.units.read
             advice = unit_choices(readings.evidence.kind)[1].advice
             text = f"boxes were {what} by the size of another image, a different one for each"
             return Choice(name, "units", text, advice, _each(which, base, variants))
@@ -68,8 +68,11 @@ def resized_images(readings: Readings, trial: Trial, reading: Reading) -> Choice
 
 
 def unknown_order(readings: Readings, trial: Trial, reading: Reading) -> Choice | None:
-    """The images lie in an order that is none of the known ones; None if they are not those of the annotations."""
-    read = readings.read(reading, trial.evidence)
+    """The order of images that lie in none of the known ones.
+
+    None if no place is far better than the others for enough images, as where the annotations are of other images.
+    """
+    read = reading.read(trial.evidence)
     found = best_places(read, trial.images, trial.objects, len(readings.evidence.truth.category_ids))
     clear = found.clear[trial.objects.counts[found.places[found.clear]] >= 3]
     likely = (trial.objects.counts[found.places] >= 3).sum()
@@ -86,10 +89,10 @@ def unknown_order(readings: Readings, trial: Trial, reading: Reading) -> Choice 
     )
 
 
-def _gains(readings: Readings, trial: Trial, reading: Reading, variants: list[Geometry]) -> Floats:
+def _gains(trial: Trial, reading: Reading, variants: list[Geometry]) -> Floats:
     """(V, I) by how much each variant fits each image better than the reading does."""
-    read = readings.read(reading, trial.evidence)
-    sizes = Sizes.at(readings.evidence.truth, read.places)
+    read = reading.read(trial.evidence)
+    sizes = Sizes.at(trial.evidence.truth, read.places)
     found = fits(read, trial.images, trial.objects, [lambda boxes, sizes: boxes, *variants], sizes)
     return np.asarray(found[1:] - found[0])
 

@@ -1,4 +1,4 @@
-"""What the doctor says."""
+"""What a doctor names as a cause."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cause:
-    """One thing that is wrong.
+    """One thing that is wrong with a log or with a model.
 
     Attributes:
-        name: a stable key.
-        problem: a sentence without its full stop.
-        evidence: what in the data says so.
-        advice: what to do.
+        name: A stable key, such as ``labels-shifted-+1``.
+        problem: What is wrong, a clause without its full stop.
+        evidence: What in the data shows the problem.
+        advice: What to do about the problem.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""How detections may have been written. Each stage of reading them has a choice; the first of a stage is the right one.
+"""The ways in which detections may have been written. Reading them takes seven steps, and each step has choices.
 
-A mistake is a stage at which the log's writer chose otherwise. Its repair is to read the log in that way, so a single
-mistake is one stage off the default, a combination of two is two stages.
+The first choice of a step is the right one. A mistake is a step at which the log's writer chose otherwise, and reading
+the log by that choice repairs it. One mistake is therefore one step off the default, two mistakes are two steps.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ import numpy as np
 from harness.accuracy.ground_truth import GroundTruth
 from harness.doctor.evidence import Floats, Ints
 
-Stage = Literal["order", "format", "units", "frame", "labels", "scores"]
-READING_STEPS: tuple[Stage, ...] = ("order", "format", "units", "frame", "labels", "scores")
+Step = Literal["order", "format", "units", "frame", "displacement", "labels", "scores"]
+READING_STEPS: tuple[Step, ...] = ("order", "format", "units", "frame", "displacement", "labels", "scores")
+"""The steps in the order in which they are taken."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sizes:
-    """The sizes of images, as (N, 4) height, width, height, width of each detection's image.
+    """Image sizes, each as height, width, height, width in pixels.
 
     Attributes:
-        own: of the image that the detection is in.
-        of_place: the same of any place in the annotations.
-        places: (N,) of the detections.
+        own: (N, 4) float64, the size of each detection's image.
+        places: (N,) int64, the place of each detection's image in the annotations.
+        all: (I, 4) float64, the sizes of all images of the annotations.
     """
 
     own: Floats
@@ -35,7 +36,7 @@ class Sizes:
 
     @classmethod
     def at(cls, truth: GroundTruth, places: Ints) -> Sizes:
-        """Of detections at these places."""
+        """The sizes for detections at these places."""
         every = np.stack([truth.heights, truth.widths, truth.heights, truth.widths], axis=1)
         return cls(every[places], places, every)
 
@@ -46,19 +47,25 @@ Geometry: TypeAlias = Callable[[Floats, Sizes], Floats]
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """One way in which a stage may have been written.
+    """One way in which a step may have been written. Two choices are equal only if they are the same object.
 
     Attributes:
-        name: a stable key.
-        stage: what it is about.
-        problem: the mistake, as a clause: "labels are one too low".
-        advice: what to do about it.
-        read: undoes it. For "format", "units" and "frame" a `Geometry`; for "order" places → places (−1: none); for
-            "labels" labels → category index (−1: none); for "scores" scores → scores.
+        name: A stable key.
+        step: The step of reading that the choice belongs to.
+        problem: The mistake, as a clause: "labels are one too low".
+        advice: What to do about the mistake.
+        read: Undoes the mistake. For "format", "units", "frame" and "displacement" a `Geometry`; for "order" places →
+            places (−1: none); for "labels" labels → category index (−1: none); for "scores" scores → scores.
+        evidence: What the data says for the choice, if it was estimated; a clause without its full stop.
     """
 
     name: str
-    stage: Stage
+    step: Step
     problem: str
     advice: str
     read: Callable[..., Any]
+    evidence: str = ""
+
+
+UNDISPLACED = Choice("boxes-in-place", "displacement", "boxes lie where they should", "", lambda boxes, sizes: boxes)
+"""The right choice of the displacement."""

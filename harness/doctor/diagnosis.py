@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,16 +12,13 @@ from harness.accuracy.evaluate import Accuracy, Evaluator, evaluate
 from harness.doctor.by_image import resized_images, turned_images, unknown_order
 from harness.doctor.cause import Cause
 from harness.doctor.choices import Choice
-from harness.doctor.evidence import Evidence, Floats, Ints
+from harness.doctor.class_use import class_causes, class_use, exchanged_classes
+from harness.doctor.displaced_boxes import displaced_boxes, shift_note
+from harness.doctor.evidence import Evidence, Floats
 from harness.doctor.no_reading_fits import no_reading_fits
-from harness.doctor.reading import Reading, Readings, Trial, significance
-from harness.doctor.traces import (
-    count_findings,
-    image_findings,
-    nms_findings,
-    notes_on,
-    score_findings,
-)
+from harness.doctor.reading import Reading, Readings
+from harness.doctor.traces import count_causes, image_causes, nms_causes, notes_on, score_causes
+from harness.doctor.trial import Trial, significance
 
 _TRIAL = {"images": 1200, "best": 60}
 _PAIR_TRIAL = {"images": 160, "best": 25}
@@ -30,6 +27,7 @@ CERTAINTY = 4.0
 """Standard errors by which a reading must be better to be believed: far above the best of thousands by chance."""
 LEAST_GAIN = 0.002
 """mAP that a repair must give at least: 0.2 points."""
+_CERTAINTY_OF_ESTIMATES = 2.0  # which come with an interval of their own
 _CERTAINTY_BY_IMAGE = 2.0  # these come with a count of images of their own, and a tenth of the images may be harmed
 _NOTHING = 0.01  # average precision of boxes that have nothing to do with the images
 
@@ -54,7 +52,7 @@ class Diagnosis:
     """What is wrong with a log.
 
     Attributes:
-        findings: all that is wrong, together, the most important first; empty: nothing is.
+        causes: all that is wrong, together, the most important first; empty: nothing is.
         mAP: as the log is.
         repaired_mAP: with what can be repaired repaired; None if nothing can.
         attempts: the best readings, best first, with what each gives; the log as it is among them.
@@ -64,7 +62,7 @@ class Diagnosis:
         tried: how many readings were tried.
     """
 
-    findings: tuple[Cause, ...]
+    causes: tuple[Cause, ...]
     mAP: float  # noqa: N815
     repaired_mAP: float | None  # noqa: N815
     attempts: tuple[Attempt, ...]
@@ -95,9 +93,10 @@ class _Search:
         self.evidence = evidence
         self.evaluator = evaluator
         self.say = say
-        self.readings = Readings(evidence)
+        self.readings = Readings.of(evidence)
         self.trial = Trial.of(self.readings, **_TRIAL)
         self.small = Trial.of(self.readings, **_PAIR_TRIAL)
+        self.whole = Trial.of(self.readings, images=None, best=_TRIAL["best"])
         self.tried = 0
         self._parts: dict[Reading, Floats] = {}
         self._accuracy: dict[Reading, Accuracy | None] = {}
@@ -110,22 +109,45 @@ class _Search:
         candidates = sorted(
             dict.fromkeys([*singles, *self._promising_pairs(singles)]), key=lambda reading: -self.parts(reading).sum()
         )
-        best = self._chosen(candidates)
+        best = self._displaced(self._chosen(candidates))
+        best = self._classes_put_right(best)
         self.say("looking at each image by itself")
         best, lost = self._by_image(best)
         self.say("evaluating the best readings")
         attempts = self._attempts([default, best, *candidates[: _FINALISTS[self.evaluator]]])
         as_is, repaired = self.accuracy(default), self.accuracy(best)
         return Diagnosis(
-            findings=(*self._mistakes(best), *lost, *self._signs(best, lost)),
+            causes=(*self._mistakes(best), *lost, *self._traces(best, lost)),
             mAP=as_is.mAP if as_is else 0.0,
             repaired_mAP=repaired.mAP if repaired and best != default else None,
             attempts=tuple(attempts),
-            notes=tuple(notes_on(self.evidence)),
+            notes=tuple(self._notes(best, lost)),
             evaluator=as_is.evaluator if as_is else self.evaluator,
             images=as_is.images if as_is else 0,
             tried=self.tried,
         )
+
+    def _displaced(self, best: Reading) -> Reading:
+        """The reading with the displacement of its boxes undone, if that is better."""
+        default = self.readings.default
+        choice = displaced_boxes(self.trial, default)
+        if choice is not None:
+            moved = default.with_choice(choice)
+            if self._surpasses(moved, best, _CERTAINTY_OF_ESTIMATES):  # else a known formula is the better name
+                return moved
+        choice = displaced_boxes(self.trial, best) if best != default else None
+        if choice is not None and self._surpasses(best.with_choice(choice), best):
+            return best.with_choice(choice)
+        return best
+
+    def _classes_put_right(self, best: Reading) -> Reading:
+        """The reading with classes put right that are given for each other, if that is better."""
+        if best.labels is not self.readings.default.labels:
+            return best
+        choice = exchanged_classes(class_use(self.whole, best), self.evidence.truth, best)
+        if choice is not None and self._surpasses(best.with_choice(choice), best, _CERTAINTY_OF_ESTIMATES):
+            return best.with_choice(choice)
+        return best
 
     def _by_image(self, best: Reading) -> tuple[Reading, list[Cause]]:
         """A reading that treats images differently, if that is better; and what is wrong if no reading fits at all."""
@@ -134,8 +156,8 @@ class _Search:
         for reading in dict.fromkeys([best, default]):
             for look in (turned_images, resized_images):
                 choice = look(self.readings, self.trial, reading)
-                if choice is not None and reading.at(choice.stage) == default.at(choice.stage):
-                    made.append(self.readings.with_choice(reading, choice))
+                if choice is not None and reading.at(choice.step) is default.at(choice.step):
+                    made.append(reading.with_choice(choice))
         for reading in made:
             if self._surpasses(reading, best, certainty=_CERTAINTY_BY_IMAGE):
                 best = reading
@@ -143,35 +165,39 @@ class _Search:
             return best, []
         order = unknown_order(self.readings, self.trial, default)
         if order is not None:
-            return self.readings.with_choice(default, order), []
+            return default.with_choice(order), []
         return default, [no_reading_fits(self.readings, self.trial)]
 
     def _fits_at_all(self, best: Reading) -> bool:
         """Whether detections agree with the annotations better than with those of other images."""
-        read = self.readings.choices["order"][best.order].read
-        count = len(self.evidence.truth.image_ids)
-        elsewhere = []
-        for step in (1, 3, 7):
-            order = Choice("elsewhere", "order", "", "", lambda places, step=step: _moved(read(places), step, count))
-            elsewhere.append(float(self.trial.parts(self.readings.with_choice(best, order)).sum()))
-            self.trial.forget("elsewhere")
-        del self.readings.choices["order"]["elsewhere"]
+        elsewhere = [float(self.trial.parts_elsewhere(best, step).sum()) for step in (1, 3, 7)]
         return float(self.parts(best).sum()) > max(_NOTHING, 4 * float(np.mean(elsewhere)))
 
-    def _signs(self, best: Reading, lost: list[Cause]) -> list[Cause]:
+    def _traces(self, best: Reading, lost: list[Cause]) -> list[Cause]:
         """What else can be seen; of images only where it is known which they are."""
         read = self.readings.read(best)
-        known = not lost and best.order != "order-unknown"
-        scores = [*score_findings(self.evidence.scores)]
-        images = [*image_findings(self.evidence, read)] if known else []
-        if any(finding.name == "score-threshold" for finding in scores):  # which empties images by itself
-            images = [finding for finding in images if finding.name != "images-without-detections"]
+        known = not lost and best.order.name != "order-unknown"
+        scores = [*score_causes(self.evidence.scores)]
+        images = [*image_causes(self.evidence, read)] if known else []
+        if any(cause.name == "score-threshold" for cause in scores):  # which empties images by itself
+            images = [cause for cause in images if cause.name != "images-without-detections"]
+        classes: list[Cause] = []
+        if known and best.labels is self.readings.default.labels:  # another labelling loses classes by itself
+            classes = [*class_causes(class_use(self.whole, best), self.evidence.truth)]
         return [
+            *classes,
             *scores,
             *images,
-            *count_findings(self.evidence),
-            *nms_findings(read),
+            *count_causes(self.evidence),
+            *nms_causes(read),
         ]
+
+    def _notes(self, best: Reading, lost: list[Cause]) -> Iterator[str]:
+        yield from notes_on(self.evidence)
+        if not lost and best.displacement is self.readings.default.displacement:
+            note = shift_note(self.trial, best)
+            if note is not None:
+                yield note
 
     def _attempts(self, readings: list[Reading]) -> list[Attempt]:
         """Each once, best first; of those that give the same, the simplest."""
@@ -181,7 +207,7 @@ class _Search:
         return sorted(made.values(), key=lambda attempt: -attempt.mAP)
 
     def _mistakes(self, best: Reading) -> list[Cause]:
-        return [self._finding(choice, best) for choice in self.readings.mistakes(best)]
+        return [self._cause(choice, best) for choice in self.readings.mistakes(best)]
 
     def parts(self, reading: Reading) -> Floats:
         if reading not in self._parts:
@@ -202,9 +228,9 @@ class _Search:
         default = self.readings.default
         scored = []
         for one, other in itertools.combinations(singles, 2):
-            (stage,), (other_stage,) = one.differences(default), other.differences(default)
-            if stage != other_stage:
-                both = replace(one, **{other_stage: other.at(other_stage)})
+            (step,), (other_step,) = one.differences(default), other.differences(default)
+            if step != other_step:
+                both = one.with_choice(other.at(other_step))
                 scored.append((float(self.small.parts(both).sum()), both))
         self.tried = len(singles) + len(scored)
         scored.sort(key=lambda each: -each[0])
@@ -235,15 +261,13 @@ class _Search:
             accuracy.mAP if accuracy else 0.0,
         )
 
-    def _finding(self, choice: Choice, best: Reading) -> Cause:
-        without = replace(best, **{choice.stage: self.readings.default.at(choice.stage)})
-        with_it, without_it = self.accuracy(best), self.accuracy(without)
+    def _cause(self, choice: Choice, best: Reading) -> Cause:
+        without = best.with_choice(self.readings.default.at(choice.step))
+        repaired, as_written = self.accuracy(best), self.accuracy(without)
         evidence = (
-            f"read so, the mAP is {100 * (with_it.mAP if with_it else 0):.2f} %; "
-            f"otherwise {100 * (without_it.mAP if without_it else 0):.2f} %"
+            f"read so, the mAP is {100 * (repaired.mAP if repaired else 0):.2f} %; "
+            f"otherwise {100 * (as_written.mAP if as_written else 0):.2f} %"
         )
+        if choice.evidence:
+            evidence = f"{choice.evidence}; {evidence}"
         return Cause(choice.name, choice.problem, evidence, choice.advice)
-
-
-def _moved(places: Ints, step: int, count: int) -> Ints:
-    return np.where(places >= 0, (places + step) % count, -1)

@@ -1,15 +1,16 @@
-"""Whether a model file is fed and read as it wants to be: a few images, in every way that the model object knows.
+"""Runs a few images through a model file in every way that the model object knows, and finds out which way is right.
 
-With annotations, what is found decides; without, how sure and how consistent the outputs are.
+With annotations, the objects that are found decide; without, how sure and how consistent the outputs are.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -19,20 +20,23 @@ from harness.doctor.cause import Cause
 from harness.doctor.evidence import Floats
 from harness.doctor.matching import Objects, match, objects_of, own_precision, pairs_of
 from harness.doctor.model_runner import OutputMaps, Runner, Say, output_order
-from harness.doctor.reading import significance
-from harness.model.probing import InputReading, OutputReading, OutputSigns
+from harness.doctor.trial import significance
+from harness.model.probing import InputReading, OutputReading, OutputTraces
 from harness.model.protocol import DetectionModel
 from harness.records import Detections
 from harness.sessions import SessionRequest, open_session
 
 CERTAINTY, GAIN = 1.5, 1.25
-"""By how many standard errors over the images, and how many times, another way must be better to be believed. The
-images are few, and the ways are few too."""
+"""By how many standard errors over the images, and by what factor, another way must be better than the expected one.
+
+Both are low because the images are few; there are few ways, too."""
 LEAST_FOUND = 0.02
-"""Average precision within an image from which on what is found decides."""
+"""Mean average precision within an image above which the objects found decide."""
 _CLEAR_BACKGROUND = 0.5
 _MOST_MISTAKES = 2  # in the outputs, together
-_NO_DIFFERENCE = 0.98  # of the quality: what another way leaves unharmed cannot be told from it
+_NO_DIFFERENCE = 0.98  # a way that gives this share of the best way's quality cannot be distinguished from it
+
+Verdict: TypeAlias = Literal["ok", "wrong", "unknown", "not applicable"]
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,14 @@ class Check:
     """One thing that was looked at.
 
     Attributes:
-        about: what: "colour order".
-        verdict: "ok", "wrong", or "unknown" where the images do not tell.
-        evidence: why.
+        about: What was looked at: "colour order".
+        verdict: "ok"; "wrong"; "unknown" where the images cannot show it; "not applicable" where the model leaves
+            no choice, as the normalisation of one that takes bytes.
+        evidence: What the verdict rests on.
     """
 
     about: str
-    verdict: str
+    verdict: Verdict
     evidence: str
 
 
@@ -55,26 +60,54 @@ class ModelDiagnosis:
     """What was found out about a model file.
 
     Attributes:
-        checks: each thing looked at.
-        findings: what is wrong.
-        found: mean average precision within an image as the model is, and in the best way; None without annotations.
-        signs: of the outputs, as the model is.
-        images: how many were run.
+        checks: Each thing that was looked at.
+        causes: What is wrong.
+        found: Mean average precision within an image as the model is, and in the best way; None without annotations.
+        traces: Of the outputs, as the model is.
+        images: How many images were run.
     """
 
     checks: tuple[Check, ...]
-    findings: tuple[Cause, ...]
+    causes: tuple[Cause, ...]
     found: tuple[float, float] | None
-    signs: OutputSigns
+    traces: OutputTraces
     images: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether the images showed everything that there was to look at."""
+        return all(check.verdict in ("ok", "not applicable") for check in self.checks)
 
 
 @dataclass(frozen=True)
-class Ways:
+class Way:
     """One way to feed and to read the model."""
 
     input: InputReading
     outputs: tuple[OutputReading, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Experiment:
+    """What running the images in every way gave.
+
+    Attributes:
+        expected, best: The expected way and the best one.
+        before, after: (I,) the quality of each image in the expected way and in the best.
+        fed: (I,) the quality by each way to feed the model, each read in its best way.
+        input_shown: Whether every other way to feed the model is worse than the best.
+        outputs_shown: For each thing in the outputs, whether every other way to read it is worse than the best.
+        traces: Of the outputs in the expected way.
+    """
+
+    expected: Way
+    best: Way
+    before: Floats
+    after: Floats
+    fed: Mapping[str, Floats]
+    input_shown: bool
+    outputs_shown: Mapping[str, bool]
+    traces: OutputTraces
 
 
 def examine(
@@ -83,180 +116,183 @@ def examine(
     """Runs the images in every way, and says which is right.
 
     Args:
-        truth: whose first images those are; None: nothing is known of what is in them.
-        say: told what is being done.
+        file: The model.
+        model: The model object that says how files of this model may be fed and read.
+        images: Encoded images.
+        truth: Annotations whose first images those are; None if it is not known what is in them.
+        backend: The name of the backend that runs the model.
+        say: Called with what is being done.
 
     Raises:
-        ModelError: the file cannot be loaded, or its outputs cannot be those of the model in any order.
-        DatasetError: an image cannot be read.
+        ModelError: The file cannot be loaded, or its outputs cannot be those of the model in any order.
+        DatasetError: An image cannot be read.
     """
     threads = len(os.sched_getaffinity(0))
     request = SessionRequest.of(model, file, threads=threads)
     with open_session(backend, request) as session:
-        order, order_finding = output_order(session, model, str(file))
+        order, order_cause = output_order(session, model, str(file))
         runner = Runner(session, model, order, [read_image(path) for path in images], say)
-        return _Examination(runner, model, truth).diagnosis(order_finding)
+        return _Examination(runner, model, truth).diagnosis(order_cause)
 
 
 class _Examination:
+    """The search for the best way to feed and to read one model."""
+
     def __init__(self, runner: Runner, model: DetectionModel, truth: GroundTruth | None) -> None:
         self.runner = runner
         self.model = model
-        self.truth = truth
         self.objects: Objects | None = None if truth is None else objects_of(truth)
         self.decode = model.decoder("native").decode
 
-    def diagnosis(self, order_finding: Cause | None) -> ModelDiagnosis:
-        inputs = self.model.probe.inputs(self.runner.dtype)
-        stages = self.model.probe.outputs()
-        expected = Ways(inputs[0], tuple(stage[0] for stage in stages))
-        best, best_quality, raw = expected, np.zeros(len(self.runner.images)), []
-        qualities: dict[str, Floats] = {}
-        for number, reading in enumerate(inputs, 1):
-            outputs = self.runner.run(reading, number, len(inputs))
-            works = number > 1 and self.objects is not None and best_quality.mean() >= LEAST_FOUND
-            # where something is found, only another way to feed it can be better, and the search is left out
-            chosen = best.outputs if works else self._best_reading(outputs, stages)
-            quality = self._quality(outputs, chosen)
-            qualities[reading.name] = quality
-            if number == 1:
-                raw, default_quality = outputs, self._quality(outputs, expected.outputs)
-                best, best_quality = Ways(reading, chosen), quality
-            elif _better(quality, best_quality):
-                best, best_quality = Ways(reading, chosen), quality
-        signs = _mean([self.model.probe.signs(each) for each in raw])
-        told = {} if best.input is not inputs[0] else self._told(raw, best, stages, best_quality)
-        others = [figure.sum() for name, figure in qualities.items() if name != best.input.name]
-        fed_told = best_quality.sum() * _NO_DIFFERENCE > max(others, default=0.0)
-        findings = [order_finding] if order_finding is not None else []
-        findings += self._findings(best, default_quality, best_quality)
-        found = None if self.objects is None else (float(default_quality.mean()), float(best_quality.mean()))
-        enough = best_quality.mean() >= (LEAST_FOUND if self.objects is not None else 1e-9)
-        told = {about: enough and tells for about, tells in told.items()}
-        checks = self._checks(best, qualities, findings, signs, told, bool(enough and fed_told))
-        return ModelDiagnosis(tuple(checks), tuple(findings), found, signs, len(self.runner.images))
+    def diagnosis(self, order_cause: Cause | None) -> ModelDiagnosis:
+        experiment = self._experiment()
+        causes = [] if order_cause is None else [order_cause]
+        causes += self._causes(experiment)
+        found = None
+        if self.objects is not None:
+            found = (float(experiment.before.mean()), float(experiment.after.mean()))
+        names = frozenset(cause.name for cause in causes)
+        checks = (*self._input_checks(experiment, names), *self._output_checks(experiment, names))
+        return ModelDiagnosis(checks, tuple(causes), found, experiment.traces, len(self.runner.images))
 
-    def _best_reading(self, outputs: list[OutputMaps], stages: list[list[OutputReading]]) -> tuple[OutputReading, ...]:
-        """The reading of the outputs that is best, the expected one unless another is clearly better."""
-        chosen = self._by_signs(outputs, stages)
+    def _experiment(self) -> _Experiment:
+        inputs = self.model.probe.inputs(self.runner.dtype)
+        alternatives = self.model.probe.outputs()
+        expected = Way(inputs[0], tuple(ways[0] for ways in alternatives))
+        raw = self.runner.run(inputs[0], 1, len(inputs))
+        best = Way(inputs[0], self._best_reading(raw, alternatives))
+        before, after = self._quality(raw, expected.outputs), self._quality(raw, best.outputs)
+        fed = {inputs[0].name: after}
+        for number, reading in enumerate(inputs[1:], 2):
+            outputs = self.runner.run(reading, number, len(inputs))
+            # once objects are found, only the feeding can still be wrong, and the search for a reading is left out
+            works = self.objects is not None and after.mean() >= LEAST_FOUND
+            chosen = best.outputs if works else self._best_reading(outputs, alternatives)
+            fed[reading.name] = self._quality(outputs, chosen)
+            if _better(fed[reading.name], after):
+                best, after = Way(reading, chosen), fed[reading.name]
+        enough = bool(after.mean() >= (LEAST_FOUND if self.objects is not None else 1e-9))
+        others = max((quality.sum() for name, quality in fed.items() if name != best.input.name), default=0.0)
+        shown = {}
+        if best.input is inputs[0] and enough:
+            shown = self._outputs_shown(raw, best, alternatives, after)
+        traces = _mean([self.model.probe.traces(outputs) for outputs in raw])
+        input_shown = enough and bool(after.sum() * _NO_DIFFERENCE > others)
+        return _Experiment(expected, best, before, after, fed, input_shown, shown, traces)
+
+    def _best_reading(
+        self, outputs: list[OutputMaps], alternatives: list[list[OutputReading]]
+    ) -> tuple[OutputReading, ...]:
+        """The best way to read the outputs: the expected one unless another is clearly better."""
+        chosen = self._by_traces(outputs, alternatives)
         best, quality = chosen, self._quality(outputs, chosen)
         if self.objects is None:
             return best
-        ways = [way for way in itertools.product(*stages) if _mistakes(way) <= _MOST_MISTAKES and way != best]
+        ways = [way for way in itertools.product(*alternatives) if _mistakes(way) <= _MOST_MISTAKES and way != best]
         for way in sorted(ways, key=_mistakes):
             other = self._quality(outputs, way)
             if _better(other, quality) or (_mistakes(way) < _mistakes(best) and other.sum() >= quality.sum()):
                 best, quality = way, other
         return best
 
-    def _by_signs(self, outputs: list[OutputMaps], stages: list[list[OutputReading]]) -> tuple[OutputReading, ...]:
-        """Stage after stage: classes by the background's share, boxes by their agreement."""
-        chosen = [stage[0] for stage in stages]
-        for at, stage in enumerate(stages):
+    def _by_traces(
+        self, outputs: list[OutputMaps], alternatives: list[list[OutputReading]]
+    ) -> tuple[OutputReading, ...]:
+        """One thing after the other: classes by the background's share, boxes by their agreement."""
+        chosen = [ways[0] for ways in alternatives]
+        for at, ways in enumerate(alternatives):
+            of_classes = ways[0].shown_by == "classes"
             figures = []
-            for reading in stage:
+            for reading in ways:
                 chosen[at] = reading
-                signs = _mean([self.model.probe.signs(_read(each, chosen)) for each in outputs])
-                figures.append(signs.background if stage[0].about in _ABOUT_CLASSES else signs.agreement)
+                traces = _mean([self.model.probe.traces(_read(maps, chosen)) for maps in outputs])
+                figures.append(traces.background if of_classes else traces.agreement)
             best = int(np.argmax(figures))
-            enough = _ABOUT_CLASSES.get(stage[0].about, 0.0)
-            clearly = figures[best] > GAIN * figures[0] and figures[best] >= enough
-            chosen[at] = stage[best] if clearly else stage[0]
+            clearly = figures[best] > GAIN * figures[0] and figures[best] >= (_CLEAR_BACKGROUND if of_classes else 0)
+            chosen[at] = ways[best] if clearly else ways[0]
         return tuple(chosen)
 
-    def _quality(self, outputs: list[OutputMaps], reading: Sequence[OutputReading]) -> Floats:
+    def _quality(self, outputs: list[OutputMaps], readings: Sequence[OutputReading]) -> Floats:
         """(I,) how good each image's outputs are: the average precision within it, or sureness and agreement."""
-        read = [_read(each, reading) for each in outputs]
+        read = [_read(maps, readings) for maps in outputs]
         if self.objects is None:
-            signs = [self.model.probe.signs(each) for each in read]
-            return np.array([each.agreement * np.log1p(each.confident) * each.background for each in signs])
-        return self._found([self.decode(each) for each in read])
+            traces = [self.model.probe.traces(maps) for maps in read]
+            return np.array([each.agreement * np.log1p(each.confident) * each.background for each in traces])
+        return _precision([self.decode(maps) for maps in read], self.objects)
 
-    def _found(self, found: list[Detections]) -> Floats:
-        assert self.objects is not None
-        places = np.repeat(np.arange(len(found)), [len(each) for each in found])
-        boxes = np.concatenate([each.boxes for each in found])[:, [1, 0, 3, 2]].astype(np.float64)
-        categories = np.concatenate([each.labels for each in found]).astype(np.int64) - 1
-        scores = np.concatenate([each.scores for each in found]).astype(np.float64)
-        pairs = pairs_of(self.objects, places, np.arange(len(found)))
-        matches = match(self.objects, pairs, boxes, categories)
-        return own_precision(matches, scores, places, self.objects.counts[: len(found)])
-
-    def _told(
-        self, outputs: list[OutputMaps], best: Ways, stages: list[list[OutputReading]], quality: Floats
+    def _outputs_shown(
+        self, outputs: list[OutputMaps], best: Way, alternatives: list[list[OutputReading]], quality: Floats
     ) -> dict[str, bool]:
-        """Of each thing that may be read in several ways, whether every other way is worse."""
-        told = {}
-        for at, stage in enumerate(stages):
+        """For each thing that may be read in several ways, whether every other way is worse."""
+        shown = {}
+        for at, ways in enumerate(alternatives):
             others = [
                 self._quality(outputs, [*best.outputs[:at], reading, *best.outputs[at + 1 :]]).sum()
-                for reading in stage
+                for reading in ways
                 if reading is not best.outputs[at]
             ]
-            told[stage[0].about] = bool(max(others) < _NO_DIFFERENCE * quality.sum())
-        return told
+            shown[ways[0].about] = bool(max(others) < _NO_DIFFERENCE * quality.sum())
+        return shown
 
-    def _findings(self, best: Ways, before: Floats, after: Floats) -> list[Cause]:
+    def _causes(self, experiment: _Experiment) -> list[Cause]:
+        before, after, best = experiment.before, experiment.after, experiment.best
         if self.objects is not None and after.mean() < LEAST_FOUND:
             return []
         what = "average precision" if self.objects is not None else "sureness and agreement of the outputs"
         gain = f"{what} {before.mean():.3f} as it is, {after.mean():.3f} in the other way, over {len(after)} images"
         wrong: list[InputReading | OutputReading] = [best.input] if best.input.problem else []
         wrong += [reading for reading in best.outputs if reading.problem]
-        return [Cause(each.name, each.problem, gain, each.advice) for each in wrong]
+        return [Cause(reading.name, reading.problem, gain, reading.advice) for reading in wrong]
 
-    def _checks(
-        self,
-        best: Ways,
-        qualities: dict[str, Floats],
-        findings: list[Cause],
-        signs: OutputSigns,
-        told: dict[str, bool],
-        fed_told: bool,
-    ) -> list[Check]:
-        names = {finding.name for finding in findings}
-        shown = {name: round(float(each.mean()), 3) for name, each in qualities.items()}
-        fed = ", ".join(f"{name} {figure}" for name, figure in shown.items())
-        checks = []
+    def _input_checks(self, experiment: _Experiment, causes: frozenset[str]) -> Iterator[Check]:
+        best = experiment.best.input
+        fed = ", ".join(f"{name} {round(float(quality.mean()), 3)}" for name, quality in experiment.fed.items())
         for about in ("normalisation", "colour order"):
-            wrong = best.input.name in names and about in best.input.about
             if about == "normalisation" and self.runner.dtype != "float32":
-                checks.append(Check(about, "unknown", "it takes bytes: its normalisation is inside"))
+                yield Check(about, "not applicable", "the model takes bytes: its normalisation is inside")
                 continue
-            checks.append(Check(about, _verdict(wrong, fed_told), f"by input: {fed}"))
-        measured = (
-            f"background {100 * signs.background:.1f} % of the softmax, entropy {100 * signs.entropy:.1f} % of the "
-            f"most, {signs.confident:.0f} sure places an image"
-        )
-        boxes = (
-            f"boxes {signs.size_ratio:.2f} times their priors, agreeing at IoU {signs.agreement:.2f}, "
-            f"{100 * signs.inside:.0f} % inside the image"
-        )
-        for reading in best.outputs:
-            wrong = reading.name in names or (reading.about == "output order" and "outputs-in-another-order" in names)
-            evidence = measured if reading.about in _ABOUT_CLASSES else boxes
-            tells = told.get(reading.about, False)
-            if reading.about == "output order" and self.runner.named:
-                tells, evidence = True, "the outputs have the expected names"
-            elif not (wrong or tells):
+            wrong = best.name in causes and about in best.about
+            yield Check(about, _verdict(wrong, experiment.input_shown), f"by input: {fed}")
+
+    def _output_checks(self, experiment: _Experiment, causes: frozenset[str]) -> Iterator[Check]:
+        traces = experiment.traces
+        measured = {
+            "classes": f"background {100 * traces.background:.1f} % of the softmax, entropy "
+            f"{100 * traces.entropy:.1f} % of the most, {traces.confident:.0f} sure places an image",
+            "boxes": f"boxes {traces.size_ratio:.2f} times their priors, agreeing at IoU {traces.agreement:.2f}, "
+            f"{100 * traces.inside:.0f} % within the image",
+        }
+        for reading in experiment.best.outputs:
+            of_order = reading.about == "output order"
+            wrong = reading.name in causes or (of_order and "outputs-in-another-order" in causes)
+            shown, evidence = experiment.outputs_shown.get(reading.about, False), measured[reading.shown_by]
+            if of_order and self.runner.named:
+                shown, evidence = True, "the outputs have the expected names"
+            elif not (wrong or shown):
                 evidence = f"other ways do as well on these images; {evidence}"
-            checks.append(Check(reading.about, _verdict(wrong, tells), evidence))
-        return checks
+            yield Check(reading.about, _verdict(wrong, shown), evidence)
 
 
-_ABOUT_CLASSES = {"class layout": _CLEAR_BACKGROUND, "background": _CLEAR_BACKGROUND}
+def _precision(found: list[Detections], objects: Objects) -> Floats:
+    """(I,) the average precision within each image, which are the first of the objects' images."""
+    places = np.repeat(np.arange(len(found)), [len(detections) for detections in found])
+    boxes = np.concatenate([detections.boxes for detections in found])[:, [1, 0, 3, 2]].astype(np.float64)
+    categories = np.concatenate([detections.labels for detections in found]).astype(np.int64) - 1
+    scores = np.concatenate([detections.scores for detections in found]).astype(np.float64)
+    pairs = pairs_of(objects, places, np.arange(len(found)))
+    return own_precision(match(objects, pairs, boxes, categories), scores, places, objects.counts[: len(found)])
 
 
-def _mistakes(way: Sequence[OutputReading]) -> int:
-    return sum(bool(reading.problem) for reading in way)
+def _mistakes(readings: Sequence[OutputReading]) -> int:
+    return sum(bool(reading.problem) for reading in readings)
 
 
-def _verdict(wrong: bool, told: bool) -> str:
-    return "wrong" if wrong else "ok" if told else "unknown"
+def _verdict(wrong: bool, shown: bool) -> Verdict:
+    return "wrong" if wrong else "ok" if shown else "unknown"
 
 
-def _better(one: Floats, other: Floats) -> bool:
-    return bool(one.sum() > GAIN * other.sum() and significance(one, other) > CERTAINTY)
+def _better(quality: Floats, other: Floats) -> bool:
+    return bool(quality.sum() > GAIN * other.sum() and significance(quality, other) > CERTAINTY)
 
 
 def _read(outputs: OutputMaps, readings: Sequence[OutputReading]) -> OutputMaps:
@@ -265,6 +301,5 @@ def _read(outputs: OutputMaps, readings: Sequence[OutputReading]) -> OutputMaps:
     return outputs
 
 
-def _mean(signs: list[OutputSigns]) -> OutputSigns:
-    figures = np.mean([astuple(each) for each in signs], axis=0).tolist()
-    return OutputSigns(*figures)
+def _mean(traces: list[OutputTraces]) -> OutputTraces:
+    return OutputTraces(*np.mean([astuple(each) for each in traces], axis=0).tolist())

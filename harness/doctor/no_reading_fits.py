@@ -1,4 +1,4 @@
-"""What to say of a log that fits the annotations in no way: which part of it still does."""
+"""Causes for a log that fits the annotations in no known reading, by the part of the log that still fits."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import numpy as np
 from harness.doctor.cause import Cause
 from harness.doctor.evidence import Evidence, Floats
 from harness.doctor.matching import match
-from harness.doctor.reading import Read, Readings, Trial
+from harness.doctor.reading import Read, Reading, Readings
+from harness.doctor.trial import Trial
 
 _SURE = 6.0  # standard errors
 
 
 def no_reading_fits(readings: Readings, trial: Trial) -> Cause:
-    """The annotations are other images', or the boxes mean nothing, or the labels do."""
+    """The boxes alone are wrong, or the labels alone, or else the annotations are those of other images."""
     evidence = readings.evidence
-    read = readings.read(readings.default, trial.evidence)
+    read = readings.default.read(trial.evidence)
     total = len(evidence.truth.image_ids)
     outside = np.unique(evidence.images[(evidence.images < 0) | (evidence.images >= total)])
     if len(outside) == 0:
@@ -27,7 +28,7 @@ def no_reading_fits(readings: Readings, trial: Trial) -> Cause:
                 "see that boxes are decoded with the model's own prior boxes: ssd-harness doctor model",
             )
         boxes = match(trial.objects, trial.pairs(readings.default.order), read.boxes, None).iou
-        by_chance = _moved_boxes(read, trial)
+        by_chance = _moved_boxes(read, trial, readings.default)
         if np.mean(boxes >= 0.7) > 3 * np.mean(by_chance >= 0.7) + 0.02:
             return Cause(
                 "labels-unknown",
@@ -66,7 +67,7 @@ def _classes_agree(read: Read, trial: Trial, evidence: Evidence) -> bool:
     return bool(spread > 0 and difference.sum() / spread > _SURE)
 
 
-def _moved_boxes(read: Read, trial: Trial) -> Floats:
+def _moved_boxes(read: Read, trial: Trial, reading: Reading) -> Floats:
     """IoU of boxes with the objects of their image after being mirrored, as a measure of chance."""
     mirrored = 1 - read.boxes[:, [2, 3, 0, 1]]
-    return match(trial.objects, trial.pairs(trial.readings.default.order), mirrored, None).iou
+    return match(trial.objects, trial.pairs(reading.order), mirrored, None).iou

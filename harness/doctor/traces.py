@@ -1,4 +1,4 @@
-"""Mistakes that cannot be undone from the log, because something is no longer there, and the traces that they leave."""
+"""Mistakes that cannot be undone from the log, because something is no longer there: they are known by their traces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAIRS_LOOKED_AT = 3_000_000
 _CROWDED = 8  # objects in an image of which some are found by any detector
 
 
-def score_findings(scores: Floats) -> Iterator[Cause]:
+def score_causes(scores: Floats) -> Iterator[Cause]:
     """Scores that are no probabilities, or cut off."""
     if len(scores) < 10:
         return
@@ -56,7 +56,7 @@ def _rounded(low: float) -> str:
     return f"{np.floor(low * 20 + 1e-3) / 20:.2f}"
 
 
-def count_findings(evidence: Evidence) -> Iterator[Cause]:
+def count_causes(evidence: Evidence) -> Iterator[Cause]:
     """Detections cut off at a number, of an image or of a class in an image."""
     counts = np.bincount(np.unique(evidence.places, return_inverse=True)[1])
     most = _cap(counts)
@@ -99,7 +99,7 @@ def _cap(counts: Ints) -> int | None:
     return most if at >= max(5, 0.01 * len(counts)) and at > 1.5 * near else None
 
 
-def image_findings(evidence: Evidence, read: Read) -> Iterator[Cause]:
+def image_causes(evidence: Evidence, read: Read) -> Iterator[Cause]:
     """Images of which there is no record, or of which the record is empty though there is much to find.
 
     Args:
@@ -143,7 +143,7 @@ def _empty_images(read: Read, objects: Ints, inside: Ints) -> Iterator[Cause]:
 
 
 def notes_on(evidence: Evidence) -> Iterator[str]:
-    """What a reader should know, though it is common in logs that are sound."""
+    """Sentences on what a reader should know, though sound logs have it too."""
     total = len(evidence.truth.image_ids)
     inside = np.unique(evidence.images[(evidence.images >= 0) & (evidence.images < total)])
     if evidence.kind == "accuracy log" and len(inside) < total / 2:
@@ -154,7 +154,7 @@ def notes_on(evidence: Evidence) -> Iterator[str]:
     yield f"an image has at most {counts.max()} detections, {np.median(counts):.0f} in the middle"
 
 
-def nms_findings(read: Read) -> Iterator[Cause]:
+def nms_causes(read: Read) -> Iterator[Cause]:
     """The traces of the MLPerf reference's NMS, and of none.
 
     That NMS does not clamp negative overlaps: two boxes apart in both directions by gaps whose product is more than a

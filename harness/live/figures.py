@@ -12,11 +12,10 @@ import numpy as np
 
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import Progress
-from harness.pipeline.pulse import Counters
-from harness.pipeline.tally import percentile
+from harness.pipeline.counters import percentile
+from harness.pipeline.pulse import AtWork, Counters, SlotState
+from harness.stages import PERCENTILES, STAGES
 
-STAGES = ("queue", "inference", "postprocess", "complete")
-SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 RECENT_S = 3.0
 """Rates and busy shares called recent are of so long."""
 HISTORY = 60
@@ -109,8 +108,8 @@ class Meter:
         self._seen: deque[_Seen] = deque()
         self._history: deque[float] = deque(maxlen=HISTORY)
         self._history_at: tuple[float, int] | None = None
-        self._at_since: list[tuple[tuple[int, int], float]] = []
-        self._stuck: set[tuple[int, tuple[int, int]]] = set()
+        self._at_work = AtWork()
+        self._stuck: set[tuple[int, SlotState]] = set()
         self._warnings: list[str] = []
         self._told = 0
 
@@ -142,7 +141,7 @@ class Meter:
             latency_from=self._latency_from,
             latency_ms={
                 name: value / 1e6
-                for name, share in SHARES.items()
+                for name, share in PERCENTILES.items()
                 if (value := percentile(counters.histogram, share)) is not None
             },
             stages_ms={name: float(ns) / done / 1e6 for name, ns in zip(STAGES, stages_ns, strict=True)}
@@ -172,27 +171,25 @@ class Meter:
         return (done - int(old.counters.done.sum())) / (now - old.at) if done and now > old.at else None
 
     def _devices(self, now: float, old: Counters, new: Counters) -> tuple[Device, ...]:
-        states = list(zip(new.done.tolist(), new.at_work.tolist(), strict=True))
-        if not self._at_since:
-            self._at_since = [(state, now) for state in states]
-        self._at_since = [
-            (state, since if state == last else now)
-            for state, (last, since) in zip(states, self._at_since, strict=True)
+        states = [
+            SlotState(done, current - 1 if current else None)
+            for done, current in zip(new.done.tolist(), new.at_work.tolist(), strict=True)
         ]
+        seconds = self._at_work.seconds(states, now)
         devices = []
-        for k, (name, (samples, at_work)) in enumerate(zip(self._names, states, strict=True)):
+        for k, (name, state) in enumerate(zip(self._names, states, strict=True)):
             began = old.last_ns[k] or new.first_ns[k]  # before its first answer: from its first issue
             span_ns, count = int(new.last_ns[k] - began), int(new.done[k] - old.done[k])
             inferring_ns = int(new.stages_ns[k, 1] - old.stages_ns[k, 1])
             known = count > 0 and span_ns > 0
             device = Device(
                 name,
-                samples,
+                state.done,
                 per_second=count / span_ns * 1e9 if known else None,
                 busy=min(inferring_ns / span_ns, 1.0) if known else None,
                 inference_ms=inferring_ns / count / 1e6 if count else None,
-                at_sample=at_work - 1 if at_work else None,
-                at_it_s=now - self._at_since[k][1] if at_work else 0.0,
+                at_sample=state.sample,
+                at_it_s=seconds[k],
             )
             self._watch(k, device, new)
             devices.append(device)
@@ -200,7 +197,7 @@ class Meter:
 
     def _watch(self, k: int, device: Device, counters: Counters) -> None:
         usual_s = int(counters.stages_ns[k, 1]) / max(device.samples, 1) / 1e9
-        this = k, self._at_since[k][0]
+        this = k, SlotState(device.samples, device.at_sample)
         if device.samples and device.at_it_s > max(STUCK_S, STUCK_TIMES * usual_s) and this not in self._stuck:
             self._stuck.add(this)
             text = f"{device.name} has been at sample {device.at_sample} for {device.at_it_s:.0f} s"

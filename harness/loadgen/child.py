@@ -9,13 +9,12 @@ from __future__ import annotations
 import functools
 import resource
 from collections.abc import Sequence
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any
 
-import numpy as np
-
 from harness.errors import HarnessError, RunFailed
-from harness.loadgen.answers import LoadGenAnswers
+from harness.loadgen.answers import responder
 from harness.loadgen.messages import Closed, Finished, Phase, Warned
 from harness.loadgen.plan import Calibration, Plan
 from harness.loadgen.reporter import Reporter, log_output
@@ -24,10 +23,11 @@ from harness.loadgen.sample_records import write_samples
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot
-from harness.pipeline.dispatch import Dispatcher, Inline, Retired, SessionQueue
-from harness.pipeline.lane import HELD_MOST, Decode, Lane
+from harness.pipeline.dispatch import Dispatcher, Inline, Retired
+from harness.pipeline.postprocess import DecodeSetup
+from harness.pipeline.postprocessors import new_postprocess
 from harness.pipeline.pulse import Pulse
-from harness.records import Detections
+from harness.pipeline.session_queue import SessionQueue
 from harness.sessions import Session, SessionRequest, open_session
 
 CALIBRATION_RUNS = 3
@@ -65,8 +65,7 @@ class ChildTest:
         self._reporter = reporter
         self._pulse = pulse
         self._loadgen: Any = mlperf_loadgen
-        self._model = load_model(plan.model.name)
-        self._decode = _decode(plan, self._model)
+        self._model = load_model(plan.model.name, plan.model_file)
         self._library = SampleLibrary(plan.source, pulse.beat)
         self._warm_up = plan.backend.warmup if plan.mode == "performance" else 0
         reporter.send(Phase("opening sessions"))
@@ -96,7 +95,7 @@ class ChildTest:
         lg.StartTestWithLogSettings(sut, qsl, settings, _log_settings(lg, plan), str(plan.folder / AUDIT_NAME))
         lg.DestroyQSL(qsl)
         lg.DestroyFastSUT(sut)
-        self._dispatcher.on_each(lambda lane: None)  # LoadGen has the last answers before the lanes have noted so
+        self._dispatcher.settle()  # LoadGen has the last answers before they are recorded
         write_samples(plan.folder, self._dispatcher.lanes, self._pulse.beat)
         return self._finished(calibration)
 
@@ -105,35 +104,29 @@ class ChildTest:
         self._dispatcher.close()
 
     def _open(self) -> Dispatcher:
-        plan = self._plan
-        if plan.scenario == "single_stream":
-            return Inline(plan.slots[0], self._open_lane, self._reporter.fail)
+        plan, inline = self._plan, self._plan.scenario == "single_stream"
+        offline = plan.scenario == "offline"
+        postprocess = new_postprocess(
+            _decode_setup(plan, self._model),
+            self._pulse,
+            len(plan.slots),
+            inline=inline,
+            batches=offline,
+            every_value=plan.mode == "accuracy",
+        )
+        place = self._library.tensors, postprocess, responder(self._loadgen), self._reporter.fail, self._pulse
+        if inline:
+            return Inline(plan.slots[0], self._open_session, *place)
         return SessionQueue(
             plan.slots,
-            self._open_lane,
-            self._reporter.fail,
+            self._open_session,
+            *place,
+            batches=offline,
+            # a query of Server is better off with the next free session than as the second one of a busy one
+            ahead=1 if plan.scenario == "server" else 2,
             retire=plan.backend.on_device_failure == "continue",
             hang_s=plan.watchdog_s,
-            pulse=self._pulse,
             on_retired=self._warn_of,
-        )
-
-    def _open_lane(self, slot: DeviceSlot) -> Lane:
-        plan, hold = self._plan, self._plan.scenario == "offline"
-        session = self._open_session(slot)
-        self._pulse.beat()
-        answers = LoadGenAnswers(
-            self._loadgen, plan.model.max_detections, HELD_MOST if hold else 1, label_ids=plan.label_ids
-        )
-        return Lane(
-            slot,
-            session,
-            self._decode,
-            self._library.tensors,
-            answers,
-            self._pulse,
-            hold=hold,
-            check_every_value=plan.mode == "accuracy",
         )
 
     def _open_session(self, slot: DeviceSlot) -> Session:
@@ -148,12 +141,14 @@ class ChildTest:
         )
         where = f"opening {slot.name} in {plan.title}"
         try:
-            return open_session(plan.backend.name, request)
+            session = open_session(plan.backend.name, request)
         except HarnessError as error:
             error.where = error.where or where
             raise
         except Exception as error:
             raise RunFailed(f"{type(error).__name__}: {error}", where=where) from error
+        self._pulse.beat()
+        return session
 
     def _warn_of(self, retired: Retired) -> None:
         place = f"sample {retired.sample_index} ({self._plan.sample_names[retired.sample_index]})"
@@ -163,7 +158,7 @@ class ChildTest:
         self._library.load([0])
         first = self._library.tensors[0]
         runs = CALIBRATION_RUNS if self._plan.mode == "performance" else 1
-        seconds = self._dispatcher.on_each(lambda lane: lane.rehearse(first, runs))
+        seconds = self._dispatcher.rehearse(first, runs)
         return self._plan.calibration or Calibration(min(seconds), sum(1 / s for s in seconds))
 
     def _load(self, indices: Sequence[int]) -> None:
@@ -172,7 +167,7 @@ class ChildTest:
         if self._warm_up:
             runs, self._warm_up = self._warm_up, 0
             tensor = self._library.tensors[indices[0]]
-            self._dispatcher.on_each(lambda lane: lane.rehearse(tensor, runs))
+            self._dispatcher.rehearse(tensor, runs)
         self._pulse.beat()
 
     def _finished(self, calibration: Calibration) -> Finished:
@@ -194,18 +189,17 @@ class ChildTest:
         )
 
 
-def _decode(plan: Plan, model: DetectionModel) -> Decode:
+def _decode_setup(plan: Plan, model: DetectionModel) -> DecodeSetup:
+    parameters = plan.model.decoding(model.decoding)
     if plan.model.decoder == "none":
-        nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
-        return lambda outputs: nothing
-    decode = model.decoder(plan.model.decoder).decode
-    wanted = plan.model
-    return functools.partial(
-        decode,
-        score_threshold=wanted.score_threshold,
-        iou_threshold=wanted.iou_threshold,
-        max_detections=wanted.max_detections,
-        nms=wanted.nms,
+        return DecodeSetup(None, parameters)
+    decoder = model.decoder(plan.model.decoder)
+    return DecodeSetup(
+        functools.partial(decoder.decode, **asdict(parameters)),
+        parameters,
+        getattr(decoder, "image_decoder", None),
+        plan.label_ids,
+        plan.image_sizes,
     )
 
 

@@ -10,6 +10,11 @@ from typing import Any
 from harness.errors import LogError
 
 DETAIL_LOG = "mlperf_log_detail.txt"
+SUMMARY_LOG = "mlperf_log_summary.txt"
+ACCURACY_LOG = "mlperf_log_accuracy.json"
+TRACE_LOG = "mlperf_log_trace.json"
+USER_CONF = "user.conf"
+"""The settings of a test, as LoadGen reads them and a submission shows them."""
 PREFIX = ":::MLLOG "
 COUNTS = {"result_query_count", "result_overlatency_query_count"}
 """Keys whose numbers some commits of LoadGen 2.0 wrote as text."""

@@ -12,17 +12,13 @@ import numpy.typing as npt
 
 from harness.pipeline.devices import DeviceSlot
 from harness.rounds import ScenarioRules, Seeds
-from harness.settings import BackendSettings, ModelSettings, Scenario, ScenarioSettings
+from harness.scenarios import TITLES, Scenario
+from harness.settings import BackendSettings, ModelSettings, ScenarioSettings
 
 Mode = Literal["performance", "accuracy"]
 
-LOADGEN_SCENARIOS: dict[Scenario, str] = {
-    "single_stream": "SingleStream",
-    "multi_stream": "MultiStream",
-    "server": "Server",
-    "offline": "Offline",
-}
-"""Our names of the scenarios → LoadGen's, which are those of the submission tree too."""
+LOADGEN_SCENARIOS: dict[Scenario, str] = TITLES
+"""Our names of the scenarios → LoadGen's."""
 
 
 class SampleSource(Protocol):
@@ -56,6 +52,7 @@ class Plan:
         rules: the lengths and percentiles that this test uses.
         scenario_settings: what was set for it; lengths are in ``rules`` already, expectations are here only.
         sample_names: file name of each sample of the dataset, in the order of LoadGen's index.
+        image_sizes: width and height of each sample's image, for a model whose decoder needs them; else empty.
         performance_sample_count: how many samples are in memory at once.
         model_file: what the sessions load; None where the backend needs none.
         watchdog_s: a session that is at one sample for longer than this hangs.
@@ -86,6 +83,7 @@ class Plan:
     compliance: str | None = None
     label_ids: tuple[int, ...] | None = None
     calibration: Calibration | None = None
+    image_sizes: tuple[tuple[int, int], ...] = ()
 
     @property
     def title(self) -> str:

@@ -14,7 +14,7 @@ from harness.loadgen.log import DETAIL_LOG, WarningTail
 from harness.loadgen.messages import Closed, Failed, Finished, Phase, Warned
 from harness.loadgen.plan import Plan
 from harness.loadgen.reporter import OUTPUT_LOG
-from harness.pipeline.pulse import Pulse
+from harness.pipeline.pulse import AtWork, Pulse
 
 LAST_WORDS = 12  # lines of the child's output shown when it dies
 GRACE_S = 5  # where the child retires sessions that hang, we come after it
@@ -141,12 +141,12 @@ def _progress(plan: Plan, phase: Phase, phase_began: float, pulse: Pulse, warnin
 
 
 class _Watch:
-    """How long each session has been at its sample, and the child silent."""
+    """Whether a session hangs at its sample, or the child is silent."""
 
     def __init__(self, pulse: Pulse) -> None:
         self._pulse = pulse
         self._total, self._since = -1, monotonic()
-        self._slots = [(state, self._since) for state in pulse.slots()]
+        self._at_work = AtWork()
 
     def silent(self, bound_s: float, *, each: bool) -> dict[int, int] | None:
         """Slot → sample of the sessions that hang; None while all is well.
@@ -157,14 +157,12 @@ class _Watch:
         now, total = monotonic(), self._pulse.total
         if total != self._total:
             self._total, self._since = total, now
-        self._slots = [
-            (state, began if state == last else now)
-            for state, (last, began) in zip(self._pulse.slots(), self._slots, strict=True)
-        ]
+        states = self._pulse.slots()
+        seconds = self._at_work.seconds(states, now)
         hanging = {
             k: state.sample
-            for k, (state, began) in enumerate(self._slots)
-            if state.sample is not None and now - began > bound_s
+            for k, (state, at_sample_s) in enumerate(zip(states, seconds, strict=True))
+            if state.sample is not None and at_sample_s > bound_s
         }
         if now - self._since > bound_s or (each and hanging):
             return hanging

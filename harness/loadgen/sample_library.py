@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.loadgen.plan import SampleSource
-from harness.pipeline.lane import Tensor
+from harness.sessions.protocol import Tensor
 
 CHUNK = 16  # samples between two signs of life
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.pipeline.counters import COLUMNS
 from harness.pipeline.lane import Lane
-from harness.pipeline.tally import COLUMNS
 
 SAMPLES_NAME = "samples.csv.gz"
 ISSUED = COLUMNS.index("issued_ns")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import mlperf_loadgen as lg
 
 from harness.errors import UsageError
+from harness.loadgen.log import USER_CONF
 from harness.loadgen.plan import LOADGEN_SCENARIOS, Calibration, Plan
 
 AUDIT_NAME = "audit.config"
@@ -62,7 +63,7 @@ def loadgen_settings(plan: Plan, calibration: Calibration) -> lg.TestSettings:
     Raises:
         UsageError: LoadGen refuses a file.
     """
-    conf = plan.folder / "user.conf"
+    conf = plan.folder / USER_CONF
     conf.write_text(user_conf(plan, calibration), encoding="utf-8")
     scenario = LOADGEN_SCENARIOS[plan.scenario]
     settings = lg.TestSettings()

@@ -1,10 +1,10 @@
-"""What a model object offers to those who ask whether a model file is what it seems: other ways to feed and read it."""
+"""The other ways to feed and to read a model file, which `ssd-harness doctor model` tries."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,21 +33,32 @@ class InputReading:
 
 @dataclass(frozen=True, eq=False)
 class OutputReading:
-    """One way to read a model's outputs; likewise. ``outputs`` brings them into the expected form."""
+    """One way to read a model's outputs.
+
+    Attributes:
+        name: A stable key.
+        about: What it decides: "class layout", "box order".
+        problem: What is wrong if this one is right; empty for the expected way.
+        advice: What to do about it.
+        outputs: Raw outputs so written → the same in the expected form.
+        shown_by: Which outputs show it, those of classes or those of boxes.
+    """
 
     name: str
     about: str
     problem: str
     advice: str
     outputs: Callable[[Sequence[Floats]], list[Floats]]
+    shown_by: Literal["classes", "boxes"] = "boxes"
 
 
 @dataclass(frozen=True)
-class OutputSigns:
-    """What raw outputs look like, each a mean over one image.
+class OutputTraces:
+    """Figures that raw outputs show without annotations, each a mean over one image.
 
     Attributes:
-        background: share of the softmax that the background has.
+        background: share of the softmax that the background has; of a model without a background class, the share of
+            places at which no class is sure.
         entropy: of the softmax, as a share of the largest there can be.
         confident: how many places have a class with a share of 0.5 or more.
         size_ratio: by what factor the boxes at the surest places differ from their priors (1: not at all).
@@ -65,16 +76,16 @@ class OutputSigns:
 
 
 class Probe(Protocol):
-    """Offered by `DetectionModel.probe`."""
+    """The ways to feed and to read a model; `DetectionModel.probe` is one."""
 
     def inputs(self, dtype: str) -> list[InputReading]:
         """The ways to feed it, the expected one first."""
         ...
 
     def outputs(self) -> list[list[OutputReading]]:
-        """For each thing that may be read in several ways, those ways, the expected one first."""
+        """The ways to read each thing that may have been written in several, the expected way first."""
         ...
 
-    def signs(self, outputs: Sequence[Floats]) -> OutputSigns:
-        """Of one image's raw outputs, float32."""
+    def traces(self, outputs: Sequence[Floats]) -> OutputTraces:
+        """The figures of one image's raw outputs, float32."""
         ...

@@ -1,26 +1,39 @@
-"""Detection models by name. A name is one of `MODELS`, or ``package.module:object`` of a model kept elsewhere."""
+"""Detection models by name: that of a folder beside this module, or ``package.module:object`` of one kept elsewhere."""
 
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
 from harness.errors import UsageError
 from harness.model.protocol import DetectionModel
+from harness.suggestions import did_you_mean
 
-MODELS = {"ssd_resnet34": "harness.model.ssd_resnet34.model:MODEL"}
+
+def model_names() -> list[str]:
+    """The models that come with the package: every folder here with a ``model.py``."""
+    return sorted(file.parent.name for file in Path(__file__).parent.glob("*/model.py"))
 
 
-def load_model(name: str) -> DetectionModel:
+def load_model(name: str, file: Path | None = None) -> DetectionModel:
     """The model of that name.
+
+    Args:
+        file: the model file in use, which may decide some of what the object says; None: none is, yet.
 
     Raises:
         UsageError: there is no such model.
+        ModelError: the file cannot be read, or is no such model.
     """
-    module, colon, attribute = MODELS.get(name, name).partition(":")
+    module, colon, attribute = name.partition(":")
     if not colon:
-        raise UsageError(f"no such model: {name}", where="model.name", hint=f"there are: {', '.join(MODELS)}")
+        names = model_names()
+        if name not in names:
+            raise UsageError(f"no such model: {name}", where="model.name", hint=did_you_mean(name, names))
+        module, attribute = f"harness.model.{name}.model", "MODEL"
     try:
-        return cast(DetectionModel, getattr(import_module(module), attribute))
+        model = cast(DetectionModel, getattr(import_module(module), attribute))
     except (ImportError, AttributeError) as error:
         raise UsageError(f"cannot be imported: {error}", where=f"model.name {name}") from error
+    return model if file is None else model.for_file(file)

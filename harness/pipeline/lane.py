@@ -1,48 +1,29 @@
-"""A lane: one session and everything that a sample goes through on it: run → decode → answer."""
+"""A lane: one session, the thread that runs it if it blocks, and the samples that it has."""
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from time import monotonic_ns
-from typing import Protocol
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.errors import HarnessError
-from harness.pipeline.devices import DeviceSlot
-from harness.pipeline.finite import check_all, check_first
-from harness.pipeline.pulse import Pulse
-from harness.pipeline.tally import COLUMNS, CURRENT, tally
-from harness.records import Detections, RawOutputs
-from harness.sessions.protocol import Session
+from harness.pipeline.devices import DeviceSlot, pin
+from harness.pipeline.postprocess import Postprocess
+from harness.records import QuantizedTensor, RawOutput, RawOutputs
+from harness.sessions.protocol import AsynchronousSession, Completion, Completions, Session, Tensor
 
-Tensor = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-Decode = Callable[[RawOutputs], Detections]
 Sample = tuple[int, int, int]
 """A sample to process: (LoadGen's id, index in the dataset, the ns it was issued at)."""
-
-HELD_MOST = 64
-HELD_NS = 100_000
-FAST_NS = 50_000
-"""A sample that took longer than this is answered at once, together with those held before it."""
-
-
-class Answers(Protocol):
-    """One lane's answers on their way to LoadGen."""
-
-    def put(self, sample_id: int, sample_index: int, detections: Detections) -> None:
-        """Takes an answer; copies what it keeps. At most `HELD_MOST` are put between two calls of `send`."""
-        ...
-
-    def send(self) -> None:
-        """Hands over all that were put since."""
-        ...
+OpenSession = Callable[[DeviceSlot], Session]
 
 
 class LaneFailed(Exception):
-    """A sample failed on a lane; the cause is its ``__cause__``."""
+    """A sample failed on a lane."""
 
     def __init__(self, slot: DeviceSlot, sample_index: int, what: str) -> None:
         super().__init__(what)
@@ -50,142 +31,146 @@ class LaneFailed(Exception):
         self.sample_index = sample_index
 
 
-class TakenBack(Exception):
-    """The lane was retired while it worked: its sample belongs to another one now."""
+def what_failed(error: BaseException) -> str:
+    """An error of a session or a decoder in one line."""
+    return error.what if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+
+
+class SessionThread:
+    """Runs a blocking session on the thread that calls `serve`; its next image waits there, so that it never does.
+
+    Args:
+        prepare: what is done to the outputs on this thread, before the next run.
+        in_flight: 2: one at work and one waiting.
+    """
+
+    def __init__(self, session: Session, prepare: Callable[[RawOutputs, int], Any], in_flight: int) -> None:
+        self._session = session
+        self._prepare = prepare
+        self.in_flight = in_flight
+        self._images: SimpleQueue[tuple[int, Tensor, Completions, int] | None] = SimpleQueue()
+        self._ended = False
+
+    def submit(self, tag: int, images: Tensor, completions: Completions, sample_index: int) -> None:
+        """As `AsynchronousSession.submit`; `prepare` is told of which sample the image is."""
+        self._images.put((tag, images, completions, sample_index))
+
+    def serve(self) -> None:
+        """Runs one image after the other until `end`, or until one fails: a device that failed is left alone."""
+        while (work := self._images.get()) is not None and not self._ended:
+            tag, images, completions, sample_index = work
+            started = ended = monotonic_ns()
+            try:
+                outputs = self._session.run(images)
+                ended = monotonic_ns()
+                outputs = self._prepare(outputs, sample_index)
+            except BaseException as error:  # noqa: BLE001 - whoever drives the sessions is told
+                self._ended = True
+                outputs = cast(Any, error)
+            completions.put(Completion(tag, outputs, started, ended))
+
+    def end(self) -> None:
+        """Ends `serve` after the image that it is at."""
+        self._ended = True
+        self._images.put(None)
 
 
 class Lane:
-    """One session with its decoder and its records. Used by one thread at a time, but for `take_back`.
+    """One session as the thread that drives all of them sees it.
 
-    Args:
+    Attributes:
         slot: where it runs.
-        session: closed with the lane.
-        decode: raw outputs → detections.
-        tensors: sample index → (1, 3, H, W) tensor, for the samples now in memory.
-        answers: this lane's way to LoadGen.
-        pulse: told of every sample.
-        hold: answers of a fast session may wait for each other, `HELD_NS` at most: handing one over costs more than
-            such a session's whole sample. For Offline only, where nobody waits for a single answer.
-        check_every_value: look for NaN and infinity in every value of every float output, at about 1 ms a sample;
-            else in every value of rehearsals, and in the first value of each output of the other samples.
+        session: what was opened.
+        driven: the session, if it is asynchronous, else the thread that runs it.
+        depth: how many images it is given at once.
+        flights: tag → the sample, of those that it has, in the order in which they were submitted.
+        took_ns: what the last sample took, or the fastest one of a rehearsal; 0: not known.
     """
 
     def __init__(
         self,
         slot: DeviceSlot,
         session: Session,
-        decode: Decode,
-        tensors: Mapping[int, Tensor],
-        answers: Answers,
-        pulse: Pulse,
-        *,
-        hold: bool = False,
-        check_every_value: bool = False,
+        driven: AsynchronousSession | SessionThread,
+        postprocess: Postprocess,
+        thread: threading.Thread | None = None,
     ) -> None:
         self.slot = slot
         self.session = session
-        self._decode = decode
-        self._tensors = tensors
-        self._answers = answers
-        self._fast_ns = FAST_NS if hold else 0
-        self._floats = any(spec.dtype == "float32" for spec in session.outputs)
-        self._check = check_all if check_every_value else check_first
-        self._cells = pulse.cells()
-        self._current = pulse.row(slot.index) + CURRENT
-        # Offline's samples are all issued at once: there a latency says more without the wait
-        self._tally = tally(self._cells, pulse.row(slot.index), from_start=hold)
-        self._records = array("q")
-        self._held_since_ns = 0
-        self._at_work: list[Sample] = []
-        self.held = 0
-        """Answers that wait for `send`."""
+        self.driven = driven
+        self.depth = max(1, driven.in_flight)
+        self.flights: dict[int, Sample] = {}
         self.took_ns = 0
-        """What the last sample took, or the fastest one of a rehearsal."""
-
-    def process(self, sample: Sample) -> None:
-        """One sample, from its tensor to its answer, which may be held.
-
-        Raises:
-            LaneFailed: whatever failed, with the sample and the device.
-            TakenBack: the sample was given to another lane meanwhile.
-        """
-        sample_id, sample_index, issued = sample
-        cells, at_work = self._cells, self._at_work
-        cells[self._current] = sample_index + 1
-        at_work.append(sample)
-        try:
-            started = monotonic_ns()
-            outputs = self.session.run(self._tensors[sample_index])
-            inferred = monotonic_ns()
-            if self._floats:
-                self._check(outputs)
-            detections = self._decode(outputs)
-            decoded = monotonic_ns()
-            if not at_work or at_work.pop() is not sample:
-                raise TakenBack
-            self._answers.put(sample_id, sample_index, detections)
-            self._records.extend((sample_id, sample_index, issued, started, inferred, decoded, decoded))
-            if not self.held:
-                self._held_since_ns = decoded
-            self.held += 1
-            self.took_ns = took_ns = decoded - started
-            if took_ns >= self._fast_ns or decoded - self._held_since_ns > HELD_NS or self.held == HELD_MOST:
-                self.send()
-        except TakenBack:
-            raise
-        except Exception as error:
-            text = error.what if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-            raise LaneFailed(self.slot, sample_index, text) from error
-        cells[self._current] = 0
-
-    @property
-    def current(self) -> Sample | None:
-        """The sample it is at."""
-        at_work = self._at_work[:]
-        return at_work[0] if at_work else None
-
-    def send(self) -> None:
-        """Hands over the held answers."""
-        self._answers.send()
-        self._tally.add(self._records, self.held, monotonic_ns())
-        self.held = 0
-
-    def take_back(self) -> Sample | None:
-        """Takes the sample from a lane that failed or hangs, and hands over what it held.
-
-        Whoever gets the sample, this or the lane itself, is the one that answers it.
-        """
-        try:
-            sample = self._at_work.pop()
-        except IndexError:
-            return None
-        self._cells[self._current] = 0
-        if self.held:
-            self.send()
-        return sample
-
-    def rehearse(self, tensor: Tensor, runs: int) -> float:
-        """Inference and decoding, answered to nobody and recorded nowhere; gives the seconds of the fastest run.
-
-        Raises:
-            ValueError: an output with a NaN or an infinity.
-        """
-        fastest_ns = 0
-        for _ in range(runs):
-            started = monotonic_ns()
-            outputs = self.session.run(tensor)
-            self._decode(outputs)
-            elapsed_ns = monotonic_ns() - started
-            fastest_ns = min(fastest_ns or elapsed_ns, elapsed_ns)
-            if self._floats:
-                check_all(outputs)
-        self.took_ns = fastest_ns
-        return fastest_ns / 1e9
+        self._postprocess = postprocess
+        self._thread = thread
 
     def records(self) -> npt.NDArray[np.int64]:
-        """(samples, 7) int64 in the order of `COLUMNS`; not a copy, so for a lane that has ended its work."""
-        return np.frombuffer(self._records, np.int64).reshape(-1, len(COLUMNS))
+        """(samples, columns) int64 in the order of `COLUMNS`; not a copy, so for a lane that has ended its work."""
+        return self._postprocess.records(self.slot.index)
 
     def close(self) -> None:
-        """Closes the session."""
+        """Ends its thread and closes its session."""
+        if isinstance(self.driven, SessionThread):
+            self.driven.end()
+        if self._thread is not None:
+            self._thread.join()
         self.session.close()
+
+
+def open_lanes(
+    slots: Sequence[DeviceSlot], open_session: OpenSession, postprocess: Postprocess, ahead: int
+) -> list[Lane]:
+    """Opens all sessions at once, each on a thread pinned to its cores, which goes on to run it if it blocks.
+
+    Args:
+        ahead: how many images a blocking session is given at once.
+
+    Raises:
+        BaseException: the first error of opening a session, after the others have been closed.
+    """
+    opened: dict[int, Lane | BaseException] = {}
+    one_more = threading.Semaphore(0)
+
+    def open_one(slot: DeviceSlot) -> None:
+        try:
+            pin(slot.cores)
+            session = open_session(slot)
+            # a decoder that is Python is run where the inference is
+            asynchronous = hasattr(session, "submit") and postprocess.beside
+            driven = session if asynchronous else SessionThread(session, _prepare(session, postprocess), ahead)
+            opened[slot.index] = Lane(slot, session, cast(Any, driven), postprocess, threading.current_thread())
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            opened[slot.index] = error
+            driven = None
+        one_more.release()
+        if isinstance(driven, SessionThread):
+            driven.serve()
+
+    for slot in slots:
+        threading.Thread(target=open_one, args=(slot,), name=slot.name, daemon=True).start()
+    for _ in slots:
+        one_more.acquire()
+    results = [opened[slot.index] for slot in slots]
+    lanes = [result for result in results if isinstance(result, Lane)]
+    for result in results:
+        if isinstance(result, BaseException):
+            for lane in lanes:
+                lane.close()
+            postprocess.close()
+            raise result
+    return lanes
+
+
+def _prepare(session: Session, postprocess: Postprocess) -> Callable[[RawOutputs, int], Any]:
+    reuses_outputs = not getattr(session, "new_outputs", False)
+    return _copied if postprocess.beside and reuses_outputs else postprocess.prepare
+
+
+def _copied(outputs: RawOutputs, sample_index: int) -> list[RawOutput]:
+    """The outputs in arrays of their own, for a session that uses its arrays again."""
+    return [
+        QuantizedTensor(output.data.copy(), output.scale, output.zero_point, output.layout)
+        if isinstance(output, QuantizedTensor)
+        else output.copy()
+        for output in outputs
+    ]

@@ -5,6 +5,7 @@ Every number has one writer, so that none needs a lock; reading costs the worker
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from harness.pipeline.tally import CURRENT, DONE, FIRST, HISTOGRAM, LAST, ROW, STAGES
+from harness.pipeline.counters import CURRENT, DONE, FIRST, HISTOGRAM, LAST, ROW, STAGES
 
 BEAT, SUBMITTED, COMMON = 0, 1, 2
 """Places after the lanes' rows: signs of life outside the samples; samples that LoadGen has issued."""
@@ -36,8 +37,8 @@ class Counters:
         done: (S,) samples answered.
         at_work: (S,) 1 + the index of the sample that the session is at; 0: idle.
         first_ns, last_ns: (S,) the moments of its first issue and of its last answer; 0 before the first answer.
-        stages_ns: (S, 4) its summed time in queue, inference, postprocess and complete.
-        histogram: (B,) latencies of all sessions' answers, in the buckets of `harness.pipeline.tally`.
+        stages_ns: (S, 5) its summed time in queue, inference, wait, postprocess and complete.
+        histogram: (B,) latencies of all sessions' answers, in the buckets of `harness.pipeline.counters`.
     """
 
     submitted: int
@@ -47,6 +48,26 @@ class Counters:
     last_ns: Counts
     stages_ns: Counts
     histogram: Counts
+
+
+class AtWork:
+    """How long each session has been at its sample."""
+
+    def __init__(self) -> None:
+        self._since: list[tuple[SlotState, float]] = []
+
+    def seconds(self, states: Sequence[SlotState], now: float) -> list[float]:
+        """Of each session, for how long its state has been seen to be this one; 0 for one that is idle.
+
+        Args:
+            states: the sessions' now.
+            now: of a clock in seconds.
+        """
+        before = self._since or [(state, now) for state in states]
+        self._since = [
+            (state, since if state == last else now) for state, (last, since) in zip(states, before, strict=True)
+        ]
+        return [now - since if state.sample is not None else 0.0 for state, since in self._since]
 
 
 class Pulse:

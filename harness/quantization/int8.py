@@ -8,9 +8,8 @@ quantizer, where zero-padding still means the mean; it takes less than half a pe
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,17 +19,10 @@ from harness.errors import ModelError
 from harness.output_quantization import METADATA_KEY, Quantization, to_metadata
 from harness.quantization import folding, onnx_file
 from harness.quantization.calibration import OPERATORS, Ranges
+from harness.records import Normalisation
 
 if TYPE_CHECKING:
     import onnx
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """What turns a uint8 pixel into the float32 model's input: (pixel / 255 − mean) / std, per channel."""
-
-    mean: Sequence[float]
-    std: Sequence[float]
 
 
 def quantize(

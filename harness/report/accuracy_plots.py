@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from harness.report.plot import BLUE, ORANGE, TEAL, Plot, axes, bars_height, text_of
+from harness.runs.figures import CategoryAccuracy, Evaluation
 
 SHOWN = 12
 CURVES = {"0.50": (BLUE, "solid"), "0.75": (ORANGE, "dash"), "0.50:0.95": (TEAL, "dot")}
 
 
-def accuracy_plots(evaluation: dict[str, Any]) -> list[Plot]:
-    """Of the ``evaluation.json`` of an accuracy test; none where there was nothing to find."""
+def accuracy_plots(evaluation: Evaluation) -> list[Plot]:
+    """The plots of an accuracy test; none where there was nothing to find."""
     plots = []
-    classes = [it for it in evaluation["per_class"] if it["AP"] >= 0]
+    classes = [category for category in evaluation.per_class if category.AP >= 0]
     if classes:
         plots.append(_classes(classes))
-    if evaluation["precision_recall"]:
-        plots.append(_precision_recall(evaluation["precision_recall"]))
+    if evaluation.precision_recall:
+        plots.append(_precision_recall(evaluation.precision_recall))
     return plots
 
 
-def _precision_recall(curves: dict[str, list[float]]) -> Plot:
+def _precision_recall(curves: Mapping[str, Sequence[float]]) -> Plot:
     traces = [
         {
             "type": "scatter",
@@ -51,15 +52,15 @@ def _precision_recall(curves: dict[str, list[float]]) -> Plot:
     )
 
 
-def _classes(classes: list[dict[str, Any]]) -> Plot:
-    ordered = sorted(classes, key=lambda it: -it["AP"])
+def _classes(classes: list[CategoryAccuracy]) -> Plot:
+    ordered = sorted(classes, key=lambda category: -category.AP)
     shown = ordered if len(ordered) <= 2 * SHOWN else ordered[:SHOWN] + ordered[-SHOWN:]
     bars = {
         "type": "bar",
         "orientation": "h",
-        "y": [text_of(it["name"]) for it in reversed(shown)],
-        "x": [100 * it["AP"] for it in reversed(shown)],
-        "customdata": [it["objects"] for it in reversed(shown)],
+        "y": [text_of(category.name) for category in reversed(shown)],
+        "x": [100 * category.AP for category in reversed(shown)],
+        "customdata": [category.objects for category in reversed(shown)],
         "marker": {"color": BLUE},
         "hovertemplate": "%{y}: AP %{x:.2f} %, %{customdata} objects<extra></extra>",
     }
@@ -69,13 +70,13 @@ def _classes(classes: list[dict[str, Any]]) -> Plot:
     return Plot(
         key="classes",
         title="Categories",
-        alt=f"AP of each category, from {ordered[0]['name']} with {100 * ordered[0]['AP']:.1f} %"
-        f" to {ordered[-1]['name']} with {100 * ordered[-1]['AP']:.1f} %.",
+        alt=f"AP of each category, from {ordered[0].name} with {100 * ordered[0].AP:.1f} %"
+        f" to {ordered[-1].name} with {100 * ordered[-1].AP:.1f} %.",
         traces=[bars],
-        layout=axes("AP, %", "", bargap=0.25, xaxis={"range": [0, max(105 * ordered[0]["AP"], 1)]})
+        layout=axes("AP, %", "", bargap=0.25, xaxis={"range": [0, max(105 * ordered[0].AP, 1)]})
         | {"yaxis": {"type": "category", "automargin": True, "dtick": 1}},
         columns=("category", "AP, %", "objects"),
-        rows=[(it["name"], round(100 * it["AP"], 3), it["objects"]) for it in ordered],
+        rows=[(category.name, round(100 * category.AP, 3), category.objects) for category in ordered],
         note=note,
         height_px=bars_height(len(shown)) - 4 * len(shown),
     )

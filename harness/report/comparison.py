@@ -10,17 +10,16 @@ import numpy as np
 from harness.report.differences import differences
 from harness.report.significance import (
     LEAST_RUNS,
-    Interval,
     Noise,
     interval,
     noise_of_latencies,
     noise_of_rate,
     noise_of_runs,
 )
-from harness.report.summary_tables import TITLES
 from harness.report.tables import Cell, Table
 from harness.runs.recorded_run import Run, Test
-from harness.runs.stages import QUANTILES
+from harness.scenarios import TITLES, Scenario, title_of
+from harness.stages import PERCENTILES
 
 UNCHANGED = "no significant change"
 FEW_SAMPLES = "not enough samples to tell"
@@ -77,15 +76,15 @@ class Comparison:
     @property
     def changed(self) -> list[Figure]:
         """The figures that changed by more than noise."""
-        return [it for it in self.figures if it.verdict in ("faster", "slower", "better", "worse")]
+        return [figure for figure in self.figures if figure.verdict in ("faster", "slower", "better", "worse")]
 
     @property
     def verdict(self) -> str:
         """The whole in one sentence."""
         if self.changed:
-            words = (f"{_title(it)} is {it.verdict} ({_percent(it.change)})" for it in self.changed)
+            words = (f"{_title(figure)} is {figure.verdict} ({_percent(figure.change)})" for figure in self.changed)
             return "; ".join(words)
-        unknown = [it for it in self.figures if it.verdict in (FEW_SAMPLES, FEW_RUNS)]
+        unknown = [figure for figure in self.figures if figure.verdict in (FEW_SAMPLES, FEW_RUNS)]
         if self.figures and len(unknown) == len(self.figures):
             return unknown[0].verdict
         return UNCHANGED if self.figures else "the two runs have no figure in common"
@@ -93,12 +92,21 @@ class Comparison:
     def tables(self) -> list[Table]:
         """Differences, figures and the verdict."""
         names = f"{self.run.name} against {self.baseline.name}"
-        rows: list[tuple[Cell, ...]] = [(*it[:2], _shown(it[2]), _shown(it[3])) for it in self.differences]
+        rows: list[tuple[Cell, ...]] = [
+            (group, key, _shown(before), _shown(after)) for group, key, before, after in self.differences
+        ]
         columns = ("", "key", self.baseline.name, self.run.name)
         nothing = "" if rows else "Nothing differs in configuration, system, model and versions."
         figures: list[tuple[Cell, ...]] = [
-            (TITLES.get(it.scenario, it.scenario), it.name, *_values(it), _percent(it.change), _range(it), it.verdict)
-            for it in self.figures
+            (
+                title_of(figure.scenario),
+                figure.name,
+                *_values(figure),
+                _percent(figure.change),
+                _range(figure),
+                figure.verdict,
+            )
+            for figure in self.figures
         ]
         titles = ("", "figure", self.baseline.name, self.run.name, "change", "95 % interval", "")
         note = f"{names}: {self.verdict}. Changes within ±{100 * self.threshold:g} % do not count."
@@ -114,8 +122,8 @@ class Comparison:
             "run": str(self.run.folder),
             "threshold": self.threshold,
             "verdict": self.verdict,
-            "differences": [dict(zip(keys, it, strict=True)) for it in self.differences],
-            "figures": [asdict(it) for it in self.figures],
+            "differences": [dict(zip(keys, difference, strict=True)) for difference in self.differences],
+            "figures": [asdict(figure) for figure in self.figures],
             "not_compared": list(self.not_compared),
         }
 
@@ -129,82 +137,87 @@ def compare(baseline: Run, run: Run, threshold: float = 0.01) -> Comparison:
     Raises:
         LogError: a file of a run is missing or damaged.
     """
-    judged: list[tuple[str, str, float, float, Noise | None, Noise | None, str]] = []
+    measured: list[_Measured] = []
     not_compared = []
-    ours, theirs = run.summary["scenarios"], baseline.summary["scenarios"]
+    ours, theirs = run.summary.scenarios, baseline.summary.scenarios
     for scenario in dict.fromkeys([*theirs, *ours]):
-        if scenario not in ours or scenario not in theirs:
+        if scenario in ours and scenario in theirs:
+            measured += _measured(scenario, baseline.performance[scenario], run.performance[scenario])
+        else:
             not_compared.append(f"{TITLES[scenario]} (in one run only)")
-            continue
-        noises = [_noise(it.performance[scenario]) for it in (baseline, run)]
-        missing = FEW_RUNS if scenario == "offline" else FEW_SAMPLES
-        for name in noises[0][0]:
-            before, after = (figures[name] for figures, _ in noises)
-            one, other = (noise.get(name) for _, noise in noises)
-            judged.append((scenario, name, before, after, one, other, missing))
-    figures = [_judge(*it, len(judged), threshold) for it in judged]
-    one, other = baseline.summary.get("accuracy"), run.summary.get("accuracy")
-    if one is not None and other is not None:
-        if one["images"] == other["images"] and _dataset(baseline) == _dataset(run):
-            figures.append(_accuracy(one["mAP"], other["mAP"]))
+    figures = [_judge(figure, len(measured), threshold) for figure in measured]
+    before, after = baseline.summary.accuracy, run.summary.accuracy
+    if before is not None and after is not None:
+        if before.images == after.images and baseline.manifest.dataset.sha256 == run.manifest.dataset.sha256:
+            figures.append(_accuracy(before.mAP, after.mAP))
         else:
             not_compared.append("mAP (of other images)")
     found = differences(baseline.manifest, run.manifest)
     return Comparison(baseline, run, threshold, tuple(found), tuple(figures), tuple(not_compared))
 
 
-def _dataset(run: Run) -> Any:
-    return run.manifest["dataset"]["sha256"]
+@dataclass(frozen=True)
+class _Measured:
+    """A figure of both runs with its noise, None where that is not known."""
+
+    scenario: Scenario
+    name: str
+    before: float
+    after: float
+    noise_before: Noise | None
+    noise_after: Noise | None
+
+
+def _measured(scenario: Scenario, baseline: list[Test], run: list[Test]) -> list[_Measured]:
+    (before, noise_before), (after, noise_after) = _noise(baseline), _noise(run)
+    return [
+        _Measured(scenario, name, before[name], after[name], noise_before.get(name), noise_after.get(name))
+        for name in before
+        if name in after
+    ]
 
 
 def _noise(tests: list[Test]) -> tuple[dict[str, float], dict[str, Noise]]:
     """The figures of a scenario, means over its repetitions, and their noise as far as it is known."""
     per_run = [_figures(test) for test in tests]
-    figures = {name: float(np.exp(np.mean([np.log(it[name]) for it in per_run]))) for name in per_run[0]}
+    figures = {name: float(np.exp(np.mean([np.log(of_run[name]) for of_run in per_run]))) for name in per_run[0]}
     if len(tests) >= LEAST_RUNS:
-        of_runs = {name: noise_of_runs([it[name] for it in per_run]) for name in figures}
+        of_runs = {name: noise_of_runs([of_run[name] for of_run in per_run]) for name in figures}
         return figures, {name: noise for name, noise in of_runs.items() if noise is not None}
     test = tests[0]
     if test.scenario == "offline":
-        rate = noise_of_rate(np.sort(test.samples["completed_ns"].to_numpy()) / 1e9, len(test.record["sessions"]))
+        rate = noise_of_rate(np.sort(test.samples["completed_ns"].to_numpy()) / 1e9, len(test.record.sessions))
         return per_run[0], {} if rate is None else {"samples_per_second": rate}
     latencies = test.queries.sort_values("issued_ns", kind="stable")["latency_ms"].to_numpy()
-    return per_run[0], noise_of_latencies(latencies, QUANTILES)
+    return per_run[0], noise_of_latencies(latencies, PERCENTILES)
 
 
 def _figures(test: Test) -> dict[str, float]:
     """LoadGen's own figures of one test."""
     figures = test.figures
     if test.scenario == "offline":
-        return {"samples_per_second": float(figures["samples_per_second"])}
-    return {name: value for name, value in figures["latency_ms"].items() if name == "mean" or name in QUANTILES}
+        return {"samples_per_second": float(figures.samples_per_second or 0.0)}
+    return {name: value for name, value in figures.latency_ms.items() if name == "mean" or name in PERCENTILES}
 
 
-def _judge(
-    scenario: str,
-    name: str,
-    before: float,
-    after: float,
-    one: Noise | None,
-    other: Noise | None,
-    missing: str,
-    figures: int,
-    threshold: float,
-) -> Figure:
-    change = after / before - 1
-    within: Interval | None = None
-    if change == 0:
+def _judge(figure: _Measured, figures: int, threshold: float) -> Figure:
+    """Whether the figure changed by more than its noise; ``figures`` is how many are judged together."""
+    ratio, one, other = figure.after / figure.before, figure.noise_before, figure.noise_after
+    within, basis = None, ""
+    if one is not None and other is not None:
+        basis = f"{one.basis} and {other.basis}"
+    if ratio == 1:
         verdict = UNCHANGED
     elif one is None or other is None:
-        verdict = missing
+        verdict = FEW_RUNS if figure.scenario == "offline" else FEW_SAMPLES
     else:
-        within = interval(after / before, one, other, figures)
-        more_is_better = name == "samples_per_second"
-        moved = "faster" if (change > 0) == more_is_better else "slower"
+        within = interval(ratio, one, other, figures)
+        more_is_better = figure.name == "samples_per_second"
+        moved = "faster" if (ratio > 1) == more_is_better else "slower"
         verdict = moved if within.beyond(threshold) else UNCHANGED
     low, high = (None, None) if within is None else (within.low, within.high)
-    basis = "" if one is None or other is None else f"{one.basis} and {other.basis}"
-    return Figure(scenario, name, before, after, change, low, high, verdict, basis)
+    change = ratio - 1
+    return Figure(figure.scenario, figure.name, figure.before, figure.after, change, low, high, verdict, basis)
 
 
 def _accuracy(before: float, after: float) -> Figure:
@@ -214,7 +227,7 @@ def _accuracy(before: float, after: float) -> Figure:
 
 
 def _title(figure: Figure) -> str:
-    return figure.name if figure.scenario == "accuracy" else f"{TITLES[figure.scenario]} {figure.name}"
+    return figure.name if figure.scenario == "accuracy" else f"{title_of(figure.scenario)} {figure.name}"
 
 
 def _values(figure: Figure) -> tuple[str, str]:

@@ -6,11 +6,11 @@ import dataclasses
 from typing import Any
 
 from harness.report.comparison import Comparison
-from harness.report.page import Section, render
+from harness.report.page import PageSection, render
 from harness.report.plot import BLUE, ORANGE, Plot, axes, text_of
 from harness.report.series import TAIL, distribution, rates
-from harness.report.summary_tables import TITLES
 from harness.runs.recorded_run import Test
+from harness.scenarios import TITLES, Scenario
 
 LOOKS = ({"color": ORANGE, "width": 2, "dash": "dash"}, {"color": BLUE, "width": 2})
 """Of the baseline and of the run."""
@@ -20,8 +20,8 @@ def comparison_html(comparison: Comparison) -> str:
     """The page."""
     differing, figures = comparison.tables()
     sections = [
-        Section("differences", "What differs", tables=(dataclasses.replace(differing, title=""),)),
-        Section("figures", "Figures", tables=(dataclasses.replace(figures, title=""),)),
+        PageSection("differences", "What differs", tables=(dataclasses.replace(differing, title=""),)),
+        PageSection("figures", "Figures", tables=(dataclasses.replace(figures, title=""),)),
     ]
     plots = []
     for scenario, tests in comparison.run.performance.items():
@@ -32,12 +32,12 @@ def comparison_html(comparison: Comparison) -> str:
             }
             plots.append(_throughput(both) if scenario == "offline" else _latency(scenario, both))
     if plots:
-        sections.append(Section("plots", "Both runs", plots=tuple(plots)))
+        sections.append(PageSection("plots", "Both runs", plots=tuple(plots)))
     title = f"{comparison.run.name} against {comparison.baseline.name}"
     return render("comparison.html.j2", title=title, comparison=comparison, sections=sections)
 
 
-def _latency(scenario: str, tests: dict[str, Test]) -> Plot:
+def _latency(scenario: Scenario, tests: dict[str, Test]) -> Plot:
     traces, tails = [], []
     for (name, test), line in zip(tests.items(), LOOKS, strict=True):
         latencies = test.queries["latency_ms"]
@@ -46,17 +46,17 @@ def _latency(scenario: str, tests: dict[str, Test]) -> Plot:
         traces.append(_line(name, values.tolist(), (100 * shares).tolist(), line, "%{y:.2f} % within %{x:.4f} ms"))
     least = min(min(trace["x"]) for trace in traces)
     room = (max(tails) - least) * 0.05 or 1e-3
-    figures = {name: test.figures["latency_ms"] for name, test in tests.items()}
+    figures = {name: test.figures.latency_ms for name, test in tests.items()}
     layout = axes("latency, ms", "queries, %", xaxis={"range": [least - room, max(tails) + room]})
     return Plot(
         key=f"{scenario}-distributions",
         title=f"{TITLES[scenario]}: share of queries within a latency",
-        alt="; ".join(f"{name}: p50 {it['p50']:.3f} ms, p99 {it['p99']:.3f} ms" for name, it in figures.items()) + ".",
+        alt="; ".join(f"{name}: p50 {of['p50']:.3f} ms, p99 {of['p99']:.3f} ms" for name, of in figures.items()) + ".",
         traces=traces,
         layout=layout,
         columns=("figure", *(f"{name}, ms" for name in tests)),
         rows=[
-            (figure, *(f"{it[figure]:.6f}" if figure in it else None for it in figures.values()))
+            (figure, *(f"{of[figure]:.6f}" if figure in of else None for of in figures.values()))
             for figure in next(iter(figures.values()))
         ],
         note=f"Drawn up to the {100 * TAIL:g}th percentile. The table has LoadGen's figures.",
@@ -68,7 +68,7 @@ def _throughput(tests: dict[str, Test]) -> Plot:
     for (name, test), line in zip(tests.items(), LOOKS, strict=True):
         x, y, _ = rates(test.samples["completed_ns"].sort_values().to_numpy() / 1e9)
         traces.append(_line(name, x.tolist(), y.tolist(), line, "around %{x:.2f} s: %{y:.2f} samples/s"))
-        rows.append((name, f"{test.figures['samples_per_second']:.6g}"))
+        rows.append((name, f"{test.figures.samples_per_second:.6g}"))
     layout = axes("seconds since the first sample", "samples/s", yaxis={"rangemode": "tozero"})
     return Plot(
         key="offline-throughputs",

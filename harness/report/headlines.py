@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from harness.report.summary_tables import TITLES
-from harness.runs.summary import Summary
+from harness.report.summary_tables import percentile_name
+from harness.runs.figures import ScenarioFigures, Summary
+from harness.scenarios import TITLES, Scenario
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Headline:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Validity:
     """The run's verdict in words.
 
     Attributes:
@@ -38,60 +38,60 @@ class Verdict:
     not_submittable_because: tuple[str, ...]
 
 
-def verdict(summary: Summary) -> Verdict:
+def validity_of(summary: Summary) -> Validity:
     """The words for ``valid`` and ``submittable``."""
     caveats = []
-    if summary["backend"]["simulated"]:
+    if summary.backend.simulated:
         caveats.append("SIMULATED device: its times are of no real system.")
-    if summary["dataset"]["synthetic"]:
+    if summary.dataset.synthetic:
         caveats.append("Synthetic images: the accuracy is not COCO's.")
-    if summary.get("traced"):
+    if summary.traced:
         caveats.append("Traced: the times include the tracing.")
     because = [
         f"{TITLES[scenario]}: {reason}"
-        for scenario, figures in summary["scenarios"].items()
-        for reason in figures.get("invalid_because", [])
+        for scenario, figures in summary.scenarios.items()
+        for reason in figures.invalid_because
     ]
-    because += [f"accuracy: {reason}" for reason in summary.get("accuracy_invalid_because", [])]
+    because += [f"accuracy: {reason}" for reason in summary.accuracy_invalid_because]
     invalid_runs = [
         f"{TITLES[scenario]}: repetition {number} is INVALID"
-        for scenario, figures in summary["scenarios"].items()
-        for number, it in enumerate(figures.get("runs", []), 1)
-        if not it["valid"] and number > 1
+        for scenario, figures in summary.scenarios.items()
+        for number, run in enumerate(figures.runs, 1)
+        if not run.valid and number > 1
     ]
-    if summary["status"] != "complete":
+    if summary.status != "complete":
         word, sentence = "FAILED", "The run did not reach its end; what it measured until then is below."
-    elif summary["valid"]:
+    elif summary.valid:
         word, sentence = "VALID", "Every test met LoadGen's conditions for a valid result."
     else:
         word, sentence = "INVALID", "LoadGen's conditions for a valid result were not met."
-    reasons = tuple(summary["not_submittable_because"])
-    return Verdict(word, sentence, (*because, *invalid_runs), tuple(caveats), reasons)
+    reasons = tuple(summary.not_submittable_because)
+    return Validity(word, sentence, (*because, *invalid_runs), tuple(caveats), reasons)
 
 
 def headlines(summary: Summary) -> list[Headline]:
     """Each scenario's own metric, and the mAP."""
-    found = [_of_scenario(scenario, figures) for scenario, figures in summary["scenarios"].items()]
-    for scenario, peak in summary.get("peak", {}).items():
-        rate = "–" if peak["qps"] is None else f"{peak['qps']:.4g}"
+    found = [_of_scenario(scenario, figures) for scenario, figures in summary.scenarios.items()]
+    for scenario, peak in summary.peak.items():
+        rate = "–" if peak.qps is None else f"{peak.qps:.4g}"
         found.append(Headline(f"{TITLES[scenario]} peak", rate, "queries/s" if scenario == "server" else "samples/s"))
-    if "accuracy" in summary:
-        accuracy = summary["accuracy"]
-        note = f"{accuracy['images']} images, AP50 {100 * accuracy['AP50']:.3f} %"
-        found.append(Headline("mAP", f"{100 * accuracy['mAP']:.3f}", "%", note))
+    if summary.accuracy is not None:
+        accuracy = summary.accuracy
+        note = f"{accuracy.images} images, AP50 {100 * accuracy.AP50:.3f} %"
+        found.append(Headline("mAP", f"{100 * accuracy.mAP:.3f}", "%", note))
     return found
 
 
-def _of_scenario(scenario: str, figures: dict[str, Any]) -> Headline:
+def _of_scenario(scenario: Scenario, figures: ScenarioFigures) -> Headline:
     title = TITLES[scenario]
     if scenario == "offline":
-        return Headline(title, f"{figures['samples_per_second']:.5g}", "samples/s", f"{figures['samples']} samples")
-    latency = figures["latency_ms"]
+        return Headline(title, f"{figures.samples_per_second:.5g}", "samples/s", f"{figures.samples} samples")
+    latency = figures.latency_ms
     if scenario == "server":
         note = ", ".join(f"{name} {latency[name]:.3f} ms" for name in ("p50", "p99") if name in latency)
-        return Headline(title, f"{figures['scheduled_samples_per_second']:.5g}", "queries/s", note)
-    name = f"p{figures['percentile'] * 100:g}"
-    note = f"{name} of {figures['queries']} queries"
+        return Headline(title, f"{figures.scheduled_samples_per_second:.5g}", "queries/s", note)
+    name = percentile_name(figures)
+    note = f"{name} of {figures.queries} queries"
     if name not in latency:
         return Headline(title, "–", "ms", f"see {name} in LoadGen's summary")
     return Headline(title, f"{latency[name]:.3f}" if latency[name] < 1000 else f"{latency[name]:.1f}", "ms", note)

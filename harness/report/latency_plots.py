@@ -16,7 +16,8 @@ from harness.report.plot import (
 )
 from harness.report.series import distribution, histogram, intervals
 from harness.runs.recorded_run import Test
-from harness.runs.stages import STAGES, stages_at
+from harness.runs.samples import stages_at
+from harness.stages import STAGES
 
 SHOWN = ("p50", "p90", "p99")
 NS_DIGITS = 6  # of milliseconds: LoadGen's figures are whole nanoseconds

@@ -14,22 +14,22 @@ import yaml
 
 from harness.files import write_text
 from harness.report.accuracy_plots import accuracy_plots
-from harness.report.headlines import headlines, verdict
+from harness.report.headlines import headlines, validity_of
 from harness.report.latency_plots import latency_plots
 from harness.report.plot import Plot
 from harness.report.requirements import reference_plots, reference_table, requirements
-from harness.report.summary_tables import TITLES, accuracy_table, peak_table, repetitions_table
+from harness.report.summary_tables import accuracy_table, peak_table, repetitions_table
 from harness.report.tables import Cell, Table, json_ready, text_of_cell
 from harness.report.throughput_plots import devices_plot, offline_plots
-from harness.runs.gallery import FOLDER, KINDS, read_gallery
+from harness.runs.gallery import KINDS, read_gallery
+from harness.runs.layout import RunLayout, TestFolder
 from harness.runs.recorded_run import Run, load_run
+from harness.scenarios import TITLES, Scenario
 from harness.version import __version__
-
-REPORT_NAME = "report.html"
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A part of the page.
 
     Attributes:
@@ -52,7 +52,7 @@ def write_report(folder: Path, target: Path | None = None) -> Path:
     Raises:
         LogError: a file of the run is missing or damaged.
     """
-    target = target or folder / REPORT_NAME
+    target = target or RunLayout(folder).report
     write_text(target, report_html(load_run(folder)))
     return target
 
@@ -60,8 +60,8 @@ def write_report(folder: Path, target: Path | None = None) -> Path:
 def report_html(run: Run) -> str:
     """The page. The same run directory always gives the same page."""
     sections = [_targets(run)]
-    sections += [_scenario(run, scenario) for scenario in run.summary["scenarios"]]
-    if run.summary.get("peak"):
+    sections += [_scenario(run, scenario) for scenario in run.summary.scenarios]
+    if run.summary.peak:
         sections.append(_peak(run))
     if run.accuracy_test is not None:
         sections += _accuracy(run)
@@ -70,13 +70,13 @@ def report_html(run: Run) -> str:
         "report.html.j2",
         title=run.name,
         run=run,
-        verdict=verdict(run.summary),
+        verdict=validity_of(run.summary),
         headlines=headlines(run.summary),
         sections=sections,
     )
 
 
-def render(template: str, *, sections: list[Section], **context: Any) -> str:
+def render(template: str, *, sections: list[PageSection], **context: Any) -> str:
     """A page of sections, with plotly.js, style and script inside."""
     plots = {plot.key: json_ready(plot.figure) for section in sections for plot in section.plots}
     return (
@@ -109,91 +109,91 @@ def _plotly() -> str:
     return str(get_plotlyjs())
 
 
-def _targets(run: Run) -> Section:
+def _targets(run: Run) -> PageSection:
     table = reference_table(run.name, run.summary)
     tables = [requirements(run.manifest, run.summary)]
     plots = []
     if table is not None:
         tables.append(table)
         plots = reference_plots(table)
-    return Section("targets", "Against the round and other systems", plots=tuple(plots), tables=tuple(tables))
+    return PageSection("targets", "Against the round and other systems", plots=tuple(plots), tables=tuple(tables))
 
 
-def _scenario(run: Run, scenario: str) -> Section:
-    figures, tests = run.summary["scenarios"][scenario], run.performance[scenario]
+def _scenario(run: Run, scenario: Scenario) -> PageSection:
+    figures, tests = run.summary.scenarios[scenario], run.performance[scenario]
     test = tests[0]
     if scenario == "offline":
-        plots = offline_plots(test, figures["samples_per_second"])
+        plots = offline_plots(test, figures.samples_per_second or 0.0)
     else:
-        plots = latency_plots(test, figures["latency_ms"])
-    body = [f"INVALID: {reason}" for reason in figures.get("invalid_because", [])]
-    tables = [repetitions_table(scenario, figures["runs"])] if "runs" in figures else []
-    return Section(scenario, TITLES[scenario], tuple(body), (*plots, devices_plot(test)), tuple(tables))
+        plots = latency_plots(test, figures.latency_ms)
+    body = [f"INVALID: {reason}" for reason in figures.invalid_because]
+    tables = [repetitions_table(scenario, figures.runs)] if figures.runs else []
+    return PageSection(scenario, TITLES[scenario], tuple(body), (*plots, devices_plot(test)), tuple(tables))
 
 
-def _peak(run: Run) -> Section:
-    tables = [peak_table(scenario, peak) for scenario, peak in run.summary["peak"].items()]
-    return Section("peak", "Search for the peak", tables=tuple(tables))
+def _peak(run: Run) -> PageSection:
+    tables = [peak_table(scenario, peak) for scenario, peak in run.summary.peak.items()]
+    return PageSection("peak", "Search for the peak", tables=tuple(tables))
 
 
-def _accuracy(run: Run) -> list[Section]:
-    test = run.accuracy_test
-    assert test is not None
-    table = accuracy_table(run.summary["accuracy"])
+def _accuracy(run: Run) -> list[PageSection]:
+    test, accuracy = run.accuracy_test, run.summary.accuracy
+    assert test is not None and accuracy is not None
+    table = accuracy_table(accuracy)
     evaluation = run.evaluation
     body: tuple[str, ...] = ()
     if evaluation is None:
         body = ("This run was made before categories and curves were kept with it.",)
     plots = accuracy_plots(evaluation) if evaluation is not None else []
-    sections = [Section("accuracy", "Accuracy", body, tuple(plots), (table,))]
-    gallery = _gallery(test.folder)
+    sections = [PageSection("accuracy", "Accuracy", body, tuple(plots), (table,))]
+    gallery = _gallery(test.files)
     if gallery:
         how = (
             "The images that came out best and worst by their own AP at IoU 0.5, and a few at random."
             " Solid: what is there. Dashed: what was found, thick where it is right."
         )
-        sections.append(Section("gallery", "Gallery", (how,), gallery=gallery))
+        sections.append(PageSection("gallery", "Gallery", (how,), gallery=gallery))
     else:
-        sections.append(Section("gallery", "Gallery", ("No images were kept with this run.",)))
+        sections.append(PageSection("gallery", "Gallery", ("No images were kept with this run.",)))
     return sections
 
 
-def _gallery(folder: Path) -> dict[str, list[dict[str, Any]]]:
+def _gallery(files: TestFolder) -> dict[str, list[dict[str, Any]]]:
     """Kind → images, each with its thumbnail as a data URI, None where it is gone."""
     kinds: dict[str, list[dict[str, Any]]] = {}
-    for entry in read_gallery(folder):
-        path = folder / FOLDER / str(entry["thumbnail"])
+    for entry in read_gallery(files.path):
+        path = files.gallery / str(entry["thumbnail"])
         there = entry["thumbnail"] is not None and path.is_file()
         uri = f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}" if there else None
         kinds.setdefault(KINDS[entry["kind"]], []).append({**entry, "uri": uri})
     return kinds
 
 
-def _configuration(run: Run) -> Section:
-    command = " ".join(str(part) for part in run.manifest["command"])
-    settings = yaml.safe_dump(run.manifest["settings"], sort_keys=False, allow_unicode=True)
-    return Section("configuration", "Configuration", (command,), text=settings)
+def _configuration(run: Run) -> PageSection:
+    command = " ".join(run.manifest.command)
+    settings = yaml.safe_dump(run.manifest.settings, sort_keys=False, allow_unicode=True)
+    return PageSection("configuration", "Configuration", (command,), text=settings)
 
 
-def _system(run: Run) -> Section:
+def _system(run: Run) -> PageSection:
     manifest = run.manifest
-    system = Table("System", ("", ""), [(key, _shown(value)) for key, value in manifest["system"].items()])
-    backend = Table("Backend", ("", ""), [(key, _shown(value)) for key, value in manifest["backend"].items()])
-    versions = Table("Versions", ("package", "version"), list(manifest["versions"].items()))
+    system = Table("System", ("", ""), [(key, _shown(value)) for key, value in manifest.system.items()])
+    backend = Table("Backend", ("", ""), [(key, _shown(value)) for key, value in manifest.backend.as_json().items()])
+    versions = Table("Versions", ("package", "version"), list(manifest.versions.items()))
     hashes: list[tuple[Cell, ...]] = [
-        ("model", manifest["model"]["path"], manifest["model"]["sha256"]),
-        ("annotations", manifest["dataset"]["annotations"], manifest["dataset"]["sha256"]),
+        ("model", manifest.model.path, manifest.model.sha256),
+        ("annotations", manifest.dataset.annotations, manifest.dataset.sha256),
     ]
     test = run.accuracy_test
     if test is not None:
-        text = (test.folder / "accuracy.txt").read_text(encoding="utf-8")
+        text = test.files.accuracy_txt.read_text(encoding="utf-8")
         found = next((line.partition("=")[2] for line in text.splitlines() if line.startswith("hash=")), None)
-        hashes.append(("accuracy log", f"{test.scenario}/accuracy/mlperf_log_accuracy.json", found))
+        hashes.append(("accuracy log", str(test.files.accuracy_log.relative_to(run.folder)), found))
     table = Table("SHA-256", ("what", "file", "sha256"), hashes)
     times = Table(
-        "Run", ("", ""), [(key, manifest.get(key)) for key in ("status", "reason", "started", "ended", "round")]
+        "Run", ("", ""), [(key, getattr(manifest, key)) for key in ("status", "reason", "started", "ended", "round")]
     )
-    return Section("system", "System, versions, hashes", tables=(times, system, backend, versions, table))
+    return PageSection("system", "System, versions, hashes", tables=(times, system, backend, versions, table))
 
 
 def _shown(value: Any) -> Cell:

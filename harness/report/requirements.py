@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from harness.report.plot import BLUE, GREY, Plot, axes, bars_height, text_of
-from harness.report.summary_tables import TITLES
+from harness.report.summary_tables import validity
 from harness.report.tables import Cell, Table
 from harness.rounds import load_round
-from harness.runs.summary import Summary
+from harness.runs.figures import Summary
+from harness.runs.records import StartedManifest
+from harness.scenarios import TITLES
 from harness.settings import Positive, Section, configs_dir, read_yaml, validate
 
 MET, NOT_MET = "met", "NOT met"
@@ -40,48 +40,50 @@ def load_references() -> ReferenceResults:
     return validate(ReferenceResults, read_yaml(path), str(path))
 
 
-def requirements(manifest: dict[str, Any], summary: Summary) -> Table:
+def requirements(manifest: StartedManifest, summary: Summary) -> Table:
     """What the round asks for, what this run has, and whether that is enough."""
-    rules = load_round(manifest["round"]).benchmark(manifest["model"]["benchmark"])
+    rules = load_round(manifest.round).benchmark(manifest.model.benchmark)
     rows: list[tuple[Cell, ...]] = []
 
     def row(what: str, needed: str, had: str, met: bool) -> None:
         rows.append((what, needed, had, MET if met else NOT_MET))
 
-    images, made_up = manifest["dataset"]["images"], manifest["dataset"]["synthetic"]
+    images, made_up = manifest.dataset.images, manifest.dataset.synthetic
     synthetic = " synthetic" if made_up else ""
     row("images", f"{rules.dataset_images}", f"{images}{synthetic}", images == rules.dataset_images and not made_up)
-    for scenario, figures in summary["scenarios"].items():
+    for scenario, figures in summary.scenarios.items():
         title, needed = TITLES[scenario], rules.scenarios[scenario]
-        row(f"{title}: LoadGen's verdict", "VALID", "VALID" if figures["valid"] else "INVALID", figures["valid"])
-        duration = figures["duration_s"]
+        row(f"{title}: LoadGen's verdict", "VALID", validity(figures.valid), figures.valid)
+        duration = figures.duration_s
         row(f"{title}: duration", f"{needed.min_duration_s:g} s", f"{duration:g} s", duration >= needed.min_duration_s)
-        unit, count = ("samples", figures["samples"]) if scenario == "offline" else ("queries", figures["queries"])
-        row(f"{title}: {unit}", f"{needed.min_queries}", f"{count}", count >= needed.min_queries)
+        unit, count = ("samples", figures.samples) if scenario == "offline" else ("queries", figures.queries)
+        row(f"{title}: {unit}", f"{needed.min_queries}", f"{count}", (count or 0) >= needed.min_queries)
         if needed.latency_ms is not None and needed.latency_percentile is not None:
             name = f"p{needed.latency_percentile * 100:g}"
-            latency = figures["latency_ms"].get(name)
+            latency = figures.latency_ms.get(name)
             shown = "not measured" if latency is None else f"{latency:.6f} ms"
             met = latency is not None and latency <= needed.latency_ms
             row(f"{title}: {name}", f"at most {needed.latency_ms:g} ms", shown, met)
-    if "accuracy" in summary:
-        gate, reached = rules.accuracy.gate_percent, summary["accuracy"]["mAP"] * 100
+    if summary.accuracy is not None:
+        gate, reached = rules.accuracy.gate_percent, summary.accuracy.mAP * 100
         row("mAP", f"{gate:g} % on COCO", f"{reached:.3f} %{synthetic}", reached >= gate and not made_up)
     else:
         row("mAP", f"{rules.accuracy.gate_percent:g} % on COCO", "not measured", False)
-    title = f"What MLPerf {manifest['round']} asks for (closed division)"
+    title = f"What MLPerf {manifest.round} asks for (closed division)"
     return Table(title, ("requirement", "asked for", "this run", ""), rows)
 
 
 def reference_table(name: str, summary: Summary) -> Table | None:
     """This run among published results; None where there are none of its benchmark."""
     references = load_references()
-    others = references.benchmarks.get(summary["model"]["benchmark"])
+    others = references.benchmarks.get(summary.model.benchmark)
     if not others:
         return None
     own = _own_figures(summary)
     rows = [(f"this run: {name}{_caveat(summary)}", *own)]
-    rows += [(it.system, it.samples_per_second, it.single_stream_p90_ms, it.accuracy_percent) for it in others]
+    rows += [
+        (other.system, other.samples_per_second, other.single_stream_p90_ms, other.accuracy_percent) for other in others
+    ]
     columns = ("system", "Offline, samples/s", "SingleStream p90, ms", "mAP, %")
     return Table("Among published results", columns, rows, note=f"Source: {references.source}.")
 
@@ -132,17 +134,16 @@ def reference_plots(table: Table) -> list[Plot]:
 
 def _own_figures(summary: Summary) -> tuple[float | None, float | None, float | None]:
     """The figures that published results have, of this run, in the same order."""
-    scenarios = summary["scenarios"]
-    rate = scenarios.get("offline", {}).get("samples_per_second")
-    latency = scenarios.get("single_stream", {}).get("latency_ms", {}).get("p90")
-    return rate, latency, round(summary["accuracy"]["mAP"] * 100, 3) if "accuracy" in summary else None
+    offline, single = summary.scenarios.get("offline"), summary.scenarios.get("single_stream")
+    rate = None if offline is None else offline.samples_per_second
+    latency = None if single is None else single.latency_ms.get("p90")
+    return rate, latency, None if summary.accuracy is None else round(summary.accuracy.mAP * 100, 3)
 
 
 def _caveat(summary: Summary) -> str:
     """What keeps its figures from being a system's."""
-    caveats = ["SIMULATED device"] * summary["backend"]["simulated"] + ["synthetic images"] * summary["dataset"][
-        "synthetic"
-    ]
+    caveats = ["SIMULATED device"] * summary.backend.simulated
+    caveats += ["synthetic images"] * summary.dataset.synthetic
     return f" ({', '.join(caveats)})" if caveats else ""
 
 

@@ -8,7 +8,7 @@ from harness.report.latency_plots import stages_plot
 from harness.report.plot import BLUE, STAGE_COLOURS, TEAL, Plot, axes, bars_height, text_of
 from harness.report.series import intervals, rates
 from harness.runs.recorded_run import Test
-from harness.runs.stages import QUANTILES, STAGES
+from harness.stages import PERCENTILES, STAGES
 
 MOST_DEVICES = 64
 TABLE_ROWS = 40
@@ -66,7 +66,7 @@ def _stages(test: Test) -> Plot:
     worked = samples.assign(worked_ms=samples["latency_ms"] - samples["queue_ms"])
     ordered = worked.sort_values("worked_ms", kind="stable")
     at = {}
-    for name, quantile in QUANTILES.items():
+    for name, quantile in PERCENTILES.items():
         row = ordered.iloc[min(int(quantile * len(ordered)), len(ordered) - 1)]
         at[name] = {stage: float(row[f"{stage}_ms"]) for stage in STAGES}
     note = (
@@ -80,7 +80,7 @@ def devices_plot(test: Test) -> Plot:
     """What every session did with the time of the test."""
     samples = test.samples
     duration_ms = (samples["completed_ns"].max() - samples["issued_ns"].min()) / 1e6
-    names = [session["name"] for session in test.record["sessions"]]
+    names = test.record.session_names
     columns = ["inference_ms", "postprocess_ms", "complete_ms"]
     spent = samples.groupby("session")[columns].sum().reindex(range(len(names)), fill_value=0.0) / duration_ms * 100
     counts = samples.groupby("session").size().reindex(range(len(names)), fill_value=0)

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from harness.errors import DataError, LogError, UsageError
-from harness.files import remove_unfinished, sha256_file, unfinished, write_json
-from harness.runs.submittable import COMPLIANCE_NAME
-from harness.settings import SCENARIOS
+from harness.files import remove_unfinished, sha256_file, unfinished
+from harness.loadgen.plan import Mode
+from harness.runs.documents import read_document, write_document
+from harness.runs.layout import LOADGEN_LOGS, RunLayout, TestFolder
+from harness.runs.records import Manifest, TestRecord, read_manifest
 
-SCHEMA = 1
-FREE_BYTES = 256 << 20  # logs of a run are far below this; a disk with less is about to be full
-MANIFEST = "manifest.json"
-RECORD = "test.json"  # of a finished test, written last
-LOGS = "mlperf_log_*"
-PEAK = "find_peak"  # the folder of its tries
-OWN_FILES = (MANIFEST, COMPLIANCE_NAME, "summary.json", "summary.csv", "report.html")
+FREE_BYTES = 256 << 20
+"""The logs of a run are far below this; a disk with less is about to be full."""
 
 
 @dataclass
@@ -35,15 +30,21 @@ class RunDirectory:
     """
 
     folder: Path
-    manifest: dict[str, Any] = field(default_factory=dict)
+    manifest: Manifest
+
+    @property
+    def layout(self) -> RunLayout:
+        """Its files."""
+        return RunLayout(self.folder)
 
     @classmethod
-    def create(cls, folder: Path, manifest: dict[str, Any], *, resume: bool) -> RunDirectory:
+    def create(cls, folder: Path, manifest: Manifest, *, resume: bool) -> RunDirectory:
         """Takes the folder: a new one, or one that holds a run, whose files are replaced (kept with ``resume``).
 
         Raises:
             UsageError: it exists and is not a run, or there is nothing to resume.
             DataError: it cannot be written, or the disk is nearly full.
+            LogError: the manifest of the run to resume is damaged.
         """
         there = holds_run(folder)
         if folder.exists() and not folder.is_dir():
@@ -61,12 +62,12 @@ class RunDirectory:
             if there and not resume:
                 _clear(folder)
             remove_unfinished(folder)
-            began: dict[str, Any] = {"schema": SCHEMA, "status": "running", "started": _now()}
+            run = cls(folder, manifest)
             if resume:
-                before = _read(folder / MANIFEST)
-                began |= {"started": before.get("started"), "resumed": [*before.get("resumed", []), _now()]}
-            run = cls(folder, began | manifest)
-            run.save()
+                before = read_manifest(folder)
+                run.update(started=before.started, resumed=(*before.resumed, _now()))
+            else:
+                run.update(started=_now())
         except OSError as error:
             raise DataError(
                 f"cannot be written: {error.strerror}", where=str(folder), hint="give another --output"
@@ -83,44 +84,46 @@ class RunDirectory:
         """
         if not holds_run(folder):
             raise UsageError("is not a run: it has no manifest.json", where=str(folder))
-        manifest = _read(folder / MANIFEST)
-        if not manifest:
-            raise LogError("is damaged", where=str(folder / MANIFEST))
+        manifest = read_manifest(folder)
         remove_unfinished(folder)
         return cls(folder, manifest)
 
-    def save(self) -> None:
-        """Writes the manifest as it is now."""
-        write_json(self.folder / MANIFEST, self.manifest)
+    def update(self, **parts: object) -> None:
+        """Replaces parts of the manifest and writes it."""
+        self.manifest = self.manifest.model_copy(update=parts)
+        write_document(self.layout.manifest, self.manifest)
+
+    def add_test(self, test: TestRecord) -> None:
+        """Adds a finished test to the manifest and writes it."""
+        self.update(tests=(*(self.manifest.tests or ()), test))
 
     def finish(self, status: str, reason: str | None = None) -> None:
         """The last word: "complete" or "failed", and why."""
-        self.manifest.update(status=status, reason=reason, ended=_now())
-        self.save()
+        self.update(status=status, reason=reason, ended=_now())
 
-    def test_folder(self, scenario: str, mode: str, number: int = 1) -> Path:
+    def test_folder(self, scenario: str, mode: Mode, number: int = 1) -> Path:
         """Where one test's files go; ``number`` counts the repetitions of a performance test."""
-        parts = ("performance", f"run_{number}") if mode == "performance" else ("accuracy",)
-        return self.folder.joinpath(scenario, *parts)
+        return self.layout.test(scenario, mode, number).path
 
     def try_folder(self, scenario: str, number: int) -> Path:
         """A new folder for one try of the search for the peak."""
-        folder = self.folder / PEAK / scenario / f"try_{number}"
+        folder = self.layout.peak_try(scenario, number).path
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
         return folder
 
-    def open_test(self, folder: Path, fingerprint: str) -> dict[str, Any] | None:
+    def open_test(self, folder: Path, fingerprint: str) -> TestRecord | None:
         """The record of a test that was finished with that fingerprint and whose logs are as they were.
 
         Otherwise the folder is emptied.
         """
-        record = _read(folder / RECORD)
-        if record.get("fingerprint") == fingerprint and record.get("logs", {}) == log_hashes(folder):
+        path = TestFolder(folder).record
+        record = _record(path)
+        if record is not None and record.fingerprint == fingerprint and record.logs == log_hashes(folder):
             return record
         if folder.exists():
-            (folder / RECORD).unlink(missing_ok=True)  # first: nobody shall trust what is half removed
+            path.unlink(missing_ok=True)  # first: nobody shall trust what is half removed
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
         return None
@@ -148,7 +151,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 def holds_run(folder: Path) -> bool:
     """Whether there is a run to resume."""
-    return (folder / MANIFEST).is_file()
+    return RunLayout(folder).manifest.is_file()
 
 
 def default_folder(name: str) -> Path:
@@ -164,24 +167,24 @@ def default_folder(name: str) -> Path:
 
 def log_hashes(folder: Path) -> dict[str, str]:
     """Name → sha256 of LoadGen's logs in a folder; a power failure may cut them, and people may edit them."""
-    return {path.name: sha256_file(path) for path in sorted(folder.glob(LOGS))}
+    return {path.name: sha256_file(path) for path in sorted(folder.glob(LOADGEN_LOGS))}
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Empty where it is absent or damaged: then it is as if nothing had been done."""
+def _record(path: Path) -> TestRecord | None:
+    """None where it is absent or damaged: then the test is one that was not done."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
+        return read_document(TestRecord, path)
+    except LogError:
+        return None
 
 
 def _clear(folder: Path) -> None:
     """Removes what an earlier run wrote, and nothing else."""
-    for name in OWN_FILES:
-        (folder / name).unlink(missing_ok=True)
-    for scenario in (*SCENARIOS, PEAK):
-        shutil.rmtree(folder / scenario, ignore_errors=True)
+    for path in RunLayout(folder).written_by_a_run:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _now() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,92 +13,119 @@ import numpy.typing as npt
 from harness.accuracy.accuracy_txt import write_accuracy_txt
 from harness.accuracy.coco_results import CocoResults, LabelMap, results_of_log
 from harness.accuracy.evaluate import Accuracy, evaluate, missing_images
-from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
+from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.log import read_accuracy_log
 from harness.accuracy.per_image import image_precisions
 from harness.dataset.coco_index import CocoIndex
 from harness.errors import LogError
-from harness.files import replacing, write_json
+from harness.files import replacing
+from harness.runs.accuracy_test import accuracy_scenario
+from harness.runs.documents import write_document
+from harness.runs.figures import AccuracyFigures, CategoryAccuracy, Evaluation
+from harness.runs.layout import RunLayout, TestFolder
+from harness.runs.records import read_manifest, started
 
-IMAGES_NAME = "images.csv.gz"
 
-ACCURACY_NAME = "accuracy.json"
-"""The last file that an evaluation writes."""
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """An accuracy test that was evaluated, with what a gallery of it needs.
+
+    Attributes:
+        results: the detections of the log.
+        found: (N,) bool, for each row of ``results`` whether it found an object.
+    """
+
+    accuracy: Accuracy
+    truth: GroundTruth
+    results: CocoResults
+    found: npt.NDArray[np.bool_]
 
 
-def evaluate_run(folder: Path, dataset: CocoIndex, labels: LabelMap = "contiguous") -> Accuracy:
-    """Evaluates ``mlperf_log_accuracy.json`` in ``folder`` and writes what it finds beside it.
+def evaluate_run(folder: Path, dataset: CocoIndex, truth: GroundTruth, labels: LabelMap = "contiguous") -> Evaluated:
+    """Evaluates the accuracy log in ``folder`` and writes what it finds beside it.
 
-    ``accuracy.txt`` is MLPerf's; ``accuracy.json`` has the figures, ``evaluation.json`` the classes and curves, and
-    ``images.csv.gz`` every image: with them a report needs neither the images nor the annotations.
+    ``accuracy.txt`` is MLPerf's; ``accuracy.json``, written last, has the figures, ``evaluation.json`` the classes and
+    curves, and ``images.csv.gz`` every image: with them a report needs neither the images nor the annotations.
 
     Args:
         folder: of a LoadGen accuracy test of ours.
         dataset: what was run; its images are the first of its annotations file.
+        truth: the annotations of these images.
         labels: what the log writes for a class, as its round asks.
 
     Raises:
         LogError: the log is damaged, or lacks images of the dataset.
-        DatasetError: the annotations are no longer usable.
     """
-    path = folder / "mlperf_log_accuracy.json"
-    truth = read_ground_truth(dataset.annotations).first(len(dataset))
-    log = read_accuracy_log(path, image_count=len(truth.image_ids))
+    files = TestFolder(folder)
+    log = read_accuracy_log(files.accuracy_log, image_count=len(truth.image_ids))
     results = results_of_log(log, truth, labels)
     missing = missing_images(truth, results)
     if len(missing):
         names = [image.file_name for image in dataset.images if image.id in missing[:3]]
         raise LogError(
             f"{len(missing)} of the {len(dataset)} images that were run are missing, the first: {', '.join(names)}",
-            where=str(path),
+            where=str(files.accuracy_log),
             hint="run the accuracy test again; its log must hold every image",
         )
     accuracy = evaluate(truth, results, truth.image_ids)
-    write_accuracy_txt(folder / "accuracy.txt", accuracy, log.sha256)
-    _write_details(folder, dataset, truth, results, accuracy)
-    write_json(folder / ACCURACY_NAME, accuracy.as_json())
-    return accuracy
+    precisions, found = image_precisions(truth, results)
+    write_accuracy_txt(files.accuracy_txt, accuracy, log.sha256)
+    write_document(files.evaluation, _evaluation(truth, accuracy))
+    _write_images(files.images, dataset, truth, results, precisions)
+    write_document(files.accuracy, AccuracyFigures(**accuracy.as_json()))
+    return Evaluated(accuracy, truth, results, found)
 
 
-def accuracy_test(folder: Path) -> tuple[Path, Path, int]:
-    """The accuracy log of a run directory, the annotations that the run had, and how many of their images.
+@dataclass(frozen=True)
+class AccuracySource:
+    """The accuracy log of a run, the annotations that the run had, and how many of their images."""
+
+    log: Path
+    annotations: Path
+    images: int
+
+
+def accuracy_source(folder: Path) -> AccuracySource:
+    """What an evaluation of a run directory needs; of several accuracy logs the one that `accuracy_scenario` chooses.
 
     Raises:
-        LogError: the folder is no run of ours, or one without an accuracy test.
+        LogError: the folder is no run of ours, its manifest is damaged, or it has no accuracy test.
     """
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        dataset = manifest["dataset"]
-        annotations, count = Path(dataset["annotations"]), int(dataset["images"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        what = "is a folder, and not one of a run with a dataset"
-        raise LogError(what, where=str(folder), hint="give a log, or the --output of a run") from error
-    logs = sorted(folder.glob("*/accuracy/mlperf_log_accuracy.json"))
-    if not logs:
+    hint = "give a log, or the --output of a run"
+    if not RunLayout(folder).manifest.is_file():
+        raise LogError("is a folder, and not one of a run with a dataset", where=str(folder), hint=hint)
+    manifest, layout = started(read_manifest(folder), folder), RunLayout(folder)
+    scenario = accuracy_scenario(layout, manifest.tests)
+    if scenario is None:
         hint = "ssd-harness run --mode accuracy"
         raise LogError("the run has no accuracy test", where=str(folder), hint=hint)
-    return logs[0], annotations, count
+    dataset = manifest.dataset
+    return AccuracySource(layout.accuracy(scenario).accuracy_log, Path(dataset.annotations), dataset.images)
 
 
-def _write_details(
-    folder: Path, dataset: CocoIndex, truth: GroundTruth, results: CocoResults, accuracy: Accuracy
-) -> None:
+def _evaluation(truth: GroundTruth, accuracy: Accuracy) -> Evaluation:
     objects = {
         category: int((truth.box_category_ids[~truth.crowds] == category).sum())
         for category in truth.category_ids.tolist()
     }
-    per_class = [
-        {"label": label, "category_id": category, "name": name, "AP": figure, "objects": objects[category]}
+    per_class = tuple(
+        CategoryAccuracy(label=label, category_id=category, name=name, AP=figure, objects=objects[category])
         for label, (category, (name, figure)) in enumerate(
             zip(truth.category_ids.tolist(), accuracy.per_class, strict=True), 1
         )
-    ]
-    write_json(
-        folder / "evaluation.json", {"per_class": per_class, "precision_recall": dict(accuracy.precision_recall)}
     )
-    precisions, _ = image_precisions(truth, results)
+    return Evaluation(per_class=per_class, precision_recall=accuracy.precision_recall)
+
+
+def _write_images(
+    target: Path,
+    dataset: CocoIndex,
+    truth: GroundTruth,
+    results: CocoResults,
+    precisions: npt.NDArray[np.float64],
+) -> None:
     there, found = truth.box_image_ids[~truth.crowds], results.rows[:, 0].astype(np.int64)
-    with replacing(folder / IMAGES_NAME) as path, gzip.open(path, "wt", newline="", encoding="utf-8") as file:
+    with replacing(target) as path, gzip.open(path, "wt", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("sample_index", "image_id", "file_name", "width", "height", "objects", "detections", "AP50"))
         counts = zip(_counts(there, truth), _counts(found, truth), precisions.tolist(), strict=True)

@@ -11,20 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.accuracy.coco_results import CocoResults, LabelMap, results_of_log
-from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
-from harness.accuracy.log import read_accuracy_log
-from harness.accuracy.per_image import image_precisions
+from harness.accuracy.coco_results import CocoResults
+from harness.accuracy.ground_truth import GroundTruth
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.tensors import read_image
 from harness.errors import DatasetError, LogError
 from harness.files import replacing, write_json
-from harness.runs.evaluation import IMAGES_NAME
-from harness.runs.stages import read_table
+from harness.runs.evaluation import Evaluated
+from harness.runs.layout import TestFolder
+from harness.runs.samples import read_table
 
-FOLDER = "gallery"
 KINDS = {"best": "Best", "worst": "Worst", "random": "Random"}
-CHOICE = "gallery.json"
 OF_EACH_KIND = 4
 LONGEST_SIDE = 480
 QUALITY = 72
@@ -36,30 +33,29 @@ FEW = 5
 
 def has_gallery(folder: Path) -> bool:
     """Whether `keep_gallery` came to its end."""
-    return (folder / FOLDER / CHOICE).is_file()
+    return TestFolder(folder).gallery_list.is_file()
 
 
-def keep_gallery(folder: Path, dataset: CocoIndex, labels: LabelMap = "contiguous") -> None:
+def keep_gallery(folder: Path, dataset: CocoIndex, evaluated: Evaluated) -> None:
     """Chooses images of an evaluated accuracy test and keeps them, small, with their boxes in ``gallery/``.
 
     Args:
-        folder: of the test, with its log and ``images.csv.gz``.
+        folder: of the test, with its ``images.csv.gz``.
         dataset: what was run.
-        labels: what the log writes for a class, as its round asks.
+        evaluated: what `evaluate_run` gave for it.
 
     Raises:
-        LogError: the log or the list of images is damaged.
+        LogError: the list of images is damaged.
     """
-    truth = read_ground_truth(dataset.annotations).first(len(dataset))
-    results = results_of_log(read_accuracy_log(folder / "mlperf_log_accuracy.json"), truth, labels)
-    _, found = image_precisions(truth, results)
-    images = read_table(folder / IMAGES_NAME)
+    files = TestFolder(folder)
+    truth, results, found = evaluated.truth, evaluated.results, evaluated.found
+    images = read_table(files.images)
     entries = []
     for kind, indices in choose(images).items():
         for number, index in enumerate(indices, 1):
             name = f"{kind}_{number}.jpg"
             image = images.iloc[index]
-            kept = _keep(dataset.images[index].path, folder / FOLDER / name)
+            kept = _keep(dataset.images[index].path, files.gallery / name)
             entries.append(
                 {
                     "kind": kind,
@@ -74,7 +70,7 @@ def keep_gallery(folder: Path, dataset: CocoIndex, labels: LabelMap = "contiguou
                     "detections": _detections(truth, results, found, int(image["image_id"])),
                 }
             )
-    write_json(folder / FOLDER / CHOICE, entries)
+    write_json(files.gallery_list, entries)
 
 
 def choose(images: pd.DataFrame) -> dict[str, list[int]]:
@@ -100,7 +96,7 @@ def read_gallery(folder: Path) -> list[dict[str, Any]]:
     Raises:
         LogError: the file is damaged.
     """
-    path = folder / FOLDER / CHOICE
+    path = TestFolder(folder).gallery_list
     if not path.is_file():
         return []
     try:

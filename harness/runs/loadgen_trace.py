@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-NAME = "mlperf_log_trace.json"
+from harness.runs.layout import TestFolder
+
 DOUBLY_QUOTED = re.compile(r'""([^"]*)""')
 """LoadGen 6.0 writes the key of its LogDetail events so, which is not JSON."""
 WINDOW = 50
@@ -36,13 +37,13 @@ class LoadGenTrace:
     """
 
     def __init__(self, folder: Path, samples: pd.DataFrame) -> None:
-        self._path = folder / NAME
+        self._path = TestFolder(folder).loadgen_trace
         self._damaged = 0
         self.about: dict[str, Any] = {}
         self._at_us, self._ahead_us = np.zeros(0), np.zeros(0)
         self._earliest_us = 0.0
         if not self._path.is_file():
-            self.about["LoadGen's events"] = f"none: there is no {NAME}"
+            self.about["LoadGen's events"] = f"none: there is no {self._path.name}"
             return
         begun, ended = (np.sort(moments) for moments in self._samples())
         ours = np.sort(samples["completed_ns"].to_numpy(np.float64)) / 1e3

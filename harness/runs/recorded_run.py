@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from harness.accuracy.log import read_accuracy_log
-from harness.errors import LogError, UsageError
-from harness.runs.evaluation import IMAGES_NAME
-from harness.runs.stages import STAGES, read_samples, read_table
-from harness.runs.summary import Summary, performance_figures, read_manifest, summary_of, summary_rows
+from harness.errors import UsageError
+from harness.loadgen.plan import Mode
+from harness.runs.accuracy_test import accuracy_scenario
+from harness.runs.documents import read_document
+from harness.runs.figures import Evaluation, ScenarioFigures, Summary
+from harness.runs.layout import RunLayout, TestFolder
+from harness.runs.records import StartedManifest, TestRecord, read_manifest, started
+from harness.runs.samples import read_samples, read_table
+from harness.runs.summary import performance_figures, summary_of, summary_rows
+from harness.scenarios import Scenario
+from harness.stages import STAGES
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,24 +30,29 @@ class Test:
         scenario: "single_stream", "multi_stream", "server" or "offline".
         mode: "performance" or "accuracy".
         number: counts the repetitions of a performance test, from 1.
-        folder: of its logs.
+        folder: where its logs are.
         record: its part of the manifest: rules, sessions and their cores, fingerprint.
     """
 
-    scenario: str
-    mode: str
+    scenario: Scenario
+    mode: Mode
     number: int
     folder: Path
-    record: dict[str, Any]
+    record: TestRecord
+
+    @property
+    def files(self) -> TestFolder:
+        """Its files."""
+        return TestFolder(self.folder)
 
     @functools.cached_property
-    def figures(self) -> dict[str, Any]:
-        """Its part of ``summary.json``, e.g. ``latency_ms``; of a performance test.
+    def figures(self) -> ScenarioFigures:
+        """The figures of a performance test, as in ``summary.json``: ``latency_ms``, ``samples_per_second``, ….
 
         Raises:
             LogError: a log is missing, damaged or unfinished.
         """
-        return performance_figures(self.folder, self.record)
+        return performance_figures(self.files, self.record)
 
     @functools.cached_property
     def samples(self) -> pd.DataFrame:
@@ -63,10 +73,9 @@ class Test:
         Raises:
             LogError: the records are missing or damaged.
         """
-        samples = read_samples(self.folder / "samples.csv.gz").sort_values("completed_ns", kind="stable")
+        samples = read_samples(self.files.samples).sort_values("completed_ns", kind="stable")
         samples = samples.reset_index(drop=True)
-        names = [session["name"] for session in self.record["sessions"]]
-        samples.insert(1, "session_name", samples["session"].map(dict(enumerate(names))))
+        samples.insert(1, "session_name", samples["session"].map(dict(enumerate(self.record.session_names))))
         samples["latency_ms"] = (samples["completed_ns"] - samples["issued_ns"]) / 1e6
         for stage, (start, end) in STAGES.items():
             samples[f"{stage}_ms"] = (samples[end] - samples[start]) / 1e6
@@ -91,19 +100,31 @@ class Run:
     Attributes:
         folder: the directory.
         manifest: ``manifest.json``: command, settings, versions, system, hashes.
-        summary: as in ``summary.json``, made again from the logs.
         tests: in the order in which they were made.
     """
 
     folder: Path
-    manifest: dict[str, Any]
-    summary: Summary
+    manifest: StartedManifest
     tests: tuple[Test, ...]
 
     @property
     def name(self) -> str:
-        """Of the directory."""
+        """The name of the directory."""
         return self.folder.resolve().name
+
+    @property
+    def layout(self) -> RunLayout:
+        """Its files."""
+        return RunLayout(self.folder)
+
+    @functools.cached_property
+    def summary(self) -> Summary:
+        """What ``summary.json`` holds, made again from the logs when it is asked for.
+
+        Raises:
+            LogError: a file of a test is missing or damaged.
+        """
+        return summary_of(self.folder)
 
     def test(self, scenario: str, mode: str = "performance", number: int = 1) -> Test:
         """One of its tests.
@@ -118,20 +139,19 @@ class Run:
         raise UsageError(f"there is no {scenario} {mode} test {number}", where=str(self.folder), hint=f"made: {made}")
 
     @property
-    def performance(self) -> dict[str, list[Test]]:
+    def performance(self) -> dict[Scenario, list[Test]]:
         """Scenario → its performance tests, the repetitions in their order."""
-        by_scenario: dict[str, list[Test]] = {}
+        by_scenario: dict[Scenario, list[Test]] = {}
         for test in self.tests:
             if test.mode == "performance":
                 by_scenario.setdefault(test.scenario, []).append(test)
         return by_scenario
 
-    @property
+    @functools.cached_property
     def accuracy_test(self) -> Test | None:
-        """The test whose answers were evaluated; of several the one that decides, with the lowest mAP."""
-        accuracies = self.summary.get("accuracies", {})
-        tests = [test for test in self.tests if test.mode == "accuracy"]
-        return min(tests, key=lambda test: accuracies.get(test.scenario, {"mAP": 0})["mAP"], default=None)
+        """The accuracy test that decides, as `accuracy_scenario` says; None without one."""
+        scenario = accuracy_scenario(self.layout, self.manifest.tests)
+        return None if scenario is None else self.test(scenario, "accuracy")
 
     @functools.cached_property
     def figures(self) -> pd.DataFrame:
@@ -149,26 +169,21 @@ class Run:
             LogError: the file is damaged.
         """
         test = self.accuracy_test
-        if test is None or not (test.folder / IMAGES_NAME).is_file():
+        if test is None or not test.files.images.is_file():
             return None
-        return read_table(test.folder / IMAGES_NAME)
+        return read_table(test.files.images)
 
     @functools.cached_property
-    def evaluation(self) -> dict[str, Any] | None:
+    def evaluation(self) -> Evaluation | None:
         """``per_class`` and ``precision_recall`` of the accuracy test, None without one.
 
         Raises:
             LogError: the file is damaged.
         """
         test = self.accuracy_test
-        path = None if test is None else test.folder / "evaluation.json"
-        if path is None or not path.is_file():
+        if test is None or not test.files.evaluation.is_file():
             return None
-        try:
-            evaluation: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise LogError(f"cannot be read: {error}", where=str(path)) from error
-        return evaluation
+        return read_document(Evaluation, test.files.evaluation)
 
     @functools.cached_property
     def detections(self) -> pd.DataFrame | None:
@@ -182,9 +197,9 @@ class Run:
             LogError: the log is damaged.
         """
         test = self.accuracy_test
-        if test is None or not (test.folder / "mlperf_log_accuracy.json").is_file():
+        if test is None or not test.files.accuracy_log.is_file():
             return None
-        log = read_accuracy_log(test.folder / "mlperf_log_accuracy.json")
+        log = read_accuracy_log(test.files.accuracy_log)
         table = pd.DataFrame({"sample_index": log.qsl_idx})
         for column, name in enumerate(("top", "left", "bottom", "right")):
             table[name] = log.boxes[:, column]
@@ -193,23 +208,20 @@ class Run:
         if self.images is not None:
             table["file_name"] = table["sample_index"].map(self.images.set_index("sample_index")["file_name"])
         if self.evaluation is not None:
-            table["category"] = table["label"].map({it["label"]: it["name"] for it in self.evaluation["per_class"]})
+            table["category"] = table["label"].map({of.label: of.name for of in self.evaluation.per_class})
         return table
 
 
 def load_run(path: str | Path) -> Run:
-    """Reads a run directory; its tables are read when they are asked for.
+    """Opens a run directory: its manifest is read at once, logs and tables when they are asked for.
 
     Raises:
-        LogError: it is not a run directory, a file of it is damaged, or it failed before its first test.
+        LogError: it is not a run directory, its manifest is damaged, or it failed before its first test.
     """
     folder = Path(path)
-    manifest = read_manifest(folder)
-    summary = summary_of(folder)
-    tests = []
-    for record in manifest["tests"]:
-        number = record.get("number", 1)
-        parts = ("performance", f"run_{number}") if record["mode"] == "performance" else ("accuracy",)
-        where = folder.joinpath(record["scenario"], *parts)
-        tests.append(Test(record["scenario"], record["mode"], number, where, record))
-    return Run(folder, manifest, summary, tuple(tests))
+    manifest, layout = started(read_manifest(folder), folder), RunLayout(folder)
+    tests = (
+        Test(test.scenario, test.mode, test.number, layout.test(test.scenario, test.mode, test.number).path, test)
+        for test in manifest.tests
+    )
+    return Run(folder, manifest, tuple(tests))

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.errors import LogError
-from harness.files import write_json, write_text
+from harness.files import write_text
 from harness.loadgen.log import DetailLog, read_detail
 from harness.rounds import load_round
-from harness.runs.stages import read_samples, sessions, stages_ms
-from harness.runs.submittable import COMPLIANCE_NAME, not_submittable
+from harness.runs.accuracy_test import accuracy_scenario
+from harness.runs.documents import SCHEMA, Document, read_document, write_document
+from harness.runs.figures import (
+    AccuracyFigures,
+    ComplianceVerdicts,
+    RecordedVerdict,
+    RepetitionFigures,
+    RetiredInTest,
+    ScenarioFigures,
+    Summary,
+)
+from harness.runs.layout import RunLayout, TestFolder
+from harness.runs.records import StartedManifest, TestRecord, read_manifest, started
+from harness.runs.samples import read_samples, sessions, stages_ms
+from harness.runs.submittable import not_submittable
 from harness.runs.verdict import explain, explain_accuracy
-from harness.settings import Scenario
-
-Summary = dict[str, Any]
+from harness.scenarios import Scenario
 
 LATENCIES = {
     "mean": "result_mean_latency_ns",
@@ -31,15 +42,30 @@ LATENCIES = {
 """Our names → LoadGen's keys."""
 
 
+@dataclass
+class _Measured:
+    """What the tests of a run gave, by scenario.
+
+    Attributes:
+        repeated: the further repetitions of a performance test.
+        accuracy_invalid: what makes accuracy tests worthless.
+    """
+
+    scenarios: dict[Scenario, ScenarioFigures] = field(default_factory=dict)
+    repeated: dict[Scenario, list[ScenarioFigures]] = field(default_factory=dict)
+    accuracies: dict[Scenario, AccuracyFigures] = field(default_factory=dict)
+    accuracy_invalid: list[str] = field(default_factory=list)
+
+
 def summarise(folder: Path) -> Summary:
     """Reads a run directory, writes its summary files and gives the summary.
 
     Raises:
         LogError: a file of the run is missing or damaged.
     """
-    summary = summary_of(folder)
-    write_json(folder / "summary.json", summary)
-    write_text(folder / "summary.csv", summary_csv(summary))
+    summary, layout = summary_of(folder), RunLayout(folder)
+    write_document(layout.summary, summary)
+    write_text(layout.summary_table, summary_csv(summary))
     return summary
 
 
@@ -49,148 +75,156 @@ def summary_of(folder: Path) -> Summary:
     Raises:
         LogError: a file of the run is missing or damaged, or it failed before its first test.
     """
-    manifest = read_manifest(folder)
-    if "tests" not in manifest:
-        raise LogError(
-            f"the run {manifest['status']} before its first test: {manifest.get('reason')}", where=str(folder)
-        )
-    rules = load_round(manifest["round"]).benchmark(manifest["model"]["benchmark"])
-    scenarios: dict[Scenario, dict[str, Any]] = {}
-    repeated: dict[Scenario, list[dict[str, Any]]] = {}
-    accuracies: dict[str, dict[str, Any]] = {}
-    accuracy_invalid: list[str] = []
-    for test in manifest["tests"]:
-        if test["mode"] == "performance":
-            number = test.get("number", 1)
-            path = folder / test["scenario"] / "performance" / f"run_{number}"
-            figures = performance_figures(path, test)
-            if number == 1:
-                scenarios[test["scenario"]] = figures
-            else:
-                repeated.setdefault(test["scenario"], []).append(figures)
+    manifest, layout = started(read_manifest(folder), folder), RunLayout(folder)
+    measured = _measured(layout, manifest)
+    compliance = _compliance(layout, manifest)
+    rules = load_round(manifest.round).benchmark(manifest.model.benchmark)
+    reasons = not_submittable(manifest, rules, measured.scenarios, measured.accuracies, compliance)
+    return Summary(
+        schema=SCHEMA,
+        status=manifest.status,
+        round=manifest.round,
+        valid=_valid(manifest, measured),
+        submittable=not reasons,
+        not_submittable_because=tuple(reasons),
+        backend=manifest.backend,
+        model=manifest.model,
+        dataset=manifest.dataset,
+        scenarios=measured.scenarios,
+        **_where_there(manifest, compliance),
+        **_stages(measured),
+        **_accuracy(layout, manifest, measured),
+    )
+
+
+def _measured(layout: RunLayout, manifest: StartedManifest) -> _Measured:
+    """Reads the logs of every test."""
+    found = _Measured()
+    for test in manifest.tests:
+        folder = layout.test(test.scenario, test.mode, test.number)
+        if test.mode == "accuracy":
+            found.accuracies[test.scenario] = read_document(AccuracyFigures, folder.accuracy)
+            found.accuracy_invalid += explain_accuracy(read_detail(folder.detail_log), manifest.dataset.images)
+        elif test.number == 1:
+            found.scenarios[test.scenario] = performance_figures(folder, test)
         else:
-            path = folder / test["scenario"] / "accuracy"
-            accuracies[test["scenario"]] = _read_json(path / "accuracy.json")
-            detail = read_detail(path / "mlperf_log_detail.txt")
-            accuracy_invalid += explain_accuracy(detail, manifest["dataset"]["images"])
-    for scenario, others in repeated.items():
-        first = scenarios[scenario]
-        first["runs"] = [{"valid": it["valid"], **run_figures(scenario, it)} for it in (first, *others)]
-    peak = manifest.get("peak", {})
-    retired = [
-        {"scenario": test["scenario"], "mode": test["mode"], **it}
-        for test in manifest["tests"]
-        for it in test.get("retired", [])
-    ]
-    compliance = _compliance(folder / COMPLIANCE_NAME, manifest["tests"])
-    reasons = not_submittable(manifest, rules, scenarios, accuracies, compliance)
-    summary: Summary = {
-        "schema": 1,
-        "status": manifest["status"],
-        "round": manifest["round"],
-        "valid": all(s["valid"] for s in (*scenarios.values(), *peak.values(), *_runs(scenarios)))
-        and not accuracy_invalid,
-        "submittable": not reasons,
-        "not_submittable_because": reasons,
-        "backend": manifest["backend"],
-        "model": manifest["model"],
-        "dataset": manifest["dataset"],
-        "scenarios": scenarios,
-    }
-    if manifest["settings"].get("trace"):
-        summary["traced"] = True
-    if retired:
-        summary["retired"] = retired
-    if peak:
-        summary["peak"] = peak
-    if scenarios:
-        # SingleStream shows a sample's own way; elsewhere samples wait for each other
-        first = scenarios.get("single_stream") or next(iter(scenarios.values()))
-        summary["stages_ms"] = first["stages_ms"]
-    if compliance:
-        summary["compliance"] = compliance
-    if "submission" in manifest:
-        summary["submission"] = {key: value for key, value in manifest["submission"].items() if key != "system"}
-    if accuracies:
-        # a submission has one of each scenario, and the worst decides
-        summary["accuracy"] = min(accuracies.values(), key=lambda accuracy: float(accuracy["mAP"]))
-        if len(accuracies) > 1:
-            summary["accuracies"] = accuracies
-        if accuracy_invalid:
-            summary["accuracy_invalid_because"] = accuracy_invalid
-    return summary
+            found.repeated.setdefault(test.scenario, []).append(performance_figures(folder, test))
+    for scenario, others in found.repeated.items():
+        first = found.scenarios[scenario]
+        runs = tuple(_repetition(scenario, figures) for figures in (first, *others))
+        found.scenarios[scenario] = first.model_copy(update={"runs": runs})
+    return found
 
 
-def _compliance(path: Path, tests: list[dict[str, Any]]) -> dict[str, Any]:
-    """Scenario → compliance test → verdict, where it is of the performance test that is there now."""
-    if not path.is_file():
-        return {}
-    data = _read_json(path)
-    there = {scenario: test["fingerprint"] for scenario, test in first_performance_tests(tests).items()}
-    fingerprints = data["performance_tests"]
-    return {name: verdicts for name, verdicts in data["scenarios"].items() if fingerprints[name] == there.get(name)}
-
-
-def first_performance_tests(tests: list[dict[str, Any]]) -> dict[Scenario, dict[str, Any]]:
-    """Scenario → the record of its performance test, of several the first: the one that a submission shows."""
-    first: dict[Scenario, dict[str, Any]] = {}
-    for test in tests:
-        if test["mode"] == "performance":
-            first.setdefault(test["scenario"], test)
-    return first
-
-
-def run_figures(scenario: str, figures: dict[str, Any]) -> dict[str, Any]:
+def _repetition(scenario: Scenario, figures: ScenarioFigures) -> RepetitionFigures:
     """The figures of a test that a person compares: the rate of Offline, the latencies elsewhere."""
-    key = "samples_per_second" if scenario == "offline" else "latency_ms"
-    return {key: figures[key]}
+    if scenario == "offline":
+        return RepetitionFigures(valid=figures.valid, samples_per_second=figures.samples_per_second)
+    return RepetitionFigures(valid=figures.valid, latency_ms=figures.latency_ms)
 
 
-def _runs(scenarios: Mapping[Scenario, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every repetition of every scenario."""
-    return [run for figures in scenarios.values() for run in figures.get("runs", [])]
+def _valid(manifest: StartedManifest, measured: _Measured) -> bool:
+    """Whether every test is valid, repetitions and searches for the peak included."""
+    figures = measured.scenarios.values()
+    verdicts = [scenario.valid for scenario in figures] + [peak.valid for peak in manifest.peak.values()]
+    verdicts += [repetition.valid for scenario in figures for repetition in scenario.runs]
+    return all(verdicts) and not measured.accuracy_invalid
 
 
-def performance_figures(path: Path, test: dict[str, Any]) -> dict[str, Any]:
+def _where_there(manifest: StartedManifest, compliance: Mapping[Scenario, Any]) -> dict[str, Any]:
+    """Parts of the summary that only some runs have."""
+    retired = tuple(
+        RetiredInTest(**session.as_json(), scenario=test.scenario, mode=test.mode)
+        for test in manifest.tests
+        for session in test.retired
+    )
+    submission = manifest.submission
+    if submission is not None:
+        shown = {key: value for key, value in submission.as_json().items() if key != "system"}
+        submission = type(submission).model_validate(shown)
+    parts = {
+        "traced": manifest.traced,
+        "retired": retired,
+        "peak": manifest.peak,
+        "compliance": dict(compliance),
+        "submission": submission,
+    }
+    return {key: value for key, value in parts.items() if value}
+
+
+def _stages(measured: _Measured) -> dict[str, Any]:
+    """The stages of SingleStream, which show a sample's own way; elsewhere samples wait for each other."""
+    if not measured.scenarios:
+        return {}
+    shown = measured.scenarios.get("single_stream") or next(iter(measured.scenarios.values()))
+    return {"stages_ms": shown.stages_ms}
+
+
+def _accuracy(layout: RunLayout, manifest: StartedManifest, measured: _Measured) -> dict[str, Any]:
+    """The accuracy of the run: a submission has one of each scenario, and the worst decides."""
+    scenario = accuracy_scenario(layout, manifest.tests)
+    if scenario is None:
+        return {}
+    parts: dict[str, Any] = {"accuracy": measured.accuracies[scenario]}
+    if len(measured.accuracies) > 1:
+        parts["accuracies"] = measured.accuracies
+    if measured.accuracy_invalid:
+        parts["accuracy_invalid_because"] = tuple(measured.accuracy_invalid)
+    return parts
+
+
+def _compliance(layout: RunLayout, manifest: StartedManifest) -> dict[Scenario, dict[str, RecordedVerdict]]:
+    """Scenario → compliance test → verdict, where it is of the performance test that is there now."""
+    if not layout.compliance.is_file():
+        return {}
+    recorded = read_document(ComplianceVerdicts, layout.compliance)
+    now = {scenario: test.fingerprint for scenario, test in manifest.first_performance_tests().items()}
+    return {
+        scenario: verdicts
+        for scenario, verdicts in recorded.scenarios.items()
+        if scenario in now and recorded.performance_tests.get(scenario) == now[scenario]
+    }
+
+
+def performance_figures(folder: TestFolder, test: TestRecord) -> ScenarioFigures:
     """The figures of one performance test.
-
-    Args:
-        path: its folder.
-        test: its part of the manifest.
 
     Raises:
         LogError: a file of it is missing, damaged or unfinished.
     """
-    log = read_detail(path / "mlperf_log_detail.txt")
+    log = read_detail(folder.detail_log)
     if "result_validity" not in log.values:
-        raise LogError(
-            "the test was not finished: there is no verdict in it", where=str(path / "mlperf_log_detail.txt")
-        )
-    samples = read_samples(path / "samples.csv.gz")
-    busy = sessions(samples, [session["name"] for session in test["sessions"]])
-    scenario = test["scenario"]
-    result: dict[str, Any] = {"valid": log.valid}
+        raise LogError("the test was not finished: there is no verdict in it", where=str(folder.detail_log))
+    samples = read_samples(folder.samples)
+    busy = sessions(samples, test.session_names)
+    return ScenarioFigures(
+        valid=log.valid,
+        duration_s=round(float((samples["completed_ns"].max() - samples["issued_ns"].min()) / 1e9), 3),
+        efficiency=round(sum(session.busy for session in busy.values()) / len(busy), 4),
+        sessions=busy,
+        stages_ms=stages_ms(samples),
+        **dict(_loadgen_figures(log, test, len(samples))),
+    )
+
+
+def _loadgen_figures(log: DetailLog, test: TestRecord, samples: int) -> Iterator[tuple[str, Any]]:
+    """The figures of a performance test that LoadGen gives in its scenario."""
+    scenario, values = test.scenario, log.values
     if not log.valid:
-        result["invalid_because"] = explain(log, scenario)
+        yield "invalid_because", tuple(explain(log, scenario))
     if scenario == "offline":
-        result |= {"samples": len(samples), "samples_per_second": log.values["result_samples_per_second"]}
-    else:
-        result |= {"queries": int(log.values["result_query_count"]), "latency_ms": _latencies(log)}
-        result["percentile"] = test["rules"]["latency_percentile"]
-        if scenario == "server":
-            result["scheduled_samples_per_second"] = log.values["result_scheduled_samples_per_sec"]
-        for kind in ("ss", "ms"):
-            key = f"early_stopping_latency_{kind}"
-            if scenario == {"ss": "single_stream", "ms": "multi_stream"}[kind] and log.values.get(key):
-                result["early_stopping_latency_ms"] = log.milliseconds(key)
-    result |= {
-        "duration_s": round(float((samples["completed_ns"].max() - samples["issued_ns"].min()) / 1e9), 3),
-        # the share of the test's time in which the sessions were inferring
-        "efficiency": round(sum(s["busy"] for s in busy.values()) / len(busy), 4),
-        "sessions": busy,
-        "stages_ms": stages_ms(samples),
-    }
-    return result
+        yield "samples", samples
+        yield "samples_per_second", values["result_samples_per_second"]
+        return
+    yield "queries", int(values["result_query_count"])
+    yield "latency_ms", _latencies(log)
+    yield "percentile", test.rules.latency_percentile
+    if scenario == "server":
+        yield "scheduled_samples_per_second", values["result_scheduled_samples_per_sec"]
+        return
+    estimate = {"single_stream": "early_stopping_latency_ss", "multi_stream": "early_stopping_latency_ms"}[scenario]
+    if values.get(estimate):
+        yield "early_stopping_latency_ms", log.milliseconds(estimate)
 
 
 def _latencies(log: DetailLog) -> dict[str, float]:
@@ -215,38 +249,20 @@ def summary_csv(summary: Summary) -> str:
 
 def summary_rows(summary: Summary) -> list[tuple[str, str, Any]]:
     """Every figure: scenario or "accuracy", its dotted name, its value."""
-    groups = {**summary["scenarios"], "accuracy": summary.get("accuracy", {})}
-    return [(group, *pair) for group, figures in groups.items() for pair in flat(figures)]
+    groups: dict[str, Document] = {str(scenario): figures for scenario, figures in summary.scenarios.items()}
+    if summary.accuracy is not None:
+        groups["accuracy"] = summary.accuracy
+    return [(group, *pair) for group, figures in groups.items() for pair in flat(figures.as_json())]
 
 
-def flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flat(figures: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """Nested figures as pairs of a dotted name and a value."""
     rows: list[tuple[str, Any]] = []
     for key, value in figures.items():
         if isinstance(value, dict):
             rows += flat(value, f"{prefix}{key}.")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
-            rows += flat({str(number): it for number, it in enumerate(value, 1)}, f"{prefix}{key}.")
+            rows += flat({str(number): part for number, part in enumerate(value, 1)}, f"{prefix}{key}.")
         else:
             rows.append((f"{prefix}{key}", "; ".join(value) if isinstance(value, list) else value))
     return rows
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """``manifest.json`` of a run directory.
-
-    Raises:
-        LogError: there is none, or it is damaged.
-    """
-    path = folder / "manifest.json"
-    if not path.is_file():
-        raise LogError("is not a run directory: it has no manifest.json", where=str(folder))
-    return _read_json(path)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise LogError(f"cannot be read: {error}", where=str(path)) from error
-    return data

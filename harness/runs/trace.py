@@ -19,10 +19,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.files import replacing
+from harness.runs.layout import TestFolder
 from harness.runs.loadgen_trace import LoadGenTrace
-from harness.runs.stages import STAGES, read_samples
+from harness.runs.samples import read_samples
+from harness.stages import STAGES
 
-TRACE_NAME = "trace.json.gz"
 SESSIONS, QUEUE, LOADGEN = 1, 2, 3
 """The trace's processes."""
 MOST_SAMPLES = 250_000
@@ -33,6 +34,8 @@ MOST_POINTS = 50_000
 """Of a counter; of more, the last in each of so many equal times."""
 
 ON_THE_SESSION = ("inference", "postprocess", "complete")
+BESIDE = {"postprocess": "decoding", "complete": "held answer"}
+"""Stages that may go on while their session is at its next sample, and what they are called then."""
 
 Ns = npt.NDArray[np.int64]
 
@@ -46,14 +49,15 @@ def write_trace(folder: Path, names: Sequence[str], title: str) -> Path:
     Raises:
         LogError: ``samples.csv.gz`` is missing or damaged.
     """
-    samples = read_samples(folder / "samples.csv.gz")
+    files = TestFolder(folder)
+    samples = read_samples(files.samples)
     loadgen = LoadGenTrace(folder, samples)
     shift_ns = round(loadgen.before_us * 1e3)
     moments = list(dict.fromkeys(chain.from_iterable(STAGES.values())))
     samples[moments] += shift_ns
     every = max(-(-len(samples) // MOST_SAMPLES), 1)
     depth = _steps((samples["issued_ns"], 1), (samples["started_ns"], -1))
-    at_work = _steps((samples["started_ns"], 1), (samples["decoded_ns"], -1))
+    at_work = _steps((samples["started_ns"], 1), (samples["inferred_ns"], -1))
     every_wait = every * max(-(-int(depth[1].max(initial=0)) // (MOST_WAITING * every)), 1)
     about = {
         "test": title,
@@ -72,7 +76,7 @@ def write_trace(folder: Path, names: Sequence[str], title: str) -> Path:
         _counter("sessions at work", "at work", at_work),
         loadgen.events(LOADGEN, every, MOST_WAITING, shift_ns / 1e3),
     )
-    path = folder / TRACE_NAME
+    path = files.trace
     with (
         replacing(path) as temporary,
         gzip.open(temporary, "wb", compresslevel=1) as packed,
@@ -109,8 +113,8 @@ def us(ns: float) -> str:
 
 
 def _sessions(samples: pd.DataFrame, every: int) -> Iterator[str]:
-    """A track for each session. An answer that was held while the next sample began is not on it: it would not nest."""
-    for session, own in samples.groupby("session"):
+    """A track for each session. What goes on beside its next inference is not on it: it would not nest."""
+    for session, own in samples.sort_values("started_ns", kind="stable").groupby("session"):
         tid = int(str(session)) + 1
         moments = {stage: (own[start].tolist(), own[end].tolist()) for stage, (start, end) in STAGES.items()}
         begins = moments["inference"][0]
@@ -121,8 +125,8 @@ def _sessions(samples: pd.DataFrame, every: int) -> Iterator[str]:
             args = f'{{"sample":{what[k]},"queue_us":{us(waited_ns)}}}'
             for stage in ON_THE_SESSION:
                 start, end = moments[stage][0][k], moments[stage][1][k]
-                if stage == "complete" and k + 1 < len(begins) and end > begins[k + 1]:
-                    yield from _span("held answer", "answers", SESSIONS, ids[k], start, end, what[k])
+                if stage in BESIDE and k + 1 < len(begins) and end > begins[k + 1]:
+                    yield from _span(BESIDE[stage], "answers", SESSIONS, ids[k], start, end, what[k])
                 else:
                     yield (
                         f'{{"name":"{stage}","cat":"sample","ph":"X","pid":{SESSIONS},"tid":{tid},'

@@ -6,13 +6,11 @@ drawn from ``seed`` and the session's index: the same configuration gives the sa
 
 from __future__ import annotations
 
-import ctypes
 import functools
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from itertools import cycle, repeat
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -24,15 +22,15 @@ from harness.errors import UsageError
 from harness.records import Detections, QuantizedTensor, RawOutput, TensorSpec
 from harness.sessions.closing import Closing
 from harness.sessions.known_objects import KnownObjects
-from harness.sessions.protocol import SessionRequest
+from harness.sessions.protocol import Completion, Completions, SessionRequest, Tensor
 from harness.sessions.recorded import IN_MEMORY, RecordedOutputs, recorded_latencies_s
 from harness.sessions.tensors import contiguous_image
 from harness.settings import Section, validate
 
 SIMULATED = True
 DRAWN = 4096  # latencies of a device before they repeat
-LONG_SLEEP_LATE_S = 150e-6  # a processor that idled for milliseconds wakes a thread so late
-SHORT_SLEEP_LATE_S = 20e-6
+LONG_SLEEP_LATE_NS = 150_000  # a processor that idled for milliseconds wakes a thread so late
+SHORT_SLEEP_LATE_NS = 20_000
 
 
 class Fault(Section):
@@ -67,6 +65,8 @@ class SimulatedOptions(Section):
     objects: Path | None = None
     """A file made by ``ssd-harness prepare outputs --ground-truth``: in each image its objects are found."""
     fault: Fault | None = None
+    in_flight: int = Field(2, ge=1)
+    """Images it is given at once: it works on one, and the others wait on the device."""
     seed: int = Field(0, ge=0)
     """Of the canned outputs and the drawn latencies."""
 
@@ -82,11 +82,15 @@ class SimulatedOptions(Section):
 
 
 class SimulatedSession(Closing):
-    """One simulated device."""
+    """One simulated device: it takes one image after the other. Implements `AsynchronousSession`."""
+
+    new_outputs = True  # nobody writes to them
 
     def __init__(self, request: SessionRequest) -> None:
         options = validate(SimulatedOptions, request.options, "backend.options")
-        self._latencies_s = _latencies_s(options, request.index)
+        self._latencies_ns = _latencies_ns(options, request.index)
+        self.in_flight = options.in_flight
+        self._free_ns = 0
         fault = options.fault
         self._fault = fault if fault is not None and fault.device in (None, request.index) else None
         self._runs = 0
@@ -106,40 +110,68 @@ class SimulatedSession(Closing):
             TensorSpec(spec.name, spec.shape, str(raw.data.dtype if isinstance(raw, QuantizedTensor) else raw.dtype))
             for spec, raw in zip(request.outputs, shown, strict=True)
         )
-        _sleep_precisely()
 
-    def run(self, images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> list[RawOutput]:
+    def run(self, images: Tensor) -> list[RawOutput]:
         """The outputs, after the device's time.
 
         Raises:
             ValueError: the image is not what the model takes, or the session is closed.
             RuntimeError: the device fails, as its fault says.
         """
-        if self._closed:
-            raise ValueError("the session is closed")
-        began = time.monotonic()
-        images = contiguous_image(images, self.input)
-        latency_s = next(self._latencies_s)
-        if self._fault is not None:
-            latency_s *= self._go_wrong(self._fault)
+        began = time.monotonic_ns()
+        latency_ns = self._latency_ns()
+        if latency_ns is None:
+            threading.Event().wait()
+            return []
         # finding the outputs is part of the device's time, not beside it
-        outputs = self._outputs if self._of_image is None else self._of_image(images)
-        if latency_s:
-            _wait_until(began + latency_s)
+        outputs = self._outputs_for(images)
+        if latency_ns:
+            _wait_until(began + latency_ns)
         return outputs
 
-    def _go_wrong(self, fault: Fault) -> float:
-        """Gives the factor that this run's time has."""
+    def submit(self, tag: int, images: Tensor, completions: Completions) -> None:
+        """Begins when the image before it is done; no thread waits for the device's time to pass.
+
+        Raises:
+            ValueError: the image is not what the model takes, or the session is closed.
+        """
+        started_ns = max(time.monotonic_ns(), self._free_ns)
+        outputs: list[RawOutput] | Exception
+        try:
+            latency_ns = self._latency_ns()
+            outputs = self._outputs_for(images)
+        except RuntimeError as error:
+            latency_ns, outputs = 0, error
+        if latency_ns is not None:
+            self._free_ns = started_ns + latency_ns
+            completions.put_at(self._free_ns, Completion(tag, outputs, started_ns, self._free_ns))
+
+    def _outputs_for(self, images: Tensor) -> list[RawOutput]:
+        images = contiguous_image(images, self.input)
+        return self._outputs if self._of_image is None else self._of_image(images)
+
+    def _latency_ns(self) -> int | None:
+        """What this run takes; None: for ever.
+
+        Raises:
+            RuntimeError: the device fails, as its fault says.
+        """
+        if self._closed:
+            raise ValueError("the session is closed")
+        latency_ns = next(self._latencies_ns)
+        fault = self._fault
+        if fault is None:
+            return latency_ns
         self._runs += 1
         if self._runs < fault.at:
-            return 1.0
+            return latency_ns
         if fault.kind == "death" or (fault.kind == "error" and self._runs == fault.at):
             raise RuntimeError("device lost" if fault.kind == "death" else "inference failed")
-        if fault.kind == "hang" and self._runs == fault.at:
-            threading.Event().wait()
+        if fault.kind == "hang":
+            return None
         if fault.kind == "nan":
             self._outputs = [np.full(spec.shape, np.nan, np.float32) for spec in self.outputs]
-        return fault.factor if fault.kind == "slow" else 1.0
+        return int(latency_ns * fault.factor) if fault.kind == "slow" else latency_ns
 
     def close(self) -> None:
         """Gives the device back. May be called twice."""
@@ -175,37 +207,30 @@ def _plant(
     return example_outputs(0, quantized=quantized, tiled=tiled, objects=objects)
 
 
-def _latencies_s(options: SimulatedOptions, index: int) -> Iterator[float]:
-    """The seconds of one run after the other, without end."""
-    transfer_s = options.transfer_ms / 1e3
+def _latencies_ns(options: SimulatedOptions, index: int) -> Iterator[int]:
+    """The nanoseconds of one run after the other, without end."""
+    drawn_s = [options.latency_ms / 1e3]
     if options.replay_latency is not None:
-        recorded = recorded_latencies_s(options.replay_latency)
+        recorded_s = recorded_latencies_s(options.replay_latency)
         # devices that replay in step would all be slow at once
-        start = int(np.random.default_rng((options.seed, index)).integers(len(recorded)))
-        return cycle((np.roll(recorded, -start) + transfer_s).tolist())
-    if options.latency_std_ms:
+        start = int(np.random.default_rng((options.seed, index)).integers(len(recorded_s)))
+        drawn_s = np.roll(recorded_s, -start).tolist()
+    elif options.latency_std_ms:
         rng = np.random.default_rng((options.seed, index))
         drawn_ms = rng.normal(options.latency_ms, options.latency_std_ms, DRAWN).clip(min=0)
-        return cycle((drawn_ms / 1e3 + transfer_s).tolist())
-    return repeat(options.latency_ms / 1e3 + transfer_s)
+        drawn_s = (drawn_ms / 1e3).tolist()
+    return cycle([round((seconds + options.transfer_ms / 1e3) * 1e9) for seconds in drawn_s])
 
 
-def _wait_until(deadline: float) -> None:
-    """Never earlier, and little later."""
-    now = time.monotonic
-    for early_s in (LONG_SLEEP_LATE_S, SHORT_SLEEP_LATE_S):
-        left_s = deadline - now() - early_s
-        if left_s > 0:
-            time.sleep(left_s)
-    while now() < deadline:
-        pass
-
-
-def _sleep_precisely() -> None:
-    """Linux lets a thread oversleep by 50 µs unless asked otherwise; a device would not."""
-    if sys.platform == "linux":
-        set_timer_slack = 29  # PR_SET_TIMERSLACK of linux/prctl.h, in nanoseconds, for the calling thread
-        ctypes.CDLL(None).prctl(set_timer_slack, ctypes.c_ulong(1), 0, 0, 0)
+def _wait_until(moment_ns: int) -> None:
+    """Never earlier, and little later; without the GIL where the extension was built."""
+    try:
+        from harness.native import _pipeline
+    except ImportError:
+        while (left_ns := moment_ns - time.monotonic_ns()) > 0:
+            time.sleep(max(left_ns - SHORT_SLEEP_LATE_NS, 0) / 1e9)
+        return
+    _pipeline.wait_until(moment_ns, LONG_SLEEP_LATE_NS, SHORT_SLEEP_LATE_NS)
 
 
 def open_session(request: SessionRequest) -> SimulatedSession:

@@ -10,17 +10,17 @@ from pathlib import Path
 
 from harness.errors import DataError, UsageError
 from harness.files import write_json, write_text
-from harness.loadgen.log import read_detail
+from harness.loadgen.log import USER_CONF, read_detail
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import Round
-from harness.settings import Scenario
+from harness.runs.layout import ACCURACY_PART, PERFORMANCE_RUN, VERIFY_ACCURACY, VERIFY_PERFORMANCE
+from harness.scenarios import Scenario
 from harness.submission.accuracy_backup import backup_of, cut_accuracy_logs
 from harness.submission.check import Checked, check_tree
 from harness.submission.code_snapshot import write_code
 from harness.submission.implementation import implementation_of, readme
 from harness.submission.loadgen_conf import mlperf_conf
 from harness.submission.path_pattern import fill
-from harness.submission.rules.layout import VERIFY_ACCURACY, VERIFY_PERFORMANCE
 from harness.submission.rules.loadgen_test import DETAIL
 from harness.submission.run_source import RunSource, by_scenario
 from harness.submission.tree import Kind, folder_rules, read_tree
@@ -129,7 +129,7 @@ def _write_part(tree: Path, round_: Round, part: TreePart, implementation: Mappi
     measurements = folder("measurements")
     if "mlperf.conf" in (folder_rules(round_, "measurements").files or ()):
         write_text(measurements / "mlperf.conf", mlperf_conf(round_))
-    _copy(source.performance(run_scenario) / "user.conf", measurements / "user.conf")
+    _copy(source.performance(run_scenario) / USER_CONF, measurements / USER_CONF)
     fields = {"system": source.system_id, "implementation": source.implementation, "scenario": name}
     described = fill(folder_rules(round_, "measurements").described or "{scenario}.json", **fields)
     write_json(measurements / described, {**implementation_of(source), **implementation})
@@ -150,7 +150,7 @@ def _write_part(tree: Path, round_: Round, part: TreePart, implementation: Mappi
         if not given.is_dir():
             continue  # the check says what is missing
         _copy_if_there(given, folder("compliance", test), (VERIFY_PERFORMANCE, VERIFY_ACCURACY))
-        for kind, below in (("compliance_performance", "performance/run_1"), ("compliance_accuracy", "accuracy")):
+        for kind, below in (("compliance_performance", PERFORMANCE_RUN), ("compliance_accuracy", ACCURACY_PART)):
             layout = folder_rules(round_, kind)  # type: ignore[arg-type]
             names = (*(layout.files or ()), *layout.files_when_accuracy_differs)
             _copy_if_there(given / below, folder(kind, test), names)  # type: ignore[arg-type]

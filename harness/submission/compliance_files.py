@@ -8,47 +8,24 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.accuracy.accuracy_txt import accuracy_txt
+from harness.accuracy.accuracy_txt import ACCURACY_TXT, accuracy_txt
 from harness.accuracy.coco_results import LabelMap, results_of_log
 from harness.accuracy.evaluate import evaluate
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.accuracy.log import Record, read_accuracy_log, read_records
 from harness.errors import LogError
 from harness.files import replacing, sha256_file, write_text
-from harness.loadgen.log import read_detail
+from harness.loadgen.log import ACCURACY_LOG, DETAIL_LOG, read_detail
 from harness.rounds import BenchmarkRules, Round
-from harness.settings import Scenario
+from harness.runs.layout import (
+    ACCURACY_PART,
+    BASELINE_ACCURACY,
+    COMPLIANCE_ACCURACY,
+    VERIFY_ACCURACY,
+    VERIFY_PERFORMANCE,
+    ComplianceFolders,
+)
 from harness.submission.verification import ComplianceVerdict, accuracy_verdict, performance_verdict, used_settings
-
-DETAIL = "mlperf_log_detail.txt"
-ACCURACY = "mlperf_log_accuracy.json"
-
-
-@dataclass(frozen=True)
-class ComplianceFolders:
-    """Where one scenario's tests lie in a run directory."""
-
-    run: Path
-    scenario: Scenario
-
-    @property
-    def performance(self) -> Path:
-        """Of the run's own performance test."""
-        return self.run / self.scenario / "performance" / "run_1"
-
-    @property
-    def accuracy(self) -> Path:
-        """Of the accuracy test whose answers are compared: the scenario's own, or else the run's only one."""
-        own = self.run / self.scenario / "accuracy"
-        return own if own.is_dir() else next(iter(sorted(self.run.glob("*/accuracy"))), own)
-
-    def test(self, name: str) -> Path:
-        """Of a compliance test."""
-        return self.run / self.scenario / "compliance" / name
-
-    def logs(self, name: str) -> Path:
-        """Of its LoadGen test, or of the run's own for "performance"."""
-        return self.performance if name == "performance" else self.test(name) / "performance" / "run_1"
 
 
 @dataclass(frozen=True)
@@ -86,37 +63,37 @@ def verify_test(
         LogError: a log that is needed is missing or damaged.
     """
     test = rules.compliance[name]
-    log = read_detail(folders.logs(name) / DETAIL)
+    log = read_detail(folders.logs(name) / DETAIL_LOG)
     wrong = used_settings(log, test, test.seeds or round_.seeds)
     parts = []
     if test.compared_with is not None:
         own = test.compared_with == "performance"
         names = ("reference", "test") if own else (test.compared_with, name)
-        reference = read_detail(folders.logs(test.compared_with) / DETAIL)
+        reference = read_detail(folders.logs(test.compared_with) / DETAIL_LOG)
         verdict = performance_verdict(
             test, folders.scenario, rules.scenario(folders.scenario), reference, log, names=names
         )
         parts.append(ComplianceVerdict(verdict.lines, verdict.found, (*wrong, *verdict.reasons)))
         home = next((other for other, test in rules.compliance.items() if test.verified_by == name), name)
-        write_text(folders.test(home) / "verify_performance.txt", parts[-1].text())
+        write_text(folders.test(home) / VERIFY_PERFORMANCE, parts[-1].text())
     else:
         parts.append(ComplianceVerdict((), "its logs are there", tuple(wrong)))
     if test.accuracy:
         parts.append(_accuracy(name, folders, annotations, rules.labels))
-        write_text(folders.test(name) / "verify_accuracy.txt", parts[-1].text())
+        write_text(folders.test(name) / VERIFY_ACCURACY, parts[-1].text())
     found = "; ".join(part.found for part in parts if part.found)
     return TestVerdict(found, tuple(reason for part in parts for reason in part.reasons))
 
 
 def _accuracy(name: str, folders: ComplianceFolders, annotations: Path, labels: LabelMap) -> ComplianceVerdict:
-    reference, log = folders.accuracy / ACCURACY, folders.logs(name) / ACCURACY
+    reference, log = folders.accuracy / ACCURACY_LOG, folders.logs(name) / ACCURACY_LOG
     verdict = accuracy_verdict(reference, log)
-    folder = folders.test(name) / "accuracy"
+    folder = folders.test(name) / ACCURACY_PART
     folder.mkdir(exist_ok=True)
-    with replacing(folder / ACCURACY) as copy:
+    with replacing(folder / ACCURACY_LOG) as copy:
         shutil.copyfile(log, copy)
-    write_text(folder / "accuracy.txt", f"hash={sha256_file(log)}\n")
-    baselines = {"baseline_accuracy.txt": reference, "compliance_accuracy.txt": log}
+    write_text(folder / ACCURACY_TXT, f"hash={sha256_file(log)}\n")
+    baselines = {BASELINE_ACCURACY: reference, COMPLIANCE_ACCURACY: log}
     if verdict.passed:
         for file in baselines:
             (folder / file).unlink(missing_ok=True)
@@ -137,7 +114,7 @@ def _accuracy_of(log: Path, images: set[int], annotations: Path, labels: LabelMa
     if not first:
         raise LogError("holds none of the images of the compliance test", where=str(log))
     with tempfile.TemporaryDirectory() as scratch:
-        part = Path(scratch) / ACCURACY
+        part = Path(scratch) / ACCURACY_LOG
         rows = [
             {"seq_id": record.seq_id, "qsl_idx": record.qsl_idx, "data": record.data.hex().upper()}
             for record in first.values()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import Round
-from harness.settings import Scenario
+from harness.scenarios import Scenario
 from harness.submission.accuracy_log import stated_hash
 from harness.submission.path_pattern import fill
 from harness.submission.rules.accuracy import TXT
@@ -21,8 +21,8 @@ _TYPES = {"float": "fp32", "float32": "fp32", "float16": "fp16", "bfloat16": "bf
 
 def implementation_of(source: RunSource) -> dict[str, str]:
     """The fields of the measurements' JSON, as far as a run knows them."""
-    model = source.manifest["model"]
-    path = None if model["path"] is None else Path(model["path"])
+    model = source.manifest.model
+    path = None if model.path is None else Path(model.path)
     inputs, weights = ("uint8", "") if path is None else _onnx_types(path)
     if path is None:
         return {
@@ -32,7 +32,7 @@ def implementation_of(source: RunSource) -> dict[str, str]:
             "weight_data_types": "none",
             "weight_transformations": "none: the devices are simulated",
         }
-    default = "trained on synthetic images, not on COCO; " if model["default"] else ""
+    default = "trained on synthetic images, not on COCO; " if model.default else ""
     quantized = "quantized after training, calibrated" if weights == "int8" else "none"
     return {
         "input_data_types": inputs,
@@ -53,7 +53,7 @@ def readme(
         folders: of the tree with the files of the result.
     """
     manifest = source.manifest
-    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     lines = [
         f"# {source.benchmark}, {LOADGEN_SCENARIOS[scenario]}, on {source.system['system_name']}",
         "",
@@ -66,11 +66,11 @@ def readme(
         lines += [f"{LOADGEN_SCENARIOS[scenario]} was not run: its result is inferred from {origin}.", ""]
     names = {"benchmark": source.benchmark, "implementation": source.implementation}
     code = fill(round_.submission.tree.code.path, **names)
-    command = shlex.join(["ssd-harness", *manifest["command"][1:]])
+    command = shlex.join(["ssd-harness", *manifest.command[1:]])
     lines += [
-        f"Backend: {manifest['backend']['name']}. {versions}.",
-        f"Model: {_model(source)}. Dataset: {manifest['dataset']['images']} images, index sha256"
-        f" `{manifest['dataset']['sha256']}`.",
+        f"Backend: {manifest.backend.name}. {versions}.",
+        f"Model: {_model(source)}. Dataset: {manifest.dataset.images} images, index sha256"
+        f" `{manifest.dataset.sha256}`.",
         "",
         f"The code is in `{code}/`. To run it again, there:",
         "",
@@ -95,10 +95,10 @@ def _whole_logs(root: Path, folders: list[Path]) -> dict[str, str]:
 
 
 def _model(source: RunSource) -> str:
-    model = source.manifest["model"]
-    if model["path"] is None:
+    model = source.manifest.model
+    if model.path is None:
         return "none, canned outputs"
-    return f"`{Path(model['path']).name}`, sha256 `{model['sha256']}`"
+    return f"`{Path(model.path).name}`, sha256 `{model.sha256}`"
 
 
 def _onnx_types(path: Path) -> tuple[str, str]:

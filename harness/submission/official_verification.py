@@ -10,8 +10,10 @@ import tempfile
 from pathlib import Path
 
 from harness.errors import DataError
+from harness.loadgen.log import SUMMARY_LOG
 from harness.rounds import ComplianceTest
-from harness.submission.compliance_files import ComplianceFolders, TestVerdict
+from harness.runs.layout import ComplianceFolders
+from harness.submission.compliance_files import TestVerdict
 
 LIMIT_S = 600
 _NO_SCORE = re.compile(r"score = 0$", re.MULTILINE)
@@ -41,7 +43,7 @@ def verify_officially(
             raise DataError(f"holds no {script}", where=str(clone), hint=hint)
         places = {"reference": reference, "log": folders.logs(name), "accuracy": folders.accuracy}
         said = _run(path, [argument.format(**places) for argument in arguments])
-        summaries = [(places[place] / "mlperf_log_summary.txt").read_text() for place in ("reference", "log")]
+        summaries = [(places[place] / SUMMARY_LOG).read_text() for place in ("reference", "log")]
         if "TEST PASS" in said:
             notes.append(f"official {part}: TEST PASS")
         elif part == "performance" and _NO_SCORE.search(said) and all(map(_NEW_WORDS.search, summaries)):

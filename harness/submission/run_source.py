@@ -10,7 +10,13 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.rounds import Round, load_round
-from harness.settings import NAME, Division, Scenario
+from harness.runs.accuracy_test import accuracy_scenario
+from harness.runs.documents import read_document
+from harness.runs.figures import Summary
+from harness.runs.layout import RunLayout
+from harness.runs.records import StartedManifest, read_manifest, started
+from harness.scenarios import Scenario
+from harness.settings import NAME, Division
 from harness.submission.system_description import read_json_object, require_sound
 
 _NO_SUBMISSION = "run with --mode submission, or give --division, --submitter and --system"
@@ -27,7 +33,7 @@ class RunSource:
     """
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: StartedManifest
     division: Division
     submitter: str
     system_id: str
@@ -37,31 +43,30 @@ class RunSource:
     @property
     def benchmark(self) -> str:
         """MLPerf's name."""
-        name: str = self.manifest["model"]["benchmark"]
-        return name
+        return self.manifest.model.benchmark
 
     @property
     def implementation(self) -> str:
         """The name of the code's folder: the backend's."""
-        return re.sub(r"[^A-Za-z0-9.-]+", "-", self.manifest["backend"]["name"])
+        return re.sub(r"[^A-Za-z0-9.-]+", "-", self.manifest.backend.name)
 
     @property
     def simulated(self) -> bool:
         """It ran on simulated devices."""
-        return bool(self.manifest["backend"]["simulated"])
+        return self.manifest.backend.simulated
 
     def performance(self, scenario: Scenario) -> Path:
         """The folder of a performance test."""
-        return self.folder / scenario / "performance" / "run_1"
+        return RunLayout(self.folder).performance(scenario).path
 
     def accuracy(self, scenario: Scenario) -> Path:
         """The folder of the accuracy run; of another scenario where it was measured once for all."""
-        own = self.folder / scenario / "accuracy"
-        return own if own.is_dir() else next(iter(sorted(self.folder.glob("*/accuracy"))), own)
+        layout = RunLayout(self.folder)
+        return layout.accuracy(accuracy_scenario(layout, self.manifest.tests, scenario) or scenario).path
 
     def compliance(self, scenario: Scenario, test: str) -> Path:
         """The folder of a compliance test."""
-        return self.folder / scenario / "compliance" / test
+        return RunLayout(self.folder).compliance_test(scenario, test)
 
 
 def read_run(folder: Path, overrides: dict[str, Any], system: Path | None) -> tuple[RunSource, Round]:
@@ -72,28 +77,30 @@ def read_run(folder: Path, overrides: dict[str, Any], system: Path | None) -> tu
         system: a systems JSON to take instead of the run's.
 
     Raises:
-        UsageError: it is no finished run, or does not say whose it is, or its system's description is not right.
+        LogError: it is no run, or its manifest or summary is damaged.
+        UsageError: it is not finished, or does not say whose it is, or its system's description is not right.
     """
-    manifest = read_json_object(folder / "manifest.json")
-    if manifest.get("status") != "complete":
+    read = read_manifest(folder)
+    if read.status != "complete":
         hint = f"finish it: ssd-harness run … --resume --output {folder}"
-        raise UsageError(f"the run is {manifest.get('status')}, not complete", where=str(folder), hint=hint)
-    round_ = load_round(overrides.get("round") or manifest["round"])
-    stated = manifest.get("submission") or {}
-    submitter = overrides.get("submitter") or stated.get("submitter")
-    division = overrides.get("division") or stated.get("division")
-    described = read_json_object(system) if system is not None else stated.get("system")
-    system_id = system.stem if system is not None else stated.get("system_id")
+        raise UsageError(f"the run is {read.status}, not complete", where=str(folder), hint=hint)
+    manifest, layout = started(read, folder), RunLayout(folder)
+    round_ = load_round(overrides.get("round") or manifest.round)
+    stated = manifest.submission
+    submitter = overrides.get("submitter") or (stated and stated.submitter)
+    division = overrides.get("division") or (stated and stated.division)
+    described = read_json_object(system) if system is not None else (stated and stated.system)
+    system_id = system.stem if system is not None else (stated and stated.system_id)
     if not submitter or not division or not described or not system_id:
         raise UsageError("the run does not say whose it is", where=str(folder), hint=_NO_SUBMISSION)
     for what, name in (("submitter", submitter), ("system", system_id)):
         if not re.fullmatch(NAME, name):
             hint = "letters, digits, dots, hyphens and underscores"
             raise UsageError(f"{what} {name!r} cannot be a folder's name", where=str(folder), hint=hint)
-    summary = read_json_object(folder / "summary.json")
+    summary = read_document(Summary, layout.summary)
     not_real = _not_real(manifest, summary)
     described = _labelled({**described, "division": division, "submitter": submitter}, not_real)
-    require_sound(described, round_.submission, str(system or folder / "manifest.json"))
+    require_sound(described, round_.submission, str(system or layout.manifest))
     source = RunSource(folder, manifest, division, submitter, system_id, described, not_real)
     return source, round_
 
@@ -130,16 +137,16 @@ def by_scenario(sources: Sequence[RunSource], round_: Round) -> dict[tuple[str, 
     return found
 
 
-def _not_real(manifest: dict[str, Any], summary: dict[str, Any]) -> tuple[str, ...]:
+def _not_real(manifest: StartedManifest, summary: Summary) -> tuple[str, ...]:
     reasons = []
-    if manifest["backend"]["simulated"]:
+    if manifest.backend.simulated:
         reasons.append("the devices are SIMULATED")
-    if manifest["dataset"]["synthetic"]:
+    if manifest.dataset.synthetic:
         reasons.append("the dataset is SYNTHETIC")
-    if manifest.get("submission", {}).get("rehearsal"):
+    if manifest.submission is not None and manifest.submission.rehearsal:
         reasons.append("this is a REHEARSAL")
-    if not summary.get("submittable", False) and not reasons:
-        reasons.append("NOT SUBMITTABLE: " + "; ".join(summary.get("not_submittable_because", [])))
+    if not summary.submittable and not reasons:
+        reasons.append("NOT SUBMITTABLE: " + "; ".join(summary.not_submittable_because))
     return tuple(reasons)
 
 

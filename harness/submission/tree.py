@@ -19,7 +19,8 @@ from harness.accuracy.ground_truth import GroundTruth
 from harness.errors import DataError, UsageError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import BenchmarkRules, Round, TreeFolder
-from harness.settings import Division, Scenario
+from harness.scenarios import Scenario
+from harness.settings import Division
 from harness.submission.path_pattern import fill
 from harness.submission.system_description import read_json_object
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.accuracy.log import read_records
 from harness.loadgen.log import DetailLog
 from harness.rounds import ComplianceTest, Result, ScenarioRules, Seeds
-from harness.settings import Scenario
+from harness.scenarios import Scenario
 
 SHOWN = 3  # images that a message names
 PASS, FAIL = "TEST PASS", "TEST FAIL"

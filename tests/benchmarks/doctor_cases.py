@@ -16,7 +16,7 @@ from harness.accuracy.ground_truth import read_ground_truth
 from harness.accuracy.log import read_accuracy_log
 from harness.doctor.diagnosis import diagnose
 from harness.doctor.evidence import evidence_of_log
-from harness.runs.evaluation import accuracy_test
+from harness.runs.evaluation import accuracy_source
 from tests.conftest import DATA
 from tests.support.planted_mistakes import DEFECTS, Defect, both
 
@@ -52,7 +52,8 @@ def main() -> None:
         name: (args.data / "accuracy_logs" / f"{file}.mlperf_log_accuracy.json", annotations) for name, file in LOGS
     }
     if args.run is not None:
-        logs["our run"] = accuracy_test(args.run)[:2]
+        source = accuracy_source(args.run)
+        logs["our run"] = source.log, source.annotations
     right, total = 0, 0
     for name, (title, defect) in itertools.product(logs, cases()):
         if not all(word in f"{name} {title}" for word in args.only.split()):
@@ -62,7 +63,7 @@ def main() -> None:
         began = time.perf_counter()
         found = diagnose(evidence_of_log(planted, planted_truth, "auto"), args.evaluator)
         seconds = time.perf_counter() - began
-        names = [finding.name for finding in found.findings]
+        names = [cause.name for cause in found.causes]
         first = names[: len(defect.names)] if defect.names else names
         ok = len(first) == len(defect.names) and all(any(n in first for n in wanted) for wanted in defect.names)
         right, total = right + ok, total + 1

@@ -27,8 +27,9 @@ from harness.loadgen.plan import Plan
 from harness.loadgen.process import run_test
 from harness.model.registry import load_model
 from harness.pipeline.devices import pin
+from harness.scenarios import Scenario
 from harness.sessions import SessionRequest, open_session
-from harness.settings import Scenario, load_run
+from harness.settings import load_run
 from harness.terminal import Terminal
 
 WARM_UP = 2

@@ -20,12 +20,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from harness.accuracy.ground_truth import read_ground_truth
 from harness.dataset.coco_index import CocoIndex
 from harness.report.page import write_report
 from harness.runs.evaluation import evaluate_run
 from harness.runs.gallery import keep_gallery
 from tests.support.made_logs import log_text, rows
-from tests.support.made_runs import made_run, made_samples
+from tests.support.made_runs import made_record, made_run, made_samples
 
 SAMPLES, IMAGES, DETECTIONS, CATEGORIES = 24576, 5000, 20, 80
 
@@ -77,7 +78,7 @@ def make_accuracy(run: Path, dataset: CocoIndex) -> None:
     (where / "mlperf_log_accuracy.json").write_text(log_text(payloads))
     (where / "mlperf_log_detail.txt").write_text(':::MLLOG {"key": "x", "value": 1, "metadata": {}}\n')
     manifest = json.loads((run / "manifest.json").read_text())
-    manifest["tests"].append({"scenario": "offline", "mode": "accuracy", "sessions": [], "rules": {}, "retired": []})
+    manifest["tests"].append(made_record("offline", "accuracy"))
     (run / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -100,10 +101,11 @@ def main() -> None:
         dataset = make_dataset(folder / "coco")
         make_accuracy(run, dataset)
         began = time.monotonic()
-        evaluate_run(run / "offline" / "accuracy", dataset)
+        truth = read_ground_truth(dataset.annotations).first(len(dataset))
+        evaluated = evaluate_run(run / "offline" / "accuracy", dataset, truth)
         print(f"evaluation by pycocotools, with every image: {time.monotonic() - began:.1f} s")
         began = time.monotonic()
-        keep_gallery(run / "offline" / "accuracy", dataset)
+        keep_gallery(run / "offline" / "accuracy", dataset, evaluated)
         print(f"gallery: {time.monotonic() - began:.1f} s")
         subprocess.run([sys.executable, "-m", "tests.benchmarks.report_size", str(run)], check=True)
 

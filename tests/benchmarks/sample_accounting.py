@@ -16,9 +16,9 @@ from functools import partial
 from statistics import median
 from time import thread_time_ns
 
-from harness.native import _tally
+from harness.native import _pipeline
+from harness.pipeline.counters import COLUMNS, LAYOUT, PythonTally, Tally
 from harness.pipeline.pulse import Pulse
-from harness.pipeline.tally import BITS, BUCKETS, COLUMNS, PythonTally, Tally
 
 SAMPLES = 64_000
 TOGETHER = (1, 64)
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     cells = Pulse(1).cells()
-    native = _tally.Tally(cells, 0, False, BUCKETS, BITS)
+    native = _pipeline.Tally(cells, 0, LAYOUT, False)
     python = PythonTally(cells, 0, from_start=False)
     ways: dict[str, Callable[[array[int], int], None]] = {
         "moment of completion only, Python": moment_only,

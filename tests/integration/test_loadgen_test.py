@@ -26,7 +26,8 @@ from harness.loadgen.plan import Mode, Plan
 from harness.loadgen.process import Progress, run_test
 from harness.pipeline.devices import parse_devices, place
 from harness.rounds import load_round
-from harness.settings import BackendSettings, ModelSettings, Scenario, ScenarioSettings
+from harness.scenarios import Scenario
+from harness.settings import BackendSettings, ModelSettings, ScenarioSettings
 
 ROUND = load_round("v2.0")
 

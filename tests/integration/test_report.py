@@ -54,8 +54,8 @@ def test_a_run_leaves_its_report_and_what_the_report_needs(made: Path) -> None:
     assert len(run.detections) == 10
     assert run.detections["category"].unique().tolist() == [NASTY]
     assert run.evaluation is not None
-    assert run.evaluation["per_class"] == [
-        {"label": 1, "category_id": 7, "name": NASTY, "AP": run.summary["accuracy"]["mAP"], "objects": 10}
+    assert run.evaluation.as_json()["per_class"] == [
+        {"label": 1, "category_id": 7, "name": NASTY, "AP": run.summary.accuracy.mAP, "objects": 10}
     ]
     for test in run.tests:
         bytes_a_sample = (test.folder / "samples.csv.gz").stat().st_size / len(test.samples)
@@ -68,8 +68,8 @@ def test_stages_and_repetitions_agree_with_loadgen(made: Path) -> None:
     assert numbers == {"single_stream": [1, 2], "offline": [1, 2]}
     for test in run.performance["single_stream"]:
         own = test.samples["latency_ms"].mean()
-        assert own == pytest.approx(test.figures["latency_ms"]["mean"], rel=0.05)  # LoadGen's clock is around ours
-    assert len(run.summary["scenarios"]["offline"]["runs"]) == 2
+        assert own == pytest.approx(test.figures.latency_ms["mean"], rel=0.05)  # LoadGen's clock is around ours
+    assert len(run.summary.scenarios["offline"].runs) == 2
 
 
 def test_a_moved_run_gives_the_same_report_without_its_images(made: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -86,7 +86,9 @@ def test_a_moved_run_gives_the_same_report_without_its_images(made: Path, tmp_pa
 
 
 def test_a_gallery_says_where_an_image_could_not_be_kept(made: Path, tmp_path: Path) -> None:
+    from harness.accuracy.ground_truth import read_ground_truth
     from harness.dataset.coco_index import CocoIndex
+    from harness.runs.evaluation import evaluate_run
     from harness.runs.gallery import keep_gallery, read_gallery
 
     coco = tmp_path / "coco"
@@ -96,7 +98,8 @@ def test_a_gallery_says_where_an_image_could_not_be_kept(made: Path, tmp_path: P
     folder = tmp_path / "accuracy"
     shutil.copytree(made / "offline" / "accuracy", folder)
     shutil.rmtree(folder / "gallery")
-    keep_gallery(folder, index)
+    truth = read_ground_truth(index.annotations).first(len(index))
+    keep_gallery(folder, index, evaluate_run(folder, index, truth))
     entries = {it["file_name"]: it for it in read_gallery(folder)}
     assert entries["002.jpg"]["thumbnail"] is None
     assert entries["002.jpg"]["AP50"] == 0

@@ -58,7 +58,7 @@ def test_a_run_leaves_figures_logs_and_a_table(coco: Path, tmp_path: Path, capsy
     assert list(latency) == ["mean", "p50", "p90", "p95", "p99", "p99.9"]
     assert 1 <= latency["p50"] <= latency["p90"] <= latency["p99"]
     stages = summary["stages_ms"]
-    assert list(stages) == ["queue", "inference", "postprocess", "complete"]
+    assert list(stages) == ["queue", "inference", "wait", "postprocess", "complete"]
     assert sum(stage["mean"] for stage in stages.values()) == pytest.approx(latency["mean"], rel=0.05)
     assert summary["submittable"] is False
     assert "the device is simulated" in summary["not_submittable_because"]

@@ -59,7 +59,13 @@ def made_run(
             where = folder / scenario / "performance" / f"run_{number}"
             where.mkdir(parents=True)
             tests.append(_write_test(where, scenario, number, rows, valid))
-    whole = {
+    (folder / "manifest.json").write_text(json.dumps(made_manifest(tests=tests) | manifest), encoding="utf-8")
+    return folder
+
+
+def made_manifest(**parts: Any) -> dict[str, Any]:
+    """The manifest of a complete run without tests; ``parts`` replace parts of it."""
+    return {
         "schema": 1,
         "status": "complete",
         "started": "2026-11-24T10:00:00+00:00",
@@ -73,10 +79,8 @@ def made_run(
         "model": {"name": "ssd_resnet34", "benchmark": "ssd-resnet34", "path": None, "sha256": None, "default": True},
         "dataset": {"annotations": "a.json", "images_dir": "i", "sha256": "ab" * 32, "images": 64, "synthetic": True},
         "backend": {"name": "simulated", "simulated": True, "options": {"latency_ms": 5}},
-        "tests": tests,
-    } | manifest
-    (folder / "manifest.json").write_text(json.dumps(whole), encoding="utf-8")
-    return folder
+        "tests": [],
+    } | parts
 
 
 def _write_test(where: Path, scenario: str, number: int, rows: npt.NDArray[np.int64], valid: bool) -> dict[str, Any]:
@@ -109,12 +113,34 @@ def _write_test(where: Path, scenario: str, number: int, rows: npt.NDArray[np.in
     text = "".join(MLLOG + json.dumps(entry) + "\n" for entry in entries)
     (where / "mlperf_log_detail.txt").write_text(text, encoding="utf-8")
     percentile = {"single_stream": 0.9, "multi_stream": 0.99, "server": 0.99}.get(scenario)
+    sessions = [{"name": f"simulated#{k}"} for k in range(int(rows[:, 0].max()) + 1)]
+    rules = {"min_duration_s": 1, "min_queries": 64, "latency_percentile": percentile, "latency_ms": 100}
+    return made_record(scenario, "performance", number=number, rules=rules, sessions=sessions)
+
+
+def made_record(scenario: str, mode: str, **parts: Any) -> dict[str, Any]:
+    """The record of a test; ``parts`` replace parts of it."""
     return {
         "scenario": scenario,
-        "mode": "performance",
-        "number": number,
-        "rules": {"min_duration_s": 1, "min_queries": 64, "latency_percentile": percentile, "latency_ms": 100},
+        "mode": mode,
+        "number": 1,
+        "rules": {"min_duration_s": 1, "min_queries": 64},
         "performance_sample_count": 64,
-        "sessions": [{"name": f"simulated#{k}"} for k in range(int(rows[:, 0].max()) + 1)],
+        "sessions": [{"name": "simulated#0"}],
         "retired": [],
-    }
+    } | parts
+
+
+def made_summary(**parts: Any) -> dict[str, Any]:
+    """The summary of a valid run without tests; ``parts`` replace parts of it."""
+    manifest = made_manifest()
+    return {
+        "schema": 1,
+        "status": "complete",
+        "round": manifest["round"],
+        "valid": True,
+        "submittable": True,
+        "not_submittable_because": [],
+        **{part: manifest[part] for part in ("backend", "model", "dataset")},
+        "scenarios": {},
+    } | parts

@@ -225,7 +225,67 @@ def _random_size(w, h, place, truth):  # type: ignore[no-untyped-def]
     return w / truth.widths[other], h / truth.heights[other]
 
 
+def _moved(x: float, y: float) -> Plant:
+    """Boxes moved by these shares of the image."""
+    return _boxes(lambda left, top, right, bottom, w, h: [top + y, left + x, bottom + y, right + x])
+
+
+def _moved_in_input(pixels: float, side: int) -> Plant:
+    """Boxes moved by so many pixels of a square model input."""
+    return _moved(pixels / side, pixels / side)
+
+
+def _resized(width: float, height: float) -> Plant:
+    """Boxes resized about their own centres."""
+
+    def change(left, top, right, bottom, w, h):  # type: ignore[no-untyped-def]
+        x, y = (left + right) / 2, (top + bottom) / 2
+        half_w, half_h = width * (right - left) / 2, height * (bottom - top) / 2
+        return [y - half_h, x - half_w, y + half_h, x + half_w]
+
+    return _boxes(change)
+
+
+def _category(name: str, truth: GroundTruth) -> int:
+    return truth.category_names.index(name)
+
+
+def _without_class(name: str) -> Plant:
+    return _labels(lambda c, t: np.where(c == _category(name, t), -2000, t.category_ids[c]))
+
+
+def _merged(name: str, into: str) -> Plant:
+    """Detections of the first class are written as of the second."""
+    return _labels(lambda c, t: t.category_ids[np.where(c == _category(name, t), _category(into, t), c)])
+
+
+def _exchanged(one: str, other: str) -> Plant:
+    def written(c, t):  # type: ignore[no-untyped-def]
+        a, b = _category(one, t), _category(other, t)
+        return t.category_ids[np.where(c == a, b, np.where(c == b, a, c))]
+
+    return _labels(written)
+
+
+def _class_defects() -> dict[str, Defect]:
+    lost = {f"{name} lost": Defect(_named("classes-never-given"), _without_class(name)) for name in ("person", "car")}
+    merged = {
+        f"{name} merged into {into}": Defect(_named("classes-merged"), _merged(name, into))
+        for name, into in (("truck", "car"), ("chair", "person"))
+    }
+    exchanged = Defect(_named("classes-exchanged"), _exchanged("chair", "car"))
+    return {**lost, **merged, "chair and car exchanged": exchanged}
+
+
 DEFECTS: dict[str, Defect] = {
+    "moved by 2 %": Defect(_named("boxes-shifted"), _moved(0.02, 0.02)),
+    "moved by 1 %": Defect(_named("boxes-shifted"), _moved(0.01, 0.01)),
+    "moved to the left by 3 %": Defect(_named("boxes-shifted"), _moved(-0.03, 0)),
+    "1.3 times too large": Defect(_named("boxes-too-large"), _resized(1.3, 1.3)),
+    "1.15 times too large": Defect(_named("boxes-too-large"), _resized(1.15, 1.15)),
+    "0.8 times as large": Defect(_named("boxes-too-small"), _resized(0.8, 0.8)),
+    "1.3 times too wide": Defect(_named("boxes-stretched"), _resized(1.3, 1.0)),
+    **_class_defects(),
     "labels one too low": Defect(
         _named("labels-shifted--1", "categories-shifted--1", "labels-contiguous--1"), _labels(lambda c, t: c)
     ),

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from harness.errors import ModelError
-from harness.records import Detections, TensorSpec
+from harness.records import Decoding, Detections, TensorSpec
 
 SIZE = 8
 
@@ -26,10 +26,15 @@ class TinyDecoder:
 
 class TinyModel:
     name = "tests.support.tiny_model:MODEL"
+    title = "Tiny"
     benchmarks = ("ssd-resnet34",)
+    round = "v2.0"
+    closed_division = "a model of tests"
     input = TensorSpec("image", (1, 3, SIZE, SIZE), "uint8")
     outputs = (TensorSpec("score", (1, 1, 4, 4), "float32"),)
     labels = ("background", "thing")
+    decoding = Decoding(0.05, 0.5, 200)
+    needs_image_size = False
     preprocess_key = "tiny"
 
     def tensor(self, encoded: bytes, dtype: str) -> Any:
@@ -37,6 +42,9 @@ class TinyModel:
         if image is None:
             raise ValueError("not an image")
         return np.ascontiguousarray(cv2.resize(image, (SIZE, SIZE)).transpose(2, 0, 1)).astype(dtype)
+
+    def for_file(self, file: Path) -> TinyModel:
+        return self
 
     def decoder(self, kind: str) -> TinyDecoder:
         return TinyDecoder()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.settings import SCENARIOS, cache_dir, configs_dir, load_run, parse_assignment
+from harness.scenarios import SCENARIOS
+from harness.settings import cache_dir, configs_dir, load_run, parse_assignment
 
 
 def write(folder: Path, text: str) -> Path:

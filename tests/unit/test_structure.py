@@ -14,7 +14,16 @@ PACKAGE = Path(__file__).resolve().parents[2] / "harness"
 
 LAYERS = [
     {"version", "errors", "records"},
-    {"child_process", "download", "files", "accuracy_record", "output_quantization", "suggestions"},
+    {
+        "scenarios",
+        "stages",
+        "child_process",
+        "download",
+        "files",
+        "accuracy_record",
+        "output_quantization",
+        "suggestions",
+    },
     {"settings", "rounds", "terminal"},
     {"native", "model", "dataset", "sessions", "quantization", "published"},
     {"pipeline", "ssd_resnet34"},
@@ -33,6 +42,7 @@ SIDEWAYS = {
     ("rounds", "settings"),
     ("errors", "version"),
     ("model", "native"),
+    ("sessions", "native"),
     # the default INT8 model is quantized when it is first asked for; quantization knows no model
     ("model", "quantization"),
 }
@@ -102,12 +112,50 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
     assert done.stdout.strip() == "[]"
 
 
+PUBLIC_NAMES = {"__init__.py", "ssd_resnet34.py", "model/__init__.py", "doctor/traces.py"}
+"""Where users import a model's objects from: these may name it."""
+
+
+def written_names(path: Path) -> Iterator[str]:
+    """The identifiers, module names and texts of a module, without its docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            yield node.value
+        elif isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.alias):
+            yield node.name
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield node.name
+
+
+def plain(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_a_models_own_folder_names_it(path: Path) -> None:
+    models = sorted(file.parent.name for file in (PACKAGE / "model").glob("*/model.py"))
+    assert models
+    where = path.relative_to(PACKAGE)
+    if str(where) in PUBLIC_NAMES:
+        return
+    others = [name for name in models if where.parts[:2] != ("model", name)]
+    texts = [plain(text) for text in written_names(path)]
+    assert [name for name in others if any(plain(name) in text for text in texts)] == []
+
+
 STILL_CALLED_IT = {
     "benchmark/find_peak.py",
     "commands/doctor_system.py",
     "commands/report.py",
     "live/display.py",
-    "loadgen/child.py",
     "pipeline/dispatch.py",
     "report/accuracy_plots.py",
     "report/comparison.py",

@@ -1,4 +1,4 @@
-"""Measures the decoders beside each other: the same made-up images, one process, turn and turn about.
+"""Measures the decoders of SSD-ResNet34 beside each other, on made-up images.
 
 `furiosa-native-postprocess` (FuriosaAI's published postprocessor) takes part where it is installed.
 """
@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import importlib
 import os
-import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from harness.model.decoder_timing import (
+    Contestants,
+    DecoderBench,
+    Postprocess,
+    ReadSpeed,
+    interleaved,
+    time_decoders,
+)
 from harness.model.ssd_resnet34.example_outputs import Scene, example_outputs, quantize, tile_like_an_npu
 from harness.model.ssd_resnet34.heads import NUM_CLASSES, NUM_PRIORS
 from harness.model.ssd_resnet34.native_decoder import NativeDecoder
@@ -23,66 +27,6 @@ from harness.model.ssd_resnet34.numpy_decoder import NumpyDecoder
 SCENES: tuple[Scene, ...] = ("background", "typical", "crowded")
 NUMPY, PUBLISHED = "NumPy float32", "furiosa-native-postprocess"
 _CLASS_BYTES = NUM_CLASSES * NUM_PRIORS  # of the six class outputs in int8
-_SLOW = (NUMPY, PUBLISHED)  # one call a turn
-_CALLS_A_TURN = 10
-_SLICE_S = 0.1  # how long each count of images per second lasts
-
-Postprocess = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class DecoderTiming:
-    """One postprocessor on one image.
-
-    Attributes:
-        scene: what the image shows, see `example_outputs.CANDIDATES`.
-        postprocessor: which one, and what it takes.
-        calls: how many calls the figures are of.
-        median_ms, p99_ms: of one call from Python, one thread.
-        times_faster: the published postprocessor's median over this one's; None where it is not installed.
-        images_per_second: of one thread; the median of a few short counts, as the next two.
-        images_per_second_all: of ``threads`` threads at once.
-        threads: how many those were.
-        scaling: the one over the other, of counts made one right after the other.
-    """
-
-    scene: Scene
-    postprocessor: str
-    calls: int
-    median_ms: float
-    p99_ms: float
-    times_faster: float | None
-    images_per_second: float
-    images_per_second_all: float
-    threads: int
-    scaling: float
-
-
-@dataclass(frozen=True)
-class ReadSpeed:
-    """How near the int8 scan comes to the speed of reading alone, one thread.
-
-    Attributes:
-        bytes: of the six class outputs in int8, which a decode must read at least once.
-        read_gb_per_s: of reading as many bytes again and again and doing nothing with them, so from the caches that
-            hold them; 10⁹ bytes.
-        scan_gb_per_s: of the scan alone, NCHW, on a background-only image.
-        decode_gb_per_s: of a whole call from Python on that image.
-    """
-
-    bytes: int
-    read_gb_per_s: float
-    scan_gb_per_s: float
-    decode_gb_per_s: float
-
-
-@dataclass(frozen=True)
-class DecoderBench:
-    """What `bench_decoders` measured, and with which instruction set."""
-
-    simd: str
-    timings: list[DecoderTiming]
-    read_speed: ReadSpeed
 
 
 def bench_decoders(
@@ -99,34 +43,18 @@ def bench_decoders(
     Raises:
         BackendError: the native postprocessor was not built here.
     """
-    native = NativeDecoder()
-    threads = threads or len(os.sched_getaffinity(0))
-    timings: list[DecoderTiming] = []
-    published = _published()
-    for scene in SCENES:
-        contestants = _contestants(scene, seed, native, published)
-        calls = _interleaved(contestants, rounds)
-        reference = float(np.median(calls[PUBLISHED])) if PUBLISHED in calls else None
-        for name, call in contestants.items():
-            median_s = float(np.median(calls[name]))
-            one, every = _throughputs(call, threads, slices=max(1, rounds // 20))
-            timings.append(
-                DecoderTiming(
-                    scene=scene,
-                    postprocessor=name,
-                    calls=len(calls[name]),
-                    median_ms=median_s * 1e3,
-                    p99_ms=float(np.percentile(calls[name], 99)) * 1e3,
-                    times_faster=reference / median_s if reference else None,
-                    images_per_second=float(np.median(one)),
-                    images_per_second_all=float(np.median(every)),
-                    threads=threads,
-                    scaling=float(np.median(every / one)),
-                )
-            )
-            if progress:
-                progress(len(timings), len(SCENES) * len(contestants))
-    return DecoderBench(native.simd, timings, _read_speed(native, seed))
+    native, published = NativeDecoder(), _published()
+    scenes: dict[str, Contestants] = {scene: _contestants(scene, seed, native, published) for scene in SCENES}
+    timings = time_decoders(scenes, rounds, threads, progress)
+    missing = "To compare: pip install --no-deps furiosa-native-postprocess==0.10.0 (Python 3.11 or older)"
+    return DecoderBench(
+        "SSD-ResNet34",
+        native.simd,
+        "published",
+        timings,
+        _read_speed(native, seed),
+        "" if published else missing,
+    )
 
 
 def _published() -> Callable[[list[object], list[object]], object] | None:
@@ -144,7 +72,7 @@ def _contestants(
     seed: int,
     native: NativeDecoder,
     published: Callable[[list[object], list[object]], object] | None,
-) -> dict[str, Postprocess]:
+) -> Contestants:
     outputs = example_outputs(seed, quantized=False, scene=scene)
     images = [np.asarray(output) for output in outputs]
     int8 = quantize(images)
@@ -158,55 +86,7 @@ def _contestants(
     if published:
         tensors: list[object] = [image[0] for image in images]
         found[PUBLISHED] = lambda: published(tensors[6:], tensors[:6])
-    return found
-
-
-def _interleaved(contestants: dict[str, Postprocess], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every call."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, call in contestants.items():
-            for _ in range(1 if name in _SLOW else _CALLS_A_TURN):
-                start = time.perf_counter()
-                call()
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
-def _throughputs(
-    call: Postprocess, threads: int, slices: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Calls per second of one thread and of so many, turn and turn about."""
-    pairs = [(_throughput(call, 1), _throughput(call, threads)) for _ in range(slices)]
-    one, every = np.array(pairs).T
-    return one, every
-
-
-def _throughput(call: Postprocess, threads: int) -> float:
-    """Calls per second of so many threads at once, each on a core of its own as long as there are as many."""
-    counts = [0] * threads
-    cores = sorted(os.sched_getaffinity(0))
-    begin, end = threading.Barrier(threads + 1), threading.Event()
-
-    def work(k: int) -> None:
-        os.sched_setaffinity(0, {cores[k % len(cores)]})  # of this thread
-        begin.wait()
-        while True:
-            call()
-            counts[k] += 1
-            if end.is_set():
-                return
-
-    workers = [threading.Thread(target=work, args=(k,)) for k in range(threads)]
-    for worker in workers:
-        worker.start()
-    begin.wait()
-    start = time.perf_counter()
-    time.sleep(_SLICE_S)
-    end.set()
-    for worker in workers:
-        worker.join()
-    return sum(counts) / (time.perf_counter() - start)
+    return Contestants(found, (NUMPY, PUBLISHED), PUBLISHED)
 
 
 def _read_speed(native: NativeDecoder, seed: int) -> ReadSpeed:
@@ -214,7 +94,7 @@ def _read_speed(native: NativeDecoder, seed: int) -> ReadSpeed:
 
     outputs = example_outputs(seed, quantized=True, scene="background")
     buffer = np.ones(_CLASS_BYTES, np.uint8)
-    seconds = _interleaved(
+    seconds = interleaved(
         {
             "read": lambda: _decode.read(buffer),
             "scan": lambda: native.scan(outputs, repeats=1),

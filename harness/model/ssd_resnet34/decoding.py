@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from harness.records import Decoding
+
+DECODING = Decoding(score_threshold=0.05, iou_threshold=0.5, max_detections=200)
+"""Of the MLPerf reference, with the corrected NMS."""
+
 BEST_PER_CLASS = 200
 """Candidates per class that reach NMS: the ``max_num`` of the MLPerf reference's decoder."""
 

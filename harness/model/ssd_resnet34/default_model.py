@@ -17,6 +17,7 @@ from harness.files import sha256_file
 from harness.model.ssd_resnet34 import heads, network, preprocess, weights
 from harness.model.ssd_resnet34.preprocess import MEAN, STD
 from harness.quantization import calibration, int8, onnx_file
+from harness.records import Normalisation
 
 Precision = Literal["int8", "float32"]
 
@@ -82,5 +83,5 @@ def _build_int8(file: Path, cache: Path, report: Callable[[str], None]) -> None:
     if not float32.is_file():
         _build_float32(float32, report)
     report("quantizing the default INT8 model")
-    normalisation = int8.Normalisation(MEAN.tolist(), STD.tolist())
+    normalisation = Normalisation(MEAN.tolist(), STD.tolist())
     int8.quantize(float32, weights.trained_ranges(), file, normalisation=normalisation, quantized_outputs=True)

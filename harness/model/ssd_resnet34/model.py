@@ -17,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DatasetError
-from harness.model.protocol import Decoder, DetectionModel, Nms
-from harness.model.ssd_resnet34 import default_model, example_outputs, extract, preprocess
+from harness.model.decoder_timing import DecoderBench
+from harness.model.protocol import Decoder, DecoderKind, DetectionModel
+from harness.model.ssd_resnet34 import decoder_bench, default_model, example_outputs, extract, preprocess
+from harness.model.ssd_resnet34.decoding import DECODING
 from harness.model.ssd_resnet34.description import Format, ModelTaskType, Platform
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
 from harness.model.ssd_resnet34.labels import CLASSES
@@ -28,8 +30,16 @@ from harness.model.ssd_resnet34.planted_outputs import planted_outputs
 from harness.model.ssd_resnet34.probing import SSDResNet34Probe
 from harness.model.ssd_resnet34.results import ObjectDetectionResult, as_results
 from harness.model.ssd_resnet34.weights import trained_ranges
-from harness.quantization.int8 import Normalisation
-from harness.records import Detections, QuantizedTensor, RawOutput, RawOutputs, TensorSpec
+from harness.records import (
+    Decoding,
+    Detections,
+    Nms,
+    Normalisation,
+    QuantizedTensor,
+    RawOutput,
+    RawOutputs,
+    TensorSpec,
+)
 from harness.settings import cache_dir
 
 if TYPE_CHECKING:
@@ -43,7 +53,7 @@ Context: TypeAlias = Mapping[str, int]
 """``{"width", "height"}`` of an original image, in pixels."""
 
 
-class SSDResNet34:
+class SSDResNet34Model:
     """The model object. It holds no weights and is picklable.
 
     Args:
@@ -59,10 +69,16 @@ class SSDResNet34:
     CLASSES: ClassVar[tuple[str, ...]] = CLASSES
 
     name: str = "ssd_resnet34"
+    title: str = "SSD-ResNet34"
     benchmarks: tuple[str, ...] = ("ssd-resnet34", "ssd-large")
+    round: str = "v2.0"
+    """The last one with SSD-ResNet34."""
+    closed_division: str | None = None
     input: TensorSpec = INPUT
     outputs: tuple[TensorSpec, ...] = OUTPUTS
     labels: tuple[str, ...] = CLASSES
+    decoding: Decoding = DECODING
+    needs_image_size: bool = False
     task_type = ModelTaskType.OBJECT_DETECTION
     format = Format.ONNX
     framework = "PyTorch"
@@ -184,7 +200,11 @@ class SSDResNet34:
         """See `DetectionModel.preprocess_key`."""
         return preprocess.PREPROCESS_KEY
 
-    def decoder(self, kind: Literal["native", "numpy"]) -> Decoder:
+    def for_file(self, file: Path) -> DetectionModel:
+        """See `DetectionModel.for_file`: every file of it is alike."""
+        return self
+
+    def decoder(self, kind: DecoderKind) -> Decoder:
         """See `DetectionModel.decoder`."""
         return _decoder(kind)
 
@@ -209,12 +229,18 @@ class SSDResNet34:
         """See `DetectionModel.extract`."""
         return extract.extract(published, output).sentences()
 
+    def bench_decoders(
+        self, *, rounds: int, threads: int | None, progress: Callable[[int, int], None] | None = None
+    ) -> DecoderBench:
+        """See `DetectionModel.bench_decoders`."""
+        return decoder_bench.bench_decoders(rounds=rounds, threads=threads, progress=progress)
 
-MODEL: DetectionModel = SSDResNet34()
+
+MODEL: DetectionModel = SSDResNet34Model()
 
 
 @functools.cache
-def _decoder(kind: Literal["native", "numpy"]) -> Decoder:
+def _decoder(kind: DecoderKind) -> Decoder:
     return NativeDecoder() if kind == "native" else NumpyDecoder()
 
 

@@ -9,12 +9,12 @@ import os
 from types import ModuleType
 
 from harness.errors import BackendError, UsageError
-from harness.model.protocol import Nms
-from harness.model.ssd_resnet34.decoding import check_parameters
+from harness.model.protocol import ImageSize
+from harness.model.ssd_resnet34.decoding import DECODING, check_parameters
 from harness.model.ssd_resnet34.heads import FEATURE_MAPS
 from harness.model.ssd_resnet34.priors import prior_boxes
 from harness.model.ssd_resnet34.raw_outputs import check_raw_outputs
-from harness.records import Detections, QuantizedTensor, RawOutputs, TiledLayout
+from harness.records import Detections, Nms, QuantizedTensor, RawOutputs, TiledLayout
 
 SIMD_VARIABLE = "SSD_HARNESS_SIMD"
 
@@ -52,14 +52,20 @@ class NativeDecoder:
         """The instruction set in use: "avx512", "avx2" or "baseline"."""
         return str(self._decoder.simd)
 
+    @property
+    def image_decoder(self) -> object:
+        """What decodes without Python, for as long as this decoder lives: a capsule of ``native/image_decoder.h``."""
+        return self._decoder.image_decoder
+
     def decode(
         self,
         outputs: RawOutputs,
         *,
-        score_threshold: float = 0.05,
-        iou_threshold: float = 0.5,
-        max_detections: int = 200,
-        nms: Nms = "corrected",
+        image_size: ImageSize | None = None,
+        score_threshold: float = DECODING.score_threshold,
+        iou_threshold: float = DECODING.iou_threshold,
+        max_detections: int = DECODING.max_detections,
+        nms: Nms = DECODING.nms,
     ) -> Detections:
         """Detections of one image: the arguments, results and errors of `NumpyDecoder.decode`."""
         check_parameters(score_threshold, iou_threshold, max_detections, nms)

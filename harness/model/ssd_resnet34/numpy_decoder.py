@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from harness.model.protocol import Nms
-from harness.model.ssd_resnet34.decoding import BEST_PER_CLASS, check_parameters
+from harness.model.protocol import ImageSize
+from harness.model.ssd_resnet34.decoding import BEST_PER_CLASS, DECODING, check_parameters
 from harness.model.ssd_resnet34.heads import NUM_CLASSES, OUTPUTS
 from harness.model.ssd_resnet34.priors import prior_boxes
 from harness.model.ssd_resnet34.raw_outputs import as_float32, check_raw_outputs
-from harness.records import Detections, RawOutputs
+from harness.records import Detections, Nms, RawOutputs
 
 Floats = npt.NDArray[np.float32]
 _UNION_MARGIN = np.float32(1e-5)  # the published native postprocessor adds it to the union
@@ -27,15 +27,17 @@ class NumpyDecoder:
         self,
         outputs: RawOutputs,
         *,
-        score_threshold: float = 0.05,
-        iou_threshold: float = 0.5,
-        max_detections: int = 200,
-        nms: Nms = "corrected",
+        image_size: ImageSize | None = None,
+        score_threshold: float = DECODING.score_threshold,
+        iou_threshold: float = DECODING.iou_threshold,
+        max_detections: int = DECODING.max_detections,
+        nms: Nms = DECODING.nms,
     ) -> Detections:
         """Detections of one image, best first; equal scores by anchor index, then by label.
 
         Args:
             outputs: the twelve of `heads.OUTPUTS`, each a float32 array or a `QuantizedTensor`.
+            image_size: of no consequence: boxes are normalised, and the aspect ratio is not kept.
             score_threshold: in (0, 1), compared as float32; a detection's score is above it.
             iou_threshold: in [0, 1], compared as float32.
             max_detections: over all classes together; 200 a class reach NMS whatever it is.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from harness.model.probing import Floats, InputReading, OutputReading, OutputSigns
+from harness.model.probing import Floats, InputReading, OutputReading, OutputTraces
 from harness.model.ssd_resnet34.heads import FEATURE_MAPS, NUM_CLASSES
 from harness.model.ssd_resnet34.numpy_decoder import corners, softmax
 from harness.model.ssd_resnet34.preprocess import MEAN, STD, preprocess
@@ -41,23 +41,25 @@ class SSDResNet34Probe:
         """See `Probe.outputs`."""
         return [
             [
-                OutputReading("class-major", "class layout", "", "", list),
+                OutputReading("class-major", "class layout", "", "", list, "classes"),
                 OutputReading(
                     "anchor-major-classes",
                     "class layout",
                     "class channels are anchor · 81 + class, not class · A + anchor",
                     "permute the class heads: ssd-harness prepare model --extract does it where the graph tells",
                     functools.partial(_each_head, first=0, change=functools.partial(_value_major, values=NUM_CLASSES)),
+                    "classes",
                 ),
             ],
             [
-                OutputReading("background-first", "background", "", "", list),
+                OutputReading("background-first", "background", "", "", list, "classes"),
                 OutputReading(
                     "background-last",
                     "background",
                     "the background is the last class, not the first",
                     "move the last class's channels of every class head to the front",
                     functools.partial(_each_head, first=0, change=_background_to_front),
+                    "classes",
                 ),
             ],
             [
@@ -98,8 +100,8 @@ class SSDResNet34Probe:
             ],
         ]
 
-    def signs(self, outputs: Sequence[Floats]) -> OutputSigns:
-        """See `Probe.signs`."""
+    def traces(self, outputs: Sequence[Floats]) -> OutputTraces:
+        """See `Probe.traces`."""
         shares = softmax(np.concatenate([map_.reshape(NUM_CLASSES, -1) for map_ in outputs[:_HALF]], axis=1))
         deltas = np.concatenate([map_.reshape(4, -1) for map_ in outputs[_HALF:]], axis=1)
         best = shares[1:].max(axis=0)
@@ -111,7 +113,7 @@ class SSDResNet34Probe:
             sizes = (boxes[:, 2:] - boxes[:, :2]) / priors[:, 2:]
             ratio = float(np.exp(np.median(np.abs(np.log(sizes)))))
             entropy = -np.sum(shares * np.log(np.maximum(shares, 1e-30)), axis=0).mean() / np.log(NUM_CLASSES)
-        return OutputSigns(
+        return OutputTraces(
             background=float(shares[0].mean()),
             entropy=float(entropy),
             confident=float((best >= _SURE).sum()),

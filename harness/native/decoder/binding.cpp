@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "../gil.h"
+#include "../image_decoder.h"
 #include "decoder.h"
 
 namespace py = pybind11;
@@ -65,7 +67,30 @@ struct Names {
     static py::str name(const char* text) { return py::reinterpret_steal<py::str>(PyUnicode_InternFromString(text)); }
 };
 
-class Binding {
+// The raw outputs of one image, checked: what they point into is alive while the GIL is released.
+struct Outputs : native::Reading {
+    std::size_t count = 0;
+    std::array<ssd::RawOutput, 2 * ssd::kMostMaps> raw;
+    std::array<std::ptrdiff_t, 2 * ssd::kMostMaps> size;  // values of it
+    std::array<py::object, 2 * ssd::kMostMaps> held;
+
+    int not_finite(bool every_value) const override {
+        for (std::size_t i = 0; i < count; ++i) {
+            if (raw[i].element != Element::float32) continue;
+            const auto* values = static_cast<const unsigned char*>(raw[i].data);
+            std::uint32_t found = 0;
+            for (std::ptrdiff_t k = 0; k < (every_value ? size[i] : 1); ++k) {
+                std::uint32_t bits;
+                std::memcpy(&bits, values + k * sizeof bits, sizeof bits);
+                found |= (bits & 0x7f800000U) == 0x7f800000U;  // an exponent of ones: infinity or NaN
+            }
+            if (found) return static_cast<int>(i);
+        }
+        return -1;
+    }
+};
+
+class Binding : public native::ImageDecoder {
   public:
     Binding(const std::vector<std::pair<int, int>>& maps,
             const py::array_t<float, py::array::c_style | py::array::forcecast>& priors, py::type quantized_tensor,
@@ -83,21 +108,38 @@ class Binding {
 
     py::tuple decode(const py::object& outputs, double score_threshold, double iou_threshold,
                      std::int64_t max_detections, bool reference_nms) const {
-        const Outputs taken = take(outputs);
+        Outputs taken;
+        take(outputs, taken);
         const ssd::Parameters parameters{static_cast<float>(score_threshold), static_cast<float>(iou_threshold),
                                          max_detections, reference_nms};
         const std::vector<ssd::Detection>* found;
         {
-            const py::gil_scoped_release release;
+            const native::WithoutGil without_gil;
             found = &decoder_.decode(taken.raw.data(), parameters);
         }
         return as_arrays(*found);
     }
 
+    std::shared_ptr<native::Reading> read(PyObject* outputs) const override {
+        auto taken = std::make_shared<Outputs>();
+        take(outputs, *taken);
+        return taken;
+    }
+
+    const std::vector<ssd::Detection>& decode(const native::Reading& outputs,
+                                              const ssd::Parameters& parameters) const override {
+        return decoder_.decode(static_cast<const Outputs&>(outputs).raw.data(), parameters);
+    }
+
+    py::capsule image_decoder() const {
+        return py::capsule(static_cast<const native::ImageDecoder*>(this), native::kImageDecoder);
+    }
+
     // The scan alone, `repeats` times, for measurements: how many anchors it leaves.
     std::size_t scan(const py::object& outputs, double score_threshold, int repeats) const {
-        const Outputs taken = take(outputs);
-        const py::gil_scoped_release release;
+        Outputs taken;
+        take(outputs, taken);
+        const native::WithoutGil without_gil;
         std::size_t left = 0;
         for (int i = 0; i < repeats; ++i) {
             left = decoder_.survivors(taken.raw.data(), static_cast<float>(score_threshold));
@@ -106,28 +148,23 @@ class Binding {
     }
 
   private:
-    struct Outputs {
-        std::array<ssd::RawOutput, 2 * ssd::kMostMaps> raw;
-        std::array<py::object, 2 * ssd::kMostMaps> held;  // what they point into, alive while the GIL is released
-    };
-
-    Outputs take(const py::object& outputs) const {
+    void take(py::handle outputs, Outputs& taken) const {
         const std::size_t maps = decoder_.maps().size();
         if (!PyList_Check(outputs.ptr()) && !PyTuple_Check(outputs.ptr())) throw Refused("not a list or tuple");
         // A tuple of its own, which nobody can change while the attributes of its items are asked for.
         const auto items = py::reinterpret_steal<py::tuple>(PySequence_Tuple(outputs.ptr()));
         if (!items) throw py::error_already_set();
         if (items.size() != 2 * maps) throw Refused("wrong number of raw outputs");
-        Outputs taken;
+        taken.count = 2 * maps;
         for (std::size_t i = 0; i < 2 * maps; ++i) {
             const ssd::FeatureMap& map = decoder_.maps()[i % maps];
             const int values = i < maps ? ssd::kClasses : 4;
-            taken.raw[i] = read(PyTuple_GET_ITEM(items.ptr(), i), values * map.anchors, map.grid, i, taken.held[i]);
+            taken.size[i] = std::ptrdiff_t{values} * map.size();
+            taken.raw[i] = read_one(PyTuple_GET_ITEM(items.ptr(), i), values * map.anchors, map.grid, i, taken.held[i]);
         }
-        return taken;
     }
 
-    ssd::RawOutput read(py::handle output, int channels, int grid, std::size_t index, py::object& held) const {
+    ssd::RawOutput read_one(py::handle output, int channels, int grid, std::size_t index, py::object& held) const {
         ssd::RawOutput raw;
         if (py::isinstance<py::array>(output)) {
             const auto array = py::reinterpret_borrow<py::array>(output);
@@ -233,9 +270,10 @@ PYBIND11_MODULE(_decode, m) {
     });
     m.def("read", [](const py::array& array) {
         if (!readable(array)) throw py::value_error("expected a C-contiguous array");
-        const py::gil_scoped_release release;
         const auto* data = static_cast<const unsigned char*>(array.data());
-        return ssd::available_kernels().front()->read(data, array.nbytes());
+        const py::ssize_t size = array.nbytes();
+        const native::WithoutGil without_gil;
+        return ssd::available_kernels().front()->read(data, size);
     });
     py::class_<Binding>(m, "Decoder")
         .def(py::init<const std::vector<std::pair<int, int>>&,
@@ -244,6 +282,8 @@ PYBIND11_MODULE(_decode, m) {
              py::arg("maps"), py::arg("priors"), py::arg("quantized_tensor"), py::arg("tiled_layout"),
              py::arg("simd") = "")
         .def_property_readonly("simd", &Binding::simd)
-        .def("decode", &Binding::decode)
+        .def_property_readonly("image_decoder", &Binding::image_decoder)
+        .def("decode",
+             py::overload_cast<const py::object&, double, double, std::int64_t, bool>(&Binding::decode, py::const_))
         .def("scan", &Binding::scan);
 }

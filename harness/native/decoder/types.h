@@ -4,7 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../detection.h"
+
 namespace ssd {
+
+using native::Detection;
+using native::Parameters;
 
 constexpr int kClasses = 81;  // 0 is background
 constexpr std::size_t kMostMaps = 8;
@@ -16,13 +21,6 @@ struct FeatureMap {
     int size() const { return grid * grid * anchors; }
 };
 
-struct Parameters {
-    float score_threshold;
-    float iou_threshold;
-    std::int64_t max_detections;
-    bool reference_nms;
-};
-
 struct Box {
     float left, top, right, bottom;
 };
@@ -30,12 +28,6 @@ struct Box {
 // The boxes of one class, best first.
 struct BoxArrays {
     float *left, *top, *right, *bottom, *area;
-};
-
-struct Detection {
-    float box[4];  // left, top, right, bottom
-    float score;
-    std::int32_t label;
 };
 
 }  // namespace ssd

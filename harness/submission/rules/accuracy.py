@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.accuracy.accuracy_txt import ACCURACY_TXT
 from harness.accuracy.coco_results import results_of_log
 from harness.accuracy.evaluate import Evaluator, evaluate, has_hotcoco
 from harness.accuracy.log import read_accuracy_log
@@ -23,7 +24,7 @@ from harness.submission.rules.loadgen_test import ACCURACY, LoadGenTest, shown
 from harness.submission.rules.performance import no_errors, seeds
 from harness.submission.whole_log import whole_accuracy_log
 
-TXT = "accuracy.txt"
+TXT = ACCURACY_TXT
 _COCO_LINE = re.compile(
     r"^ ?Average Precision +\(AP\) @\[ IoU=0\.50:0\.95 +\| area= *all \| maxDets=100 \] = ([\d.]+)", re.M
 )

@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from harness.errors import LogError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import ComplianceTest, Result, ScenarioRules
+from harness.runs.layout import VERIFY_ACCURACY, VERIFY_PERFORMANCE
 from harness.submission.rules.figures import is_as_printed
 from harness.submission.rules.finding import Problem, Rule
-from harness.submission.rules.layout import VERIFY_ACCURACY, VERIFY_PERFORMANCE
 from harness.submission.rules.loadgen_test import ACCURACY, LoadGenTest, shown
 from harness.submission.tree import folder_rules
 from harness.submission.verification import accuracy_verdict, bounds_in_words

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 
 from harness.errors import UsageError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.settings import Division, Scenario
+from harness.runs.layout import VERIFY_ACCURACY, VERIFY_PERFORMANCE
+from harness.scenarios import Scenario
+from harness.settings import Division
 from harness.submission.path_pattern import fill, fits, match_path
 from harness.submission.rules.finding import Problem, Rule
 from harness.submission.system_description import read_json_object
 from harness.submission.tree import KINDS, SCENARIO_FOLDERS, Place, SubmissionTree, folder_rules, place_of, scenario_of
-
-VERIFY_PERFORMANCE = "verify_performance.txt"
-VERIFY_ACCURACY = "verify_accuracy.txt"
 
 
 def unknown_files(tree: SubmissionTree) -> Iterator[Problem]:

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.errors import LogError
-from harness.loadgen.log import DetailLog, read_detail
+from harness.loadgen.log import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, DetailLog, read_detail
 from harness.loadgen.summary_log import SummaryLog, read_summary
 from harness.rounds import BenchmarkRules, ComplianceTest, Round, ScenarioRules, Seeds
-from harness.settings import Scenario
+from harness.scenarios import Scenario
 from harness.submission.rules.finding import Finding
 from harness.submission.tree import SCENARIO_FOLDERS, Place, SubmissionTree
 
-DETAIL = "mlperf_log_detail.txt"
-SUMMARY = "mlperf_log_summary.txt"
-ACCURACY = "mlperf_log_accuracy.json"
+DETAIL, SUMMARY, ACCURACY = DETAIL_LOG, SUMMARY_LOG, ACCURACY_LOG
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeGuard
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.runs.verdict import duration_s, explain
-from harness.settings import Scenario
+from harness.scenarios import Scenario
 from harness.submission.rules.figures import latency_percentile_key
 from harness.submission.rules.finding import Problem, Rule
 from harness.submission.rules.loadgen_test import LoadGenTest, shown

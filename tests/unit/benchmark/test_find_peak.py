@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.benchmark.find_peak import CLOSE, MOST_TRIES, Try, bisect, settle
+from harness.benchmark.find_peak import CLOSE, MOST_TRIES, bisect, settle
+from harness.runs.records import PeakTry
+
+
+def made_try(qps: float, valid: bool, rate: float, p99_ms: float | None) -> PeakTry:
+    return PeakTry(qps=qps, valid=valid, samples_per_second=rate, p99_ms=p99_ms, folder="")
 
 
 class Server:
@@ -15,10 +20,10 @@ class Server:
         self.suggested = suggested
         self.tried: list[float] = []
 
-    def __call__(self, qps: float | None) -> Try:
+    def __call__(self, qps: float | None) -> PeakTry:
         asked = self.suggested if qps is None else qps
         self.tried.append(asked)
-        return Try(asked, asked <= self.limit, min(asked, self.limit), 1.0, "")
+        return made_try(asked, asked <= self.limit, min(asked, self.limit), 1.0)
 
 
 @pytest.mark.parametrize("limit", [60.0, 100.0, 999.0, 0.9, 51.0])
@@ -47,10 +52,10 @@ class Offline:
         self.rate = rate
         self.tried: list[float] = []
 
-    def __call__(self, qps: float | None) -> Try:
+    def __call__(self, qps: float | None) -> PeakTry:
         asked = 10.0 if qps is None else qps
         self.tried.append(asked)
-        return Try(asked, asked * 1.1 >= self.rate, self.rate, None, "")
+        return made_try(asked, asked * 1.1 >= self.rate, self.rate, None)
 
 
 def test_offline_goes_on_until_it_expects_what_it_measures() -> None:

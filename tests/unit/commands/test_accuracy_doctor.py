@@ -14,6 +14,7 @@ from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.log import AccuracyLog
 from harness.cli import main
 from tests.support.made_logs import detector_log, log_text, written
+from tests.support.made_runs import made_manifest, made_record
 
 pytest.importorskip("hotcoco")
 
@@ -93,7 +94,9 @@ def test_a_run_knows_its_own_log_and_annotations(
     run = tmp_path / "run"
     (run / "offline" / "accuracy").mkdir(parents=True)
     write_log(run / "offline" / "accuracy" / "mlperf_log_accuracy.json", healthy[0])
-    written(run / "manifest.json", {"dataset": {"annotations": str(annotations), "images": 30}})
+    manifest = made_manifest(tests=[made_record("offline", "accuracy")])
+    manifest["dataset"] |= {"annotations": str(annotations), "images": 30}
+    written(run / "manifest.json", manifest)
     assert main(["accuracy", str(run)]) == 0
     assert "30 images" in capsys.readouterr().out
     assert main(["accuracy", str(run), "--against", str(run)]) == 0

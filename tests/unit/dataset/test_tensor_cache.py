@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,8 +22,9 @@ import pytest
 from harness.dataset import tensor_cache
 from harness.dataset.scene import draw_scene
 from harness.dataset.tensor_cache import TensorCache
-from harness.dataset.tensors import CachedTensors, DirectTensors
-from harness.errors import DataError, DatasetError
+from harness.dataset.tensors import CachedTensors, DirectTensors, PathList, read_image
+from harness.errors import DataError, DatasetError, Stalled
+from harness.files import replacing
 from harness.model.ssd_resnet34.preprocess import PREPROCESS_KEY, preprocess
 
 SHAPE = (3, 1200, 1200)
@@ -193,10 +197,11 @@ def test_too_little_space_is_said_before_anything_is_made(
 def test_a_disk_that_fills_up_is_an_error_and_leaves_no_partial_file(
     tmp_path: Path, sources: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(stream: object, tensor: np.ndarray) -> None:
-        raise OSError(28, "No space left on device")
+    def full(file: Path, tensor: np.ndarray) -> None:
+        with replacing(file):
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr(tensor_cache, "write_tensor", full)
     cache = cache_in(tmp_path)
     with pytest.raises(DataError, match="cannot be written: No space left on device"):
         cache.build(sources, ignore)
@@ -212,7 +217,7 @@ def test_a_cache_folder_that_cannot_be_made_is_named(tmp_path: Path, sources: li
 def test_what_a_killed_build_left_is_removed_after_a_while(tmp_path: Path, sources: list[Path]) -> None:
     cache = cache_in(tmp_path)
     cache.build(sources[:1], ignore)
-    old, new = cache.folder / "a.1.partial", cache.folder / "b.2.partial"
+    old, new = cache.folder / ".a.npy.1.tmp", cache.folder / ".b.npy.2.tmp"
     for path in (old, new):
         path.touch()
     os.utime(old, (0, 0))
@@ -220,12 +225,115 @@ def test_what_a_killed_build_left_is_removed_after_a_while(tmp_path: Path, sourc
     assert (old.exists(), new.exists()) == (False, True)
 
 
-def test_a_tensor_that_vanishes_after_the_build_is_named_with_its_image(tmp_path: Path, sources: list[Path]) -> None:
+@pytest.mark.parametrize("damage", ["gone", "zeros", "one bit", "cut", "link", "pipe"])
+def test_a_tensor_damaged_after_the_build_is_made_again_from_its_image(
+    tmp_path: Path, sources: list[Path], damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     cache = cache_in(tmp_path)
-    tensors = cache.build(sources[:1], ignore)
+    tensors = cache.build(sources, ignore)
+    file = cache.folder / f"{hashlib.sha256(sources[3].read_bytes()).hexdigest()}.npy"
+    content = bytearray(file.read_bytes())
+    file.unlink()
+    if damage == "zeros":  # as after a power failure
+        file.write_bytes(content[:128] + bytes(len(content) - 128))
+    elif damage == "one bit":
+        content[2_000_000] ^= 1
+        file.write_bytes(content)
+    elif damage == "cut":
+        file.write_bytes(content[:-5])
+    elif damage == "link":
+        (tmp_path / "elsewhere").write_bytes(content)
+        file.symlink_to(tmp_path / "elsewhere")
+    elif damage == "pipe":
+        os.mkfifo(file)
+    assert_loads(tensors, sources, as_uint8)
+    assert "made again" in caplog.text
+    caplog.clear()
+    assert_loads(tensors, sources, as_uint8)
+    assert caplog.text == ""
+    assert file.is_file()
+    assert not file.is_symlink()
+
+
+def test_a_tensor_whose_image_has_changed_since_is_named_with_it(tmp_path: Path, sources: list[Path]) -> None:
+    image = tmp_path / "image.jpg"
+    image.write_bytes(sources[0].read_bytes())
+    cache = cache_in(tmp_path / "cache")
+    tensors = cache.build([image], ignore)
     next(cache.folder.glob("*.npy")).unlink()
-    with pytest.raises(DatasetError, match=r"0\.jpg: its cached tensor .* cannot be read any more"):
+    image.write_bytes(sources[1].read_bytes())
+    with pytest.raises(DatasetError, match=r"image\.jpg: its cached tensor .*, and the image has changed"):
         tensors.load([0])
+
+
+def test_a_complete_cache_need_not_be_writable(
+    tmp_path: Path, sources: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = cache_in(tmp_path)
+    cache.build(sources, ignore)
+    (cache.folder / "preprocessing.txt").unlink()
+
+    def read_only(*_: object, **__: object) -> tuple[int, str]:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.mkstemp", read_only)
+    tensors = cache.build(sources, ignore)
+    assert tensors.made == 0
+    assert_loads(tensors, sources, as_uint8)
+    next(cache.folder.glob("*.npy")).unlink()
+    assert_loads(tensors, sources, as_uint8)
+    with pytest.raises(DataError, match="cannot be written: Read-only file system"):
+        cache.build(sources, ignore)
+
+
+def test_a_folder_in_a_tensors_place_is_named(tmp_path: Path, sources: list[Path]) -> None:
+    cache = cache_in(tmp_path)
+    cache.build(sources[:1], ignore)
+    file = next(cache.folder.glob("*.npy"))
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(DataError, match=f"{file.name}: there is a folder where a cached tensor belongs"):
+        cache.build(sources[:1], ignore)
+
+
+def test_links_at_the_caches_names_are_not_followed(tmp_path: Path, sources: list[Path]) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    cache = cache_in(tmp_path / "cache")
+    cache.folder.mkdir(parents=True)
+    (cache.folder / "preprocessing.txt").symlink_to(victim)
+    (cache.folder / f"{hashlib.sha256(sources[0].read_bytes()).hexdigest()}.npy").symlink_to(victim)
+    assert_loads(cache.build(sources, ignore), sources, as_uint8)
+    assert victim.read_text() == "precious"
+
+
+def test_a_pipe_in_an_images_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "image.jpg")
+    with pytest.raises(DatasetError, match=r"image\.jpg: is no regular file"):
+        read_image(tmp_path / "image.jpg")
+
+
+def stop_at_once(encoded: bytes) -> np.ndarray:
+    """Stands for a worker that somebody stopped."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return np.zeros(SHAPE, np.uint8)
+
+
+def test_a_worker_that_is_stopped_is_an_error_and_not_a_hang(
+    tmp_path: Path, sources: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensor_cache, "POOL_PAYS_FROM", 2)
+    monkeypatch.setattr("harness.dataset.worker_pool.STALL_S", 3)
+    with pytest.raises(Stalled, match=r"0\.jpg: no image was preprocessed for 3 s"):
+        TensorCache(tmp_path, stop_at_once, "key", SHAPE).build(sources, ignore, workers=2)
+    assert not multiprocessing.active_children()
+
+
+def test_the_tensors_of_5000_images_are_sent_to_a_child_in_little() -> None:
+    paths = [Path("/data/coco/val2017", f"{number:012d}.jpg") for number in range(5000)]
+    tensors = CachedTensors(Path("/cache"), bytes(32 * 5000), paths, as_uint8, SHAPE, 0)
+    assert len(pickle.dumps(tensors)) < 350_000  # twice as much with a path of each file
+    assert list(PathList(paths)) == paths
 
 
 def test_float_tensors_are_preprocessed_when_they_are_loaded(sources: list[Path]) -> None:

@@ -24,8 +24,8 @@ def repaired(name: str, healthy: tuple[AccuracyLog, GroundTruth]) -> list[str]:
     """The choices among those that the defect may be called by that give back the healthy detections."""
     log, truth = healthy
     harmed, annotations = DEFECTS[name].plant(log, truth)
-    readings = Readings(evidence_of_log(harmed, annotations, "contiguous"))
-    expected = Readings(evidence_of_log(log, truth, "contiguous")).read(readings.default)
+    readings = Readings.of(evidence_of_log(harmed, annotations, "contiguous"))
+    expected = Readings.of(evidence_of_log(log, truth, "contiguous")).read(readings.default)
     giving = []
     for reading in readings.singles():
         (choice,) = readings.mistakes(reading)
@@ -89,13 +89,13 @@ def test_labels_are_read_as_they_are_said_to_be(
     log, truth = healthy
     categories = categories_of(log, truth)
     written = replace(log, labels=labels(categories, truth.category_ids).astype(np.int32))  # type: ignore[operator]
-    readings = Readings(evidence_of_log(written, truth, reading))  # type: ignore[arg-type]
+    readings = Readings.of(evidence_of_log(written, truth, reading))  # type: ignore[arg-type]
     np.testing.assert_array_equal(readings.read(readings.default).categories, categories)
 
 
 def test_every_choice_has_a_name_of_its_own_and_says_what_to_do(healthy: tuple[AccuracyLog, GroundTruth]) -> None:
-    readings = Readings(evidence_of_log(*healthy, "auto"))
-    every = [choice for stage in readings.choices.values() for choice in stage.values()]
+    readings = Readings.of(evidence_of_log(*healthy, "auto"))
+    every = [choice for step in readings.choices.values() for choice in step]
     assert len({choice.name for choice in every}) == len(every)
     for reading in readings.singles():
         (choice,) = readings.mistakes(reading)

@@ -29,14 +29,14 @@ def diagnosis(defect: Defect, healthy: tuple[AccuracyLog, GroundTruth]) -> Diagn
 
 def test_nothing_is_wrong_with_a_healthy_log(healthy: tuple[AccuracyLog, GroundTruth]) -> None:
     found = diagnose(evidence_of_log(*healthy, "auto"), "hotcoco")
-    assert found.findings == ()
+    assert found.causes == ()
     assert found.repaired_mAP is None
     assert found.attempts[0].names == ()
     assert found.attempts[0].mAP == found.mAP > 0.5
     assert found.tried > 3000
 
 
-# one of each stage, each sign, and each that looks at single images; test_choices.py undoes all of them
+# one of each step, each trace, each estimate, and each that looks at single images; test_choices.py undoes all of them
 PLANTED = (
     "labels one too low",
     "labels mapped twice",
@@ -52,6 +52,12 @@ PLANTED = (
     "images missing",
     "logits",
     "other annotations",
+    "moved by 2 %",
+    "1.15 times too large",
+    "1.3 times too wide",
+    "person lost",
+    "car lost",
+    "chair and car exchanged",
 )
 
 
@@ -59,8 +65,8 @@ PLANTED = (
 def test_what_was_planted_is_named_first(name: str, healthy: tuple[AccuracyLog, GroundTruth]) -> None:
     defect = DEFECTS[name]
     found = diagnosis(defect, healthy)
-    assert found.findings, "nothing was found"
-    assert found.findings[0].name in defect.names[0]
+    assert found.causes, "nothing was found"
+    assert found.causes[0].name in defect.names[0]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +75,7 @@ def test_what_was_planted_is_named_first(name: str, healthy: tuple[AccuracyLog, 
 def test_two_mistakes_are_both_named(one: str, other: str, healthy: tuple[AccuracyLog, GroundTruth]) -> None:
     defect = both(DEFECTS[one], DEFECTS[other])
     found = diagnosis(defect, healthy)
-    names = [finding.name for finding in found.findings]
+    names = [cause.name for cause in found.causes]
     assert len(names) == 2
     assert all(any(name in wanted for name in names) for wanted in defect.names)
 
@@ -85,7 +91,7 @@ def test_coco_results_with_labels_in_place_of_ids_are_recognised(healthy: tuple[
     unmapped = rows.copy()
     unmapped[:, 6] = np.searchsorted(truth.category_ids, rows[:, 6]) + 1
     found = diagnose(evidence_of_results(unmapped, truth, log.path), "hotcoco")
-    assert [finding.name for finding in found.findings] == ["labels-contiguous"]
+    assert [cause.name for cause in found.causes] == ["labels-contiguous"]
 
 
 def test_images_that_the_annotations_do_not_have_mean_other_annotations(
@@ -95,8 +101,8 @@ def test_images_that_the_annotations_do_not_have_mean_other_annotations(
     log = detector_log(images=40, seed=9)[0]
     elsewhere = replace(log, qsl_idx=log.qsl_idx + 1000, images=log.images + 1000)
     found = diagnose(evidence_of_log(elsewhere, truth, "contiguous"), "hotcoco")
-    assert [finding.name for finding in found.findings] == ["wrong-annotations"]
-    assert "1000..1039" in found.findings[0].evidence
+    assert [cause.name for cause in found.causes] == ["wrong-annotations"]
+    assert "1000..1039" in found.causes[0].evidence
 
 
 def test_a_log_with_no_detections_at_all_is_no_riddle(healthy: tuple[AccuracyLog, GroundTruth]) -> None:
@@ -110,4 +116,4 @@ def test_a_log_with_no_detections_at_all_is_no_riddle(healthy: tuple[AccuracyLog
         labels=log.labels[nothing],
     )
     found = diagnose(evidence_of_log(empty, truth, "auto"), "hotcoco")
-    assert [finding.name for finding in found.findings] == ["no-detections"]
+    assert [cause.name for cause in found.causes] == ["no-detections"]

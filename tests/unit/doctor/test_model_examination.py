@@ -115,7 +115,7 @@ def test_outputs_in_another_layout_are_named(
     name: str, annotated: bool, diagnose: Callable[..., ModelDiagnosis], truth: GroundTruth
 ) -> None:
     found = diagnose(truth if annotated else None, harm=HARMS[name])
-    assert [finding.name for finding in found.findings] == [name]
+    assert [cause.name for cause in found.causes] == [name]
 
 
 @pytest.mark.parametrize("annotated", [True, False])
@@ -123,11 +123,11 @@ def test_nothing_is_wrong_with_a_model_as_it_should_be(
     annotated: bool, diagnose: Callable[..., ModelDiagnosis], truth: GroundTruth
 ) -> None:
     found = diagnose(truth if annotated else None)
-    assert found.findings == ()
+    assert found.causes == ()
     verdicts = {check.about: check.verdict for check in found.checks}
     assert verdicts["class layout"] == verdicts["background"] == verdicts["box layout"] == "ok"
-    assert verdicts["normalisation"] == "unknown"  # bytes go in
-    assert found.signs.background > 0.9
+    assert verdicts["normalisation"] == "not applicable"  # bytes go in
+    assert found.traces.background > 0.9
 
 
 def test_exchanged_maps_are_named_where_there_are_objects_to_tell(
@@ -138,20 +138,20 @@ def test_exchanged_maps_are_named_where_there_are_objects_to_tell(
 
     found = diagnose(truth, harm=exchanged)
     checks = {check.about: check.verdict for check in found.checks}
-    names = [finding.name for finding in found.findings]
+    names = [cause.name for cause in found.causes]
     assert names == ["maps-exchanged-class-and-box"] or checks["output order"] == "unknown"
 
 
 def test_a_model_that_takes_bgr_is_named(diagnose: Callable[..., ModelDiagnosis], truth: GroundTruth) -> None:
     found = diagnose(truth, wants=lambda pixel: pixel[::-1])
-    assert [finding.name for finding in found.findings] == ["bgr"]
+    assert [cause.name for cause in found.causes] == ["bgr"]
 
 
 def test_a_model_with_its_normalisation_inside_is_named(
     diagnose: Callable[..., ModelDiagnosis], truth: GroundTruth
 ) -> None:
     found = diagnose(truth, dtype="float32")  # its pixels are 0..255
-    assert [finding.name for finding in found.findings] == ["raw"]
+    assert [cause.name for cause in found.causes] == ["raw"]
     assert {check.about: check.verdict for check in found.checks}["normalisation"] == "wrong"
 
 
@@ -168,7 +168,7 @@ def test_outputs_in_another_order_are_put_right_and_named(
 
     monkeypatch.setattr(MadeUpSession, "__init__", reordered)
     found = diagnose(truth, harm=lambda outputs: [outputs[k] for k in order])
-    assert [finding.name for finding in found.findings] == ["outputs-in-another-order"]
+    assert [cause.name for cause in found.causes] == ["outputs-in-another-order"]
     assert found.found is not None
     assert found.found[0] > 0.5
 

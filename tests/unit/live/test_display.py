@@ -83,7 +83,7 @@ def test_json_lines_come_every_second_and_end_with_how_it_ended(test: Test, caps
     assert last["warnings"] == ["npu#0 is warm"]
     assert last["devices"][0]["name"] == "npu#0"
     assert last["latency_ms"]["p50"] == pytest.approx(10, rel=0.008)
-    assert set(last["stages_ms"]) == {"queue", "inference", "postprocess", "complete"}
+    assert set(last["stages_ms"]) == {"queue", "inference", "wait", "postprocess", "complete"}
 
 
 def test_quiet_shows_nothing(test: Test, capsys: Capture) -> None:
@@ -155,4 +155,4 @@ def test_a_line_has_the_running_figures() -> None:
 
 
 def test_a_pulse_of_many_sessions_is_read() -> None:
-    assert Pulse(256).counters().stages_ns.shape == (256, 4)
+    assert Pulse(256).counters().stages_ns.shape == (256, 5)

@@ -12,8 +12,8 @@ from harness.live import figures as module
 from harness.live.figures import Meter, busy_range
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import Progress
+from harness.pipeline.counters import CURRENT, tally
 from harness.pipeline.pulse import Pulse
-from harness.pipeline.tally import CURRENT, tally
 
 MS = 1_000_000
 
@@ -40,7 +40,7 @@ class Bench:
         decoded = completed - rest_ms * MS
         inferred = decoded
         started = inferred - inference_ms * MS
-        records = array("q", (1, 7, started - queue_ms * MS, started, inferred, decoded, decoded))
+        records = array("q", (1, 7, started - queue_ms * MS, started, inferred, inferred, decoded, decoded))
         self.lanes[device].add(records, 1, completed)
 
     def wait(self, ms: int) -> None:
@@ -94,7 +94,8 @@ def test_latencies_count_from_the_issue_and_in_offline_from_the_start(monkeypatc
         seen = bench.read()
         assert seen.latency_ms == pytest.approx({"p50": expected_ms, "p90": expected_ms, "p99": expected_ms}, rel=0.008)
         assert seen.latency_from == ("issue" if scenario == "server" else "start")
-        assert seen.stages_ms == pytest.approx({"queue": 100, "inference": 9, "postprocess": 0, "complete": 1})
+        stages_ms = {"queue": 100, "inference": 9, "wait": 0, "postprocess": 0, "complete": 1}
+        assert seen.stages_ms == pytest.approx(stages_ms)
 
 
 def test_what_waits_is_issued_and_neither_at_work_nor_answered(monkeypatch: pytest.MonkeyPatch) -> None:

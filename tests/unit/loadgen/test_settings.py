@@ -13,7 +13,8 @@ from harness.errors import UsageError
 from harness.loadgen.plan import Calibration, Plan
 from harness.loadgen.settings import expected_samples, loadgen_settings, user_conf
 from harness.rounds import load_round
-from harness.settings import BackendSettings, ModelSettings, Scenario, ScenarioSettings
+from harness.scenarios import Scenario
+from harness.settings import BackendSettings, ModelSettings, ScenarioSettings
 
 ROUND = load_round("v2.0")
 CALIBRATION = Calibration(latency_s=0.003, samples_per_second=200)

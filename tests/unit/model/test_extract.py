@@ -195,7 +195,7 @@ def test_a_model_without_any_such_head_says_so(tmp_path: Path) -> None:
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 3, 1200, 1200))
     graph = helper.make_graph([helper.make_node("Relu", ["image"], ["y"])], "other", [image], [image])
     graph.output[0].name = "y"
-    with pytest.raises(ModelError, match=r"of 0 convolutions there are none of any head's shape\n  next: docs/"):
+    with pytest.raises(ModelError, match=r"of 0 convolutions there are none of any head's shape\n  next: a model that"):
         cut(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path)
 
 

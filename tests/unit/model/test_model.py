@@ -13,14 +13,14 @@ from harness.errors import DatasetError
 from harness.model.registry import load_model
 from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
-from harness.model.ssd_resnet34.model import MODEL, SSDResNet34
+from harness.model.ssd_resnet34.model import MODEL, SSDResNet34Model
 from harness.model.ssd_resnet34.preprocess import MEAN, STD, decode_image, to_tensor
 from harness.records import QuantizedTensor, RawOutput
 
 
 @pytest.fixture(scope="module")
-def model() -> SSDResNet34:
-    return SSDResNet34.load()
+def model() -> SSDResNet34Model:
+    return SSDResNet34Model.load()
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +45,12 @@ def test_it_survives_pickling_so_that_a_process_pool_can_preprocess(picture: Pat
 
 
 def test_load_and_load_async_choose_the_postprocessor() -> None:
-    assert SSDResNet34.load().use_native
-    assert not SSDResNet34.load(use_native=False).use_native
-    assert not asyncio.run(SSDResNet34.load_async(use_native=False)).use_native
+    assert SSDResNet34Model.load().use_native
+    assert not SSDResNet34Model.load(use_native=False).use_native
+    assert not asyncio.run(SSDResNet34Model.load_async(use_native=False)).use_native
 
 
-def test_a_path_and_its_pixels_give_the_same_uint8_tensor(model: SSDResNet34, picture: Path) -> None:
+def test_a_path_and_its_pixels_give_the_same_uint8_tensor(model: SSDResNet34Model, picture: Path) -> None:
     pixels = np.asarray(cv2.imread(str(picture)))
     images, contexts = model.preprocess([str(picture), picture, pixels])
     assert (images.shape, images.dtype) == ((3, 3, 1200, 1200), np.uint8)
@@ -60,7 +60,7 @@ def test_a_path_and_its_pixels_give_the_same_uint8_tensor(model: SSDResNet34, pi
         np.testing.assert_array_equal(image, expected)
 
 
-def test_with_scaling_the_tensor_is_normalised_float32(model: SSDResNet34, picture: Path) -> None:
+def test_with_scaling_the_tensor_is_normalised_float32(model: SSDResNet34Model, picture: Path) -> None:
     images, _ = model.preprocess(str(picture), with_scaling=True)
     assert (images.shape, images.dtype) == ((1, 3, 1200, 1200), np.float32)
     np.testing.assert_array_equal(images[0], to_tensor(decode_image(picture.read_bytes()), "float32"))
@@ -70,21 +70,21 @@ def test_with_scaling_the_tensor_is_normalised_float32(model: SSDResNet34, pictu
 
 
 @pytest.mark.parametrize("shape", [(90, 60), (90, 60, 1)])
-def test_a_grey_image_has_three_equal_channels(model: SSDResNet34, shape: tuple[int, ...]) -> None:
+def test_a_grey_image_has_three_equal_channels(model: SSDResNet34Model, shape: tuple[int, ...]) -> None:
     grey = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     images, contexts = model.preprocess(grey)
     assert contexts == [{"width": 60, "height": 90}]
     np.testing.assert_array_equal(images[0, 0], images[0, 2])
 
 
-def test_sizes_may_be_mixed_and_a_stack_is_several_images(model: SSDResNet34) -> None:
+def test_sizes_may_be_mixed_and_a_stack_is_several_images(model: SSDResNet34Model) -> None:
     _, contexts = model.preprocess([np.zeros((10, 20, 3), np.uint8), np.zeros((30, 5), np.uint8)])
     assert contexts == [{"width": 20, "height": 10}, {"width": 5, "height": 30}]
     images, _ = model.preprocess(np.zeros((2, 10, 20, 3), np.uint8))
     assert len(images) == 2
 
 
-def test_a_file_that_is_no_image_is_named(model: SSDResNet34, tmp_path: Path, picture: Path) -> None:
+def test_a_file_that_is_no_image_is_named(model: SSDResNet34Model, tmp_path: Path, picture: Path) -> None:
     part = tmp_path / "part.jpg"
     part.write_bytes(picture.read_bytes()[:-400])
     with pytest.raises(DatasetError, match=r"part\.jpg: is truncated"):
@@ -96,7 +96,7 @@ def test_a_file_that_is_no_image_is_named(model: SSDResNet34, tmp_path: Path, pi
 @pytest.mark.parametrize(
     ("images", "message"), [([], "no image was given"), (np.zeros((4, 4, 3), np.float32), "not an 8-bit image")]
 )
-def test_what_is_no_image_is_refused(model: SSDResNet34, images: Any, message: str) -> None:
+def test_what_is_no_image_is_refused(model: SSDResNet34Model, images: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         model.preprocess(images)
 
@@ -104,7 +104,7 @@ def test_what_is_no_image_is_refused(model: SSDResNet34, images: Any, message: s
 @pytest.mark.parametrize("use_native", [True, False])
 @pytest.mark.parametrize("quantized", [True, False])
 def test_results_are_the_decoders_in_pixels_with_names(use_native: bool, quantized: bool) -> None:
-    model = SSDResNet34.load(use_native=use_native)
+    model = SSDResNet34Model.load(use_native=use_native)
     outputs = example_outputs(1, quantized=quantized)
     (results,) = model.postprocess(outputs, [{"width": 640, "height": 400}])
     detections = model.decoder("native" if use_native else "numpy").decode(outputs)
@@ -117,7 +117,7 @@ def test_results_are_the_decoders_in_pixels_with_names(use_native: bool, quantiz
         assert isinstance(result.index, int)
 
 
-def test_a_higher_confidence_threshold_keeps_the_best_ones(model: SSDResNet34) -> None:
+def test_a_higher_confidence_threshold_keeps_the_best_ones(model: SSDResNet34Model) -> None:
     outputs, contexts = example_outputs(1, quantized=False), [{"width": 1, "height": 1}]
     everything = model.postprocess(outputs, contexts)[0]
     middle = everything[len(everything) // 2].score
@@ -125,7 +125,7 @@ def test_a_higher_confidence_threshold_keeps_the_best_ones(model: SSDResNet34) -
 
 
 @pytest.mark.parametrize("quantized", [True, False])
-def test_outputs_of_several_images_give_each_its_own_results(model: SSDResNet34, quantized: bool) -> None:
+def test_outputs_of_several_images_give_each_its_own_results(model: SSDResNet34Model, quantized: bool) -> None:
     single = [example_outputs(seed, quantized=quantized) for seed in (1, 2)]
     contexts = [{"width": 100, "height": 50}, {"width": 30, "height": 70}]
     batch: list[RawOutput] = []
@@ -138,12 +138,12 @@ def test_outputs_of_several_images_give_each_its_own_results(model: SSDResNet34,
     assert model.postprocess(batch, contexts) == separate
 
 
-def test_outputs_for_another_number_of_images_are_refused(model: SSDResNet34) -> None:
+def test_outputs_for_another_number_of_images_are_refused(model: SSDResNet34Model) -> None:
     with pytest.raises(ValueError, match=r"shape \(1, 324, 50, 50\) is not for the 2 images"):
         model.postprocess(example_outputs(1, quantized=False), [{"width": 1, "height": 1}] * 2)
 
 
-def test_outputs_that_are_not_the_twelve_are_refused(model: SSDResNet34) -> None:
+def test_outputs_that_are_not_the_twelve_are_refused(model: SSDResNet34Model) -> None:
     outputs = example_outputs(1, quantized=False)
     with pytest.raises(ValueError, match="11"):
         model.postprocess(outputs[:11], [{"width": 1, "height": 1}])

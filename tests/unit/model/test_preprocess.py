@@ -116,6 +116,27 @@ def test_an_image_is_turned_as_its_exif_orientation_says_like_imread_does(tmp_pa
     np.testing.assert_array_equal(decode_image(turned), cv2.imread(str(tmp_path / "turned.jpg")))
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 7), (90, 60), (427, 640), (1200, 1200), (1201, 1199), (2000, 1500)])
+def test_planes_resized_one_by_one_are_those_of_the_whole_image(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(size[0]).integers(0, 256, (*size, 3), np.uint8)
+    whole = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), (1200, 1200), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(to_tensor(image, "uint8"), whole.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("sampling", ["444", "422", "420", "440"])
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_jpegs_of_every_kind_have_opencvs_pixels(sampling: str, progressive: int) -> None:
+    factor = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{sampling}")
+    options = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive)
+    jpeg = encoded(picture(61, 93), ".jpg", *options)
+    np.testing.assert_array_equal(decode_image(jpeg), cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
+
+
+def test_real_photographs_have_opencvs_pixels(data: Path) -> None:
+    for path in sorted((data / "coco/val2017").glob("*.jpg")):
+        np.testing.assert_array_equal(decode_image(path.read_bytes()), cv2.imread(str(path)), err_msg=path.name)
+
+
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.9, 0.999])
 @pytest.mark.parametrize(
     "options",

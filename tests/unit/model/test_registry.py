@@ -14,7 +14,7 @@ def test_a_model_has_a_name_or_a_place() -> None:
     assert load_model("tests.support.tiny_model:MODEL") is MODEL
 
 
-@pytest.mark.parametrize("name", ["yolo", "nowhere.at_all:MODEL", "tests.support.tiny_model:NOTHING"])
+@pytest.mark.parametrize("name", ["yolov3", "nowhere.at_all:MODEL", "tests.support.tiny_model:NOTHING"])
 def test_a_model_that_is_not_there_is_wrong_usage(name: str) -> None:
     with pytest.raises(UsageError):
         load_model(name)

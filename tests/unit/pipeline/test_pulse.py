@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.pipeline.counters import CURRENT, DONE
 from harness.pipeline.pulse import Pulse
-from harness.pipeline.tally import CURRENT, DONE
 
 
 def test_signs_of_life_are_answers_and_beats() -> None:

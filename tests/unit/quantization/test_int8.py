@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from harness.errors import DataError, ModelError
 from harness.output_quantization import METADATA_KEY, Quantization, from_metadata, to_metadata
 from harness.quantization.calibration import Method, calibrate
-from harness.quantization.int8 import Normalisation, quantize
+from harness.quantization.int8 import quantize
+from harness.records import Normalisation
 
 SIZE = 32
 NORMALISATION = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -16,7 +16,7 @@ import pytest
 
 from harness.report.page import report_html, write_report
 from harness.runs.recorded_run import load_run
-from tests.support.made_runs import made_run, made_samples
+from tests.support.made_runs import made_record, made_run, made_samples
 
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 DETAIL = ':::MLLOG {"key": "x", "value": 1, "metadata": {}}\n'
@@ -44,7 +44,7 @@ class Names(HTMLParser):
 def with_accuracy(folder: Path, name: str = "1.jpg", category: str = "cat") -> Path:
     """Adds an accuracy test with one image to a made run."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    test = {"scenario": "offline", "mode": "accuracy", "sessions": [], "rules": {}, "retired": []}
+    test = made_record("offline", "accuracy")
     manifest["tests"].append(test)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     where = folder / "offline" / "accuracy"
@@ -127,7 +127,7 @@ def test_percentiles_are_loadgens_to_the_last_digit(tmp_path: Path) -> None:
     page = report_html(run)
     figures = figures_of(page)
     for scenario in ("single_stream", "multi_stream", "server"):
-        latency = run.summary["scenarios"][scenario]["latency_ms"]
+        latency = run.summary.scenarios[scenario].latency_ms
         markers = figures[f"{scenario}-distribution"]["data"][1]
         assert dict(zip(markers["text"], markers["x"], strict=True)) == {
             name: value for name, value in latency.items() if name != "mean"
@@ -140,7 +140,7 @@ def test_percentiles_are_loadgens_to_the_last_digit(tmp_path: Path) -> None:
 
 def test_stacked_stages_are_as_long_as_the_percentile(tmp_path: Path) -> None:
     run = load_run(whole(tmp_path / "r"))
-    latency = run.summary["scenarios"]["single_stream"]["latency_ms"]
+    latency = run.summary.scenarios["single_stream"].latency_ms
     traces = figures_of(report_html(run))["single_stream-stages"]["data"]
     for place, name in enumerate(traces[0]["y"]):
         assert sum(trace["x"][place] for trace in traces) == pytest.approx(latency[name], rel=0.02)

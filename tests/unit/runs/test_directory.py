@@ -6,12 +6,16 @@ import json
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.errors import DataError, LogError, UsageError
 from harness.files import write_json
 from harness.runs.directory import RunDirectory, alone_in, default_folder, log_hashes
+from harness.runs.documents import write_document
+from harness.runs.records import Manifest, TestRecord
+from tests.support.made_runs import made_record
 
 
 def manifest(folder: Path) -> dict[str, object]:
@@ -19,9 +23,13 @@ def manifest(folder: Path) -> dict[str, object]:
     return data
 
 
+def manifest_of(**parts: Any) -> Manifest:
+    return Manifest(schema=1, status="running", **parts)
+
+
 def test_a_new_run_says_running_and_then_how_it_ended(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
-    run = RunDirectory.create(folder, {"command": ["x"]}, resume=False)
+    run = RunDirectory.create(folder, manifest_of(command=("x",)), resume=False)
     assert manifest(folder)["status"] == "running"
     run.finish("failed", "interrupted")
     ended = manifest(folder)
@@ -32,51 +40,52 @@ def test_a_new_run_says_running_and_then_how_it_ended(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_a_run_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(UsageError, match="exists and is not a run"):
-        RunDirectory.create(tmp_path, {}, resume=False)
+        RunDirectory.create(tmp_path, manifest_of(), resume=False)
     with pytest.raises(UsageError, match="is a file"):
-        RunDirectory.create(tmp_path / "thesis.txt", {}, resume=False)
+        RunDirectory.create(tmp_path / "thesis.txt", manifest_of(), resume=False)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
-    assert RunDirectory.create(tmp_path, {}, resume=False).folder == tmp_path
+    assert RunDirectory.create(tmp_path, manifest_of(), resume=False).folder == tmp_path
 
 
 def test_an_earlier_run_is_replaced_and_what_is_not_its_own_stays(tmp_path: Path) -> None:
-    run = RunDirectory.create(tmp_path, {}, resume=False)
+    run = RunDirectory.create(tmp_path, manifest_of(), resume=False)
     run.open_test(run.test_folder("offline", "performance"), "f")
     write_json(tmp_path / "summary.json", {})
     (tmp_path / "notes.txt").write_text("mine")
-    RunDirectory.create(tmp_path, {}, resume=False)
+    RunDirectory.create(tmp_path, manifest_of(), resume=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "notes.txt"]
 
 
 def test_resuming_keeps_a_test_with_the_same_fingerprint_only(tmp_path: Path) -> None:
-    run = RunDirectory.create(tmp_path, {}, resume=False)
+    run = RunDirectory.create(tmp_path, manifest_of(), resume=False)
     folder = run.test_folder("offline", "accuracy")
     done = run.open_test(folder, "f")
     assert (folder, done) == (tmp_path / "offline" / "accuracy", None)
-    write_json(folder / "test.json", {"fingerprint": "f", "mode": "accuracy"})
-    again = RunDirectory.create(tmp_path, {}, resume=True)
-    assert again.open_test(folder, "f") == {"fingerprint": "f", "mode": "accuracy"}
+    record = TestRecord.model_validate(made_record("offline", "accuracy", fingerprint="f"))
+    write_document(folder / "test.json", record)
+    again = RunDirectory.create(tmp_path, manifest_of(), resume=True)
+    assert again.open_test(folder, "f") == record
     assert again.open_test(folder, "other") is None
     assert list(folder.iterdir()) == []
 
 
 def test_a_test_whose_logs_were_changed_is_not_taken_for_finished(tmp_path: Path) -> None:
-    run = RunDirectory.create(tmp_path, {}, resume=False)
+    run = RunDirectory.create(tmp_path, manifest_of(), resume=False)
     folder = run.test_folder("offline", "performance")
     run.open_test(folder, "f")
     log = folder / "mlperf_log_detail.txt"
     log.write_text("whole")
-    write_json(folder / "test.json", {"fingerprint": "f", "logs": log_hashes(folder)})
+    write_json(folder / "test.json", made_record("offline", "performance", fingerprint="f", logs=log_hashes(folder)))
     assert run.open_test(folder, "f") is not None
     log.write_text("who")
     assert run.open_test(folder, "f") is None
 
 
 def test_a_damaged_record_of_a_test_is_not_trusted(tmp_path: Path) -> None:
-    run = RunDirectory.create(tmp_path, {}, resume=False)
+    run = RunDirectory.create(tmp_path, manifest_of(), resume=False)
     folder = run.test_folder("offline", "performance")
     run.open_test(folder, "f")
     (folder / "test.json").write_text('{"fingerprint": "f"')
@@ -85,15 +94,15 @@ def test_a_damaged_record_of_a_test_is_not_trusted(tmp_path: Path) -> None:
 
 def test_a_folder_with_nothing_but_what_a_killed_start_left_is_taken(tmp_path: Path) -> None:
     (tmp_path / ".manifest.json.abc.tmp").write_text("{")
-    RunDirectory.create(tmp_path, {}, resume=False)
+    RunDirectory.create(tmp_path, manifest_of(), resume=False)
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
 def test_a_resumed_run_says_when_it_was_first_started_and_when_resumed(tmp_path: Path) -> None:
-    RunDirectory.create(tmp_path, {}, resume=False)
+    RunDirectory.create(tmp_path, manifest_of(), resume=False)
     first = manifest(tmp_path)["started"]
-    RunDirectory.create(tmp_path, {}, resume=True)
-    RunDirectory.create(tmp_path, {}, resume=True)
+    RunDirectory.create(tmp_path, manifest_of(), resume=True)
+    RunDirectory.create(tmp_path, manifest_of(), resume=True)
     again = manifest(tmp_path)
     assert again["started"] == first
     assert len(str(again["resumed"]).split(",")) == 2
@@ -102,8 +111,8 @@ def test_a_resumed_run_says_when_it_was_first_started_and_when_resumed(tmp_path:
 def test_a_run_is_opened_with_its_manifest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"is not a run: it has no manifest\.json"):
         RunDirectory.open(tmp_path)
-    RunDirectory.create(tmp_path, {"round": "v2.0"}, resume=False)
-    assert RunDirectory.open(tmp_path).manifest["round"] == "v2.0"
+    RunDirectory.create(tmp_path, manifest_of(round="v2.0"), resume=False)
+    assert RunDirectory.open(tmp_path).manifest.round == "v2.0"
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(LogError, match="is damaged"):
         RunDirectory.open(tmp_path)
@@ -118,20 +127,20 @@ def test_one_process_at_a_time_has_a_run(tmp_path: Path) -> None:
 
 def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing to resume here"):
-        RunDirectory.create(tmp_path / "new", {}, resume=True)
+        RunDirectory.create(tmp_path / "new", manifest_of(), resume=True)
 
 
 def test_a_full_disk_is_said_before_anything_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 10, 5 << 20))
     with pytest.raises(DataError, match="no space left: a run needs 256 MiB, 5 MiB are free"):
-        RunDirectory.create(tmp_path / "new", {}, resume=False)
+        RunDirectory.create(tmp_path / "new", manifest_of(), resume=False)
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_environment(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
-        RunDirectory.create(tmp_path / "file" / "run", {}, resume=False)
+        RunDirectory.create(tmp_path / "file" / "run", manifest_of(), resume=False)
 
 
 def test_default_folders_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from harness.errors import LogError, UsageError
 from harness.report import load_run
-from harness.runs.stages import STAGES, stages_at
+from harness.runs.samples import stages_at
+from harness.stages import STAGES
 from tests.support.made_runs import made_run, made_samples
 
 
@@ -30,12 +31,12 @@ def test_a_query_of_multi_stream_is_its_last_sample(tmp_path: Path) -> None:
     assert len(test.samples) == 80
     assert len(test.queries) == 10
     assert test.queries["latency_ms"].max() == pytest.approx(test.samples["latency_ms"].max())
-    assert test.figures["latency_ms"]["p50"] in test.queries["latency_ms"].round(6).tolist()
+    assert test.figures.latency_ms["p50"] in test.queries["latency_ms"].round(6).tolist()
 
 
 def test_the_stages_at_a_percentile_add_up_to_loadgens_figure(tmp_path: Path) -> None:
     test = load_run(made_run(tmp_path / "r", {"single_stream": made_samples(5000)})).test("single_stream")
-    latency = test.figures["latency_ms"]
+    latency = test.figures.latency_ms
     at = stages_at(test.queries, latency)
     assert list(at) == ["p50", "p90", "p99"]
     for name, row in at.items():
@@ -46,7 +47,7 @@ def test_the_stages_at_a_percentile_add_up_to_loadgens_figure(tmp_path: Path) ->
 def test_figures_are_those_of_the_summary(tmp_path: Path) -> None:
     run = load_run(made_run(tmp_path / "r", {"offline": made_samples(100, sessions=2, offline=True)}))
     figures = run.figures.set_index(["scenario", "figure"])["value"]
-    assert figures["offline", "samples_per_second"] == run.summary["scenarios"]["offline"]["samples_per_second"]
+    assert figures["offline", "samples_per_second"] == run.summary.scenarios["offline"].samples_per_second
     assert run.images is None
     assert run.detections is None
     assert run.evaluation is None
@@ -56,12 +57,12 @@ def test_repetitions_are_tests_of_their_own_and_in_the_summary(tmp_path: Path) -
     others = [made_samples(100, seed=seed) for seed in (1, 2)]
     run = load_run(made_run(tmp_path / "r", {"single_stream": made_samples(100)}, repeats={"single_stream": others}))
     assert [test.number for test in run.performance["single_stream"]] == [1, 2, 3]
-    runs = run.summary["scenarios"]["single_stream"]["runs"]
-    assert [it["latency_ms"]["p50"] for it in runs] == [
-        test.figures["latency_ms"]["p50"] for test in run.performance["single_stream"]
+    runs = run.summary.scenarios["single_stream"].runs
+    assert [repetition.latency_ms["p50"] for repetition in runs] == [
+        test.figures.latency_ms["p50"] for test in run.performance["single_stream"]
     ]
-    assert run.summary["scenarios"]["single_stream"]["latency_ms"] == runs[0]["latency_ms"]
-    assert not any("single_stream" in reason and "repet" in reason for reason in run.summary["not_submittable_because"])
+    assert run.summary.scenarios["single_stream"].latency_ms == runs[0].latency_ms
+    assert not any("single_stream" in reason and "repet" in reason for reason in run.summary.not_submittable_because)
 
 
 def test_an_invalid_repetition_makes_the_run_invalid(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_an_invalid_repetition_makes_the_run_invalid(tmp_path: Path) -> None:
     folder = made_run(tmp_path / "r", {"single_stream": made_samples(100)}, repeats={"single_stream": others})
     log = folder / "single_stream/performance/run_2/mlperf_log_detail.txt"
     log.write_text(log.read_text().replace('"VALID"', '"INVALID"'))
-    assert load_run(folder).summary["valid"] is False
+    assert load_run(folder).summary.valid is False
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
@@ -83,5 +84,6 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="failed before its first test: no such model"):
         load_run(tmp_path / "early")
     (run.folder / "single_stream/performance/run_1/samples.csv.gz").write_bytes(b"no gzip")
+    opened = load_run(run.folder)  # reads no table before it is asked for
     with pytest.raises(LogError, match=r"samples\.csv\.gz"):
-        load_run(run.folder)
+        _ = opened.summary

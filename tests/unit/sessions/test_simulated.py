@@ -40,7 +40,7 @@ def session(index: int = 0, model: Any = TINY, **options: Any) -> SimulatedSessi
 
 def latencies_ms(count: int = 1000, index: int = 0, **options: Any) -> list[float]:
     with session(index, **options) as opened:
-        return [1e3 * value for value in islice(opened._latencies_s, count)]
+        return [value / 1e6 for value in islice(opened._latencies_ns, count)]
 
 
 def test_an_inference_takes_its_latency_and_its_transfer() -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from harness.errors import DataError
 from harness.rounds import load_round
-from harness.submission.compliance_files import ComplianceFolders, TestVerdict
+from harness.runs.layout import ComplianceFolders
+from harness.scenarios import Scenario
+from harness.submission.compliance_files import TestVerdict
 from harness.submission.official_verification import verify_officially
 
 TESTS = load_round("v2.0").benchmark("ssd-resnet34").compliance
@@ -16,9 +18,13 @@ OURS = TestVerdict("figures", ())
 NEW_WORDS = "Scenario : SingleStream\n90.0th percentile latency (ns) : 5270346\n"
 
 
+def folders_of(run: Path, scenario: Scenario) -> ComplianceFolders:
+    return ComplianceFolders(run, scenario, run / scenario / "accuracy")
+
+
 def verify(tmp_path: Path, script: str, summary: str = NEW_WORDS, test: str = "TEST05") -> TestVerdict:
     """A clone whose script is this one, and the logs of a test in SingleStream."""
-    folders = ComplianceFolders(tmp_path, "single_stream")
+    folders = folders_of(tmp_path, "single_stream")
     for folder in (folders.performance, folders.logs(test)):
         folder.mkdir(parents=True)
         (folder / "mlperf_log_summary.txt").write_text(summary)
@@ -63,4 +69,10 @@ def test_a_script_that_breaks_is_a_failure_with_its_last_words(tmp_path: Path) -
 
 def test_a_folder_that_is_no_clone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no compliance/nvidia/TEST05/verify_performance\.py"):
-        verify_officially(tmp_path, OURS, TESTS["TEST05"], "TEST05", ComplianceFolders(tmp_path, "offline"))
+        verify_officially(
+            tmp_path,
+            OURS,
+            TESTS["TEST05"],
+            "TEST05",
+            folders_of(tmp_path, "offline"),
+        )

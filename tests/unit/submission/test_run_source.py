@@ -14,23 +14,20 @@ from harness.errors import UsageError
 from harness.settings import configs_dir
 from harness.submission.implementation import implementation_of
 from harness.submission.run_source import by_scenario, read_run
+from tests.support.made_runs import made_manifest, made_summary
 
 SYSTEM = configs_dir() / "systems" / "simulated.json"
 
 
 def run_in(folder: Path, **changes: Any) -> Path:
     """A finished run that was no submission."""
-    manifest = {
-        "status": "complete",
-        "round": "v2.0",
-        "model": {"benchmark": "ssd-resnet34", "path": None, "default": True, "sha256": None},
-        "dataset": {"synthetic": False, "images": 5000, "sha256": "0"},
-        "backend": {"name": "my npu", "simulated": False},
-        **changes,
-    }
+    manifest = made_manifest(backend={"name": "my npu", "simulated": False})
+    manifest["dataset"] |= {"synthetic": False, "images": 5000}
+    for part, value in changes.items():
+        manifest[part] = manifest[part] | value
     folder.mkdir()
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    (folder / "summary.json").write_text(json.dumps({"submittable": True, "not_submittable_because": []}))
+    (folder / "summary.json").write_text(json.dumps(made_summary()))
     return folder
 
 

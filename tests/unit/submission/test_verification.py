@@ -11,7 +11,7 @@ import pytest
 from harness.errors import LogError
 from harness.loadgen.log import DetailLog
 from harness.rounds import load_round
-from harness.settings import Scenario
+from harness.scenarios import Scenario
 from harness.submission.verification import ComplianceVerdict, accuracy_verdict, performance_verdict, used_settings
 from tests.support.made_logs import log_text, record, rows
 

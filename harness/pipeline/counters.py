@@ -1,4 +1,4 @@
-"""What a lane notes of its answered samples for a process that watches: sums of its stages and a latency histogram.
+"""What is kept of every sample, and what a watching process reads of all of them: sums of stages, and latencies.
 
 The histogram is log-linear, as HdrHistogram's: 2^`BITS` buckets to every doubling, so that a value is known within
 0.8 %, from a nanosecond to an hour, in a fixed place and without a lock.
@@ -7,22 +7,60 @@ The histogram is log-linear, as HdrHistogram's: 2^`BITS` buckets to every doubli
 from __future__ import annotations
 
 from array import array
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-COLUMNS = ("sample_id", "sample_index", "issued_ns", "started_ns", "inferred_ns", "decoded_ns", "completed_ns")
-"""Of a sample's record; times are of the monotonic clock."""
+COLUMNS = (
+    "sample_id",
+    "sample_index",
+    "issued_ns",
+    "started_ns",
+    "inferred_ns",
+    "decoding_ns",
+    "decoded_ns",
+    "completed_ns",
+)
+"""Of a sample's record. Times are of the monotonic clock: LoadGen issued it, its device began, its device ended, its
+decoding began, its decoding ended, LoadGen had its answer."""
 ISSUED, STARTED, COMPLETED = (COLUMNS.index(name) for name in ("issued_ns", "started_ns", "completed_ns"))
+STAGE_COUNT = COMPLETED - ISSUED
+"""Queue, inference, wait (for a decoder), postprocess and complete: from each moment of a record to the next."""
 
 BITS = 6
 LONGEST_NS = 1 << 42
 """73 minutes; the last bucket holds whatever takes longer."""
+BUCKETS = ((LONGEST_NS.bit_length() - BITS - 1) << BITS) + (1 << BITS)
 
-DONE, CURRENT, FIRST, LAST, STAGES, HISTOGRAM = 0, 1, 2, 3, 4, 8
-"""Places in a lane's row of cells: samples answered; 1 + the index of the sample at work, 0 when idle; the moments of
-its first issue and its last answer; the summed ns of queue, inference, postprocess and complete; the histogram."""
+
+class CounterLayout(NamedTuple):
+    """Places in a lane's row of 64-bit counters; the native code is given them too.
+
+    Attributes:
+        done: samples answered.
+        current: 1 + the index of the sample at work, 0 when idle.
+        first: the moment of the first issue.
+        last: the moment of the last answer.
+        stages: the summed ns of the `STAGE_COUNT` stages, from here on.
+        histogram: `buckets` counts of latencies, from here on.
+        bits: 2^bits buckets to every doubling.
+    """
+
+    done: int = 0
+    current: int = 1
+    first: int = 2
+    last: int = 3
+    stages: int = 4
+    histogram: int = 4 + STAGE_COUNT
+    buckets: int = BUCKETS
+    bits: int = BITS
+
+
+LAYOUT = CounterLayout()
+DONE, CURRENT, FIRST, LAST, STAGES, HISTOGRAM, *_ = LAYOUT
+ROW = HISTOGRAM + BUCKETS
+"""Cells of one lane."""
 
 
 def bucket(value_ns: int) -> int:
@@ -31,11 +69,6 @@ def bucket(value_ns: int) -> int:
         return 0
     shift = max(value_ns.bit_length() - BITS - 1, 0)
     return min((shift << BITS) + (value_ns >> shift), BUCKETS - 1)
-
-
-BUCKETS = ((LONGEST_NS.bit_length() - BITS - 1) << BITS) + (1 << BITS)
-ROW = HISTOGRAM + BUCKETS
-"""Cells of one lane."""
 
 
 class Tally(Protocol):
@@ -47,7 +80,7 @@ class Tally(Protocol):
 
 
 class PythonTally:
-    """Where the extension was not built. About ten times as slow as `harness.native._tally.Tally`.
+    """Where the extension was not built. About ten times as slow as `harness.native._pipeline.Tally`.
 
     Args:
         cells: int64; the lane's row begins at ``at``.
@@ -65,7 +98,7 @@ class PythonTally:
             records[start + COMPLETED] = completed
             if not row[FIRST]:
                 row[FIRST] = records[start + ISSUED]
-            for stage in range(COMPLETED - ISSUED):
+            for stage in range(STAGE_COUNT):
                 moment = start + ISSUED + stage
                 row[STAGES + stage] += records[moment + 1] - records[moment]
             row[HISTOGRAM + bucket(completed - records[start + self._from])] += 1
@@ -76,10 +109,10 @@ class PythonTally:
 def tally(cells: memoryview, at: int, *, from_start: bool) -> Tally:
     """The fastest one there is here."""
     try:
-        from harness.native import _tally
+        from harness.native import _pipeline
     except ImportError:
         return PythonTally(cells, at, from_start)
-    return _tally.Tally(cells, at, from_start, BUCKETS, BITS)
+    return _pipeline.Tally(cells, at, LAYOUT, from_start)
 
 
 def percentile(counts: npt.NDArray[np.int64], share: float) -> float | None:

@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.native import _tally
-from harness.pipeline.pulse import Pulse
-from harness.pipeline.tally import (
-    BITS,
+from harness.native import _pipeline
+from harness.pipeline.counters import (
     BUCKETS,
     COLUMNS,
     HISTOGRAM,
     LAST,
+    LAYOUT,
     LONGEST_NS,
     STAGES,
     PythonTally,
@@ -24,19 +23,21 @@ from harness.pipeline.tally import (
     percentile,
     tally,
 )
+from harness.pipeline.pulse import Pulse
 
 durations_ns = st.integers(0, 10**11)
-samples = st.lists(st.tuples(*[durations_ns] * 4, st.integers(1, 10**15)), max_size=20)
+samples = st.lists(st.tuples(*[durations_ns] * 5, st.integers(1, 10**15)), max_size=20)
 
 
 def records_of(rows: list[tuple[int, ...]]) -> array[int]:
     """Records whose completion is not known yet; it is written a little after the last decoding."""
     records = array("q")
-    for k, (queue, inference, postprocess, _, issued) in enumerate(rows):
+    for k, (queue, inference, wait, postprocess, _, issued) in enumerate(rows):
         started = issued + queue
         inferred = started + inference
-        decoded = inferred + postprocess
-        records.extend((k, k, issued, started, inferred, decoded, decoded))
+        decoding = inferred + wait
+        decoded = decoding + postprocess
+        records.extend((k, k, issued, started, inferred, decoding, decoded, decoded))
     return records
 
 
@@ -44,8 +45,8 @@ def records_of(rows: list[tuple[int, ...]]) -> array[int]:
 def test_both_tallies_note_the_same(rows: list[tuple[int, ...]], from_start: bool) -> None:
     pulses = Pulse(2), Pulse(2)
     records = records_of(rows), records_of(rows)
-    completed = max(records[0][5::7], default=0) + 1000
-    _tally.Tally(pulses[0].cells(), pulses[0].row(1), from_start, BUCKETS, BITS).add(records[0], len(rows), completed)
+    completed = max(records[0][6::8], default=0) + 1000
+    _pipeline.Tally(pulses[0].cells(), pulses[0].row(1), LAYOUT, from_start).add(records[0], len(rows), completed)
     PythonTally(pulses[1].cells(), pulses[1].row(1), from_start).add(records[1], len(rows), completed)
     assert records[0] == records[1]
     assert list(pulses[0].cells()) == list(pulses[1].cells())
@@ -58,21 +59,21 @@ def test_both_tallies_note_the_same(rows: list[tuple[int, ...]], from_start: boo
 
 
 def test_only_the_samples_answered_together_get_their_moment() -> None:
-    pulse, records = Pulse(1), records_of([(1, 2, 3, 0, 10), (1, 2, 3, 0, 20), (1, 2, 3, 0, 30)])
+    pulse, records = Pulse(1), records_of([(1, 2, 0, 3, 0, 10), (1, 2, 0, 3, 0, 20), (1, 2, 0, 3, 0, 30)])
     it = tally(pulse.cells(), 0, from_start=False)
     it.add(records, 1, 50)
-    assert records[6::7].tolist() == [16, 26, 50]
-    assert pulse.counters().stages_ns[0].tolist() == [1, 2, 3, 14]
+    assert records[7::8].tolist() == [16, 26, 50]
+    assert pulse.counters().stages_ns[0].tolist() == [1, 2, 0, 3, 14]
     assert pulse.cells()[LAST] == 50
     assert pulse.counters().first_ns.tolist() == [30]
-    assert type(it) is _tally.Tally
+    assert type(it) is _pipeline.Tally
 
 
 @pytest.mark.parametrize("wrong", [(-1,), (2,)])
 def test_a_count_that_is_not_there_is_refused(wrong: tuple[int]) -> None:
     pulse = Pulse(1)
     with pytest.raises(ValueError, match="not that many records"):
-        tally(pulse.cells(), 0, from_start=True).add(array("q", range(7)), wrong[0], 0)
+        tally(pulse.cells(), 0, from_start=True).add(array("q", range(8)), wrong[0], 0)
 
 
 def test_a_row_outside_the_cells_is_refused() -> None:
@@ -106,4 +107,4 @@ def test_percentiles_are_loadgens(latencies_ns: list[int], share: float) -> None
 
 def test_nothing_counted_has_no_percentile() -> None:
     assert percentile(np.zeros(BUCKETS, np.int64), 0.9) is None
-    assert HISTOGRAM == STAGES + 4
+    assert HISTOGRAM == STAGES + 5

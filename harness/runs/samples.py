@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from harness.errors import LogError
-
-STAGES = {
-    "queue": ("issued_ns", "started_ns"),
-    "inference": ("started_ns", "inferred_ns"),
-    "postprocess": ("inferred_ns", "decoded_ns"),
-    "complete": ("decoded_ns", "completed_ns"),
-}
-"""Stage → the two moments it lies between."""
-
-QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+from harness.runs.figures import SessionFigures
+from harness.stages import PERCENTILES, STAGES
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -34,39 +26,44 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def read_samples(path: Path) -> pd.DataFrame:
-    """One row a sample: session, sample_id, sample_index, and five moments in ns since the first issue.
+    """One row a sample: session, sample_id, sample_index, and six moments in ns since the first issue.
+
+    Runs of before version 0.1 decoded right after the inference, and have no moment of its own for that.
 
     Raises:
         LogError: the file is missing or damaged.
     """
-    return read_table(path)
+    samples = read_table(path)
+    if "decoding_ns" not in samples and "inferred_ns" in samples:
+        samples.insert(list(samples).index("inferred_ns") + 1, "decoding_ns", samples["inferred_ns"])
+    return samples
 
 
 def stages_ms(samples: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Mean and percentiles of every stage in milliseconds; the four of one sample add up to its whole time."""
+    """Mean and percentiles of every stage in milliseconds; the five of one sample add up to its whole time."""
     table: dict[str, dict[str, float]] = {}
     for stage, (start, end) in STAGES.items():
         times_ms = (samples[end] - samples[start]) / 1e6
         table[stage] = {"mean": round(float(times_ms.mean()), 6)} | {
-            name: round(float(times_ms.quantile(q)), 6) for name, q in QUANTILES.items()
+            name: round(float(times_ms.quantile(q)), 6) for name, q in PERCENTILES.items()
         }
     return table
 
 
-def sessions(samples: pd.DataFrame, names: list[str]) -> dict[str, dict[str, Any]]:
-    """Per session: samples, inference in ms (mean, p50, p99), and the share of the test in which it was inferring."""
+def sessions(samples: pd.DataFrame, names: Sequence[str]) -> dict[str, SessionFigures]:
+    """Each session's samples, inference in ms (mean, p50, p99), and the share of the test in which it was inferring."""
     duration_ns = int(samples["completed_ns"].max() - samples["issued_ns"].min())
     inference_ns = samples["inferred_ns"] - samples["started_ns"]
     table = {}
     for k, name in enumerate(names):
         own = inference_ns[samples["session"] == k]
-        table[name] = {
-            "samples": len(own),
-            "inference_ms": round(float(own.mean()) / 1e6, 6) if len(own) else None,
-            "inference_p50_ms": round(float(own.quantile(0.5)) / 1e6, 6) if len(own) else None,
-            "inference_p99_ms": round(float(own.quantile(0.99)) / 1e6, 6) if len(own) else None,
-            "busy": round(float(own.sum()) / duration_ns, 4),
-        }
+        table[name] = SessionFigures(
+            samples=len(own),
+            inference_ms=round(float(own.mean()) / 1e6, 6) if len(own) else None,
+            inference_p50_ms=round(float(own.quantile(0.5)) / 1e6, 6) if len(own) else None,
+            inference_p99_ms=round(float(own.quantile(0.99)) / 1e6, 6) if len(own) else None,
+            busy=round(float(own.sum()) / duration_ns, 4),
+        )
     return table
 
 
@@ -79,9 +76,9 @@ def stages_at(queries: pd.DataFrame, latency_ms: dict[str, float]) -> dict[str, 
     ordered = queries.sort_values("latency_ms", kind="stable")
     table = {}
     for name, of_loadgen in latency_ms.items():
-        if name not in QUANTILES:
+        if name not in PERCENTILES:
             continue
-        rank = min(int(QUANTILES[name] * len(ordered)), len(ordered) - 1)
+        rank = min(int(PERCENTILES[name] * len(ordered)), len(ordered) - 1)
         around = min(10, len(ordered) // 1000, rank, len(ordered) - 1 - rank)
         near = ordered.iloc[rank - around : rank + around + 1]
         row = {stage: float(near[f"{stage}_ms"].mean()) for stage in STAGES}

@@ -1,25 +1,38 @@
-"""Samples reach sessions: inline, or by the first free worker."""
+"""Samples reach sessions: inline, or through the queue, whose sessions block or are asynchronous."""
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import time
+from collections.abc import Sequence
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import pytest
 
-from harness.pipeline import dispatch
+from harness.accuracy_record import FIELDS
+from harness.pipeline import session_queue
+from harness.pipeline.counters import COLUMNS
 from harness.pipeline.devices import DeviceSlot
-from harness.pipeline.dispatch import Dispatcher, Inline, SessionQueue
+from harness.pipeline.dispatch import Dispatcher, Inline
 from harness.pipeline.finite import check_all, check_first
-from harness.pipeline.lane import HELD_MOST, Lane, LaneFailed
+from harness.pipeline.lane import LaneFailed
+from harness.pipeline.mailbox import MANY
+from harness.pipeline.postprocess import Answer, DecodeSetup
+from harness.pipeline.postprocessors import new_postprocess
 from harness.pipeline.pulse import Pulse
-from harness.pipeline.tally import COLUMNS
-from harness.records import Detections, QuantizedTensor
+from harness.pipeline.session_queue import SessionQueue
+from harness.records import Decoding, Detections, QuantizedTensor
+from harness.sessions.protocol import Completion, Completions
 
-NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
 TENSORS = {index: np.full((1, 3, 2, 2), index, np.uint8) for index in range(50)}
+
+
+def one_detection(_: Any) -> Detections:
+    """Something whose record holds the sample's index."""
+    return Detections(np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.ones(1, np.int32))
 
 
 class FakeSession:
@@ -64,41 +77,75 @@ class FakeSession:
         self.close()
 
 
-class FakeAnswers:
-    """Notes what was completed, and how many at a time."""
+class FakeDevice(FakeSession):
+    """An asynchronous one: a thread of its own takes one image after the other."""
 
-    def __init__(self, completed: list[tuple[int, int]]) -> None:
-        self.completed = completed
-        self.held: list[tuple[int, int]] = []
-        self.sent: list[int] = []
+    new_outputs = True
 
-    def put(self, sample_id: int, sample_index: int, detections: Detections) -> None:
-        self.held.append((sample_id, sample_index))
+    def __init__(self, *args: Any, in_flight: int = 2, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.in_flight = in_flight
+        self.most = 0
+        self._images: SimpleQueue[Any] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
 
-    def send(self) -> None:
-        self.sent.append(len(self.held))
-        self.completed += self.held
-        self.held.clear()
+    def submit(self, tag: int, images: Any, completions: Completions) -> None:
+        self._images.put((tag, images, completions))
+        self.most = max(self.most, self._images.qsize())
+
+    def _work(self) -> None:
+        while (work := self._images.get()) is not None:
+            tag, images, completions = work
+            began = time.monotonic_ns()
+            outputs: Any
+            try:
+                outputs = self.run(images)
+            except RuntimeError as error:
+                outputs = error
+            completions.put(Completion(tag, outputs, began, time.monotonic_ns()))
+
+    def close(self) -> None:
+        super().close()
+        self._images.put(None)
+        self._thread.join()
 
 
 class Bench:
-    """What lanes need, and what came out."""
+    """What dispatchers need, and what came out.
 
-    def __init__(self, sessions: list[FakeSession], hold: bool = False) -> None:
+    Args:
+        decode: a Python decoder; None: none, and the native postprocessing.
+    """
+
+    def __init__(self, sessions: Sequence[FakeSession], *, batches: bool = False, decode: Any = one_detection) -> None:
         self.sessions = sessions
-        self.hold = hold
-        self.answers: list[FakeAnswers] = []
+        self.batches = batches
+        self.decode = decode
+        self.sent: list[int] = []
         self.slots = [DeviceSlot(k, "fake") for k in range(len(sessions))]
         self.pulse = Pulse(len(sessions))
         self.completed: list[tuple[int, int]] = []
         self.failures: list[BaseException] = []
         self.failed = threading.Event()
 
-    def open_lane(self, slot: DeviceSlot) -> Lane:
-        answers = FakeAnswers(self.completed)
-        self.answers.append(answers)
-        session = self.sessions[slot.index]
-        return Lane(slot, session, lambda _: NOTHING, TENSORS, answers, self.pulse, hold=self.hold)
+    def respond(self, answers: Sequence[Answer]) -> None:
+        self.sent.append(len(answers))
+        for sample_id, address, size in answers:
+            index = -1
+            if self.decode is not None:
+                assert size == 4 * FIELDS
+                index = int(ctypes.c_float.from_address(address).value)
+            self.completed.append((sample_id, index))
+
+    def place(self, *, inline: bool) -> tuple[Any, ...]:
+        setup = DecodeSetup(self.decode, Decoding(0.05, 0.5, 200))
+        batches, lanes = self.batches, len(self.slots)
+        postprocess = new_postprocess(setup, self.pulse, lanes, inline=inline, batches=batches, every_value=False)
+        return TENSORS, postprocess, self.respond, self.fail, self.pulse
+
+    def open_session(self, slot: DeviceSlot) -> Any:
+        return self.sessions[slot.index]
 
     def fail(self, error: BaseException) -> None:
         self.failures.append(error)
@@ -112,10 +159,10 @@ class Bench:
             time.sleep(0.001)
 
     def queue(self, **options: Any) -> SessionQueue:
-        return SessionQueue(self.slots, self.open_lane, self.fail, **options)
+        return SessionQueue(self.slots, self.open_session, *self.place(inline=False), batches=self.batches, **options)
 
     def inline(self) -> Inline:
-        return Inline(self.slots[0], self.open_lane, self.fail)
+        return Inline(self.slots[0], self.open_session, *self.place(inline=True))
 
 
 @pytest.mark.parametrize("kind", ["queue", "inline"])
@@ -138,7 +185,7 @@ def test_inline_stays_on_the_issuing_thread_and_a_queue_gives_each_session_its_o
     bench = Bench([FakeSession()])
     inline = bench.inline()
     inline.submit([1], [1])
-    assert inline.on_each(lambda lane: lane.slot.index) == [0]
+    assert len(inline.rehearse(TENSORS[0], 2)) == 1
     assert bench.sessions[0].threads == {threading.get_ident()}
 
     bench = Bench([FakeSession(0.001), FakeSession(0.001)])
@@ -161,18 +208,26 @@ def test_a_slow_session_holds_nobody_up() -> None:
     assert fast > 5 * slow
 
 
-def test_work_on_each_lane_runs_once_on_each_thread_and_may_fail() -> None:
-    bench = Bench([FakeSession() for _ in range(3)])
+@pytest.mark.parametrize("kind", [FakeSession, FakeDevice])
+def test_a_rehearsal_runs_on_every_session_at_once_and_may_fail(kind: type[FakeSession]) -> None:
+    bench = Bench([kind(0.02) for _ in range(8)])
     queue = bench.queue()
-    assert queue.on_each(lambda lane: lane.slot.index) == [0, 1, 2]
-
-    def fail_on_one(lane: Lane) -> None:
-        if lane.slot.index == 1:
-            raise RuntimeError("one")
-
-    with pytest.raises(RuntimeError, match="one"):
-        queue.on_each(fail_on_one)
+    began = time.monotonic()
+    seconds = queue.rehearse(TENSORS[0], 3)
+    assert time.monotonic() - began < 8 * 3 * 0.02
+    assert len(seconds) == 8
+    assert all(0.02 <= each < 0.3 for each in seconds)
+    assert [session.runs for session in bench.sessions] == [3] * 8
+    assert not bench.completed
+    assert all(len(lane.records()) == 0 for lane in queue.lanes)
     queue.close()
+
+    bench = Bench([kind(), kind(fails_on=0), kind()])
+    queue = bench.queue()
+    with pytest.raises(RuntimeError, match="device lost"):
+        queue.rehearse(TENSORS[0], 2)
+    queue.close()
+    assert [session.closed for session in bench.sessions] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("kind", ["queue", "inline"])
@@ -190,23 +245,24 @@ def test_a_failing_sample_is_told_with_its_index_and_its_device(kind: str) -> No
 def test_a_session_that_cannot_be_opened_ends_the_others() -> None:
     bench = Bench([FakeSession(), FakeSession()])
 
-    def open_lane(slot: DeviceSlot) -> Lane:
+    def open_session(slot: DeviceSlot) -> Any:
         if slot.index == 1:
             raise OSError("no such device")
-        return bench.open_lane(slot)
+        return bench.open_session(slot)
 
     before = threading.active_count()
     with pytest.raises(OSError, match="no such device"):
-        SessionQueue(bench.slots, open_lane, bench.fail)
+        SessionQueue(bench.slots, open_session, *bench.place(inline=False))
     assert threading.active_count() == before
     assert bench.sessions[0].closed == 1
 
 
 def test_a_rehearsal_is_timed_and_not_recorded() -> None:
     bench = Bench([FakeSession(0.01)])
-    lane = bench.open_lane(bench.slots[0])
-    assert 0.01 <= lane.rehearse(TENSORS[0], 3) < 0.1
-    assert len(lane.records()) == 0
+    inline = bench.inline()
+    [seconds] = inline.rehearse(TENSORS[0], 3)
+    assert 0.01 <= seconds < 0.1
+    assert len(inline.lanes[0].records()) == 0
     assert not bench.completed
 
 
@@ -219,17 +275,16 @@ def test_a_big_query_is_shared_by_the_workers_and_each_of_its_samples_processed_
     assert not bench.failures
 
 
-def slow_and_fast(fast: FakeSession, monkeypatch: pytest.MonkeyPatch) -> tuple[Bench, SessionQueue]:
+def slow_and_fast(fast: FakeSession) -> tuple[Bench, SessionQueue]:
     """A session that says it needs an hour for what the other does in a microsecond."""
-    monkeypatch.setattr("harness.pipeline.dispatch.sleep", lambda seconds: time.sleep(0.001))
     bench = Bench([FakeSession(), fast])
     queue = bench.queue(retire=True)
     queue.lanes[0].took_ns, queue.lanes[1].took_ns = 3600 * 10**9, 1000
     return bench, queue
 
 
-def test_a_much_slower_session_leaves_the_last_samples_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench, queue = slow_and_fast(FakeSession(), monkeypatch)
+def test_a_much_slower_session_leaves_the_last_samples_to_the_others() -> None:
+    bench, queue = slow_and_fast(FakeSession())
     queue.submit(range(1000), [k % 50 for k in range(1000)])
     queue.close()
     assert sorted(bench.completed) == [(k, k % 50) for k in range(1000)]
@@ -246,8 +301,8 @@ def test_sessions_that_all_became_slow_do_not_wait_for_each_other() -> None:
     queue.close()
 
 
-def test_a_much_slower_session_takes_over_from_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench, queue = slow_and_fast(FakeSession(fails_from=11), monkeypatch)
+def test_a_much_slower_session_takes_over_from_one_that_fails() -> None:
+    bench, queue = slow_and_fast(FakeSession(fails_from=11))
     queue.submit(range(200), [k % 50 for k in range(200)])
     bench.wait_for(200, seconds=20)
     queue.close()
@@ -255,30 +310,30 @@ def test_a_much_slower_session_takes_over_from_one_that_fails(monkeypatch: pytes
     assert [session.runs for session in bench.sessions] == [190, 11]
 
 
-def test_answers_of_a_fast_session_wait_for_each_other_and_none_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.pipeline.lane.FAST_NS", 10**10)  # whatever this machine is busy with
-    bench = Bench([FakeSession()], hold=True)
+@pytest.mark.parametrize("decode", [one_detection, None])
+def test_answers_go_in_batches_where_nobody_waits_for_one_and_none_is_forgotten(decode: Any) -> None:
+    bench = Bench([FakeSession(), FakeDevice()], batches=True, decode=decode)
     queue = bench.queue()
-    queue.submit(range(1000), [k % 50 for k in range(1000)])
+    queue.submit(range(5000), [k % 50 for k in range(5000)])
     queue.close()
-    sent = bench.answers[0].sent
-    assert sum(sent) == len(bench.completed) == 1000
-    assert 1 < max(sent) <= HELD_MOST
-    records = queue.lanes[0].records()
-    assert (records[:, -1] >= records[:, -2]).all()  # completed when they were sent
-    assert queue.lanes[0].held == 0
+    assert sum(bench.sent) == len(bench.completed) == 5000
+    assert 1 < max(bench.sent) <= 2 * MANY
+    for lane in queue.lanes:
+        records = lane.records()
+        assert (records[:, -1] >= records[:, -2]).all()  # completed when they were sent
 
 
-def test_answers_of_a_slow_session_do_not_wait() -> None:
-    bench = Bench([FakeSession(0.001)], hold=True)
+@pytest.mark.parametrize("decode", [one_detection, None])
+def test_an_answer_that_somebody_waits_for_is_sent_at_once(decode: Any) -> None:
+    bench = Bench([FakeSession(0.002)], decode=decode)
     queue = bench.queue()
     queue.submit(range(20), range(20))
     queue.close()
-    assert bench.answers[0].sent == [1] * 20
+    assert bench.sent == [1] * 20
 
 
 def test_a_single_answer_is_sent_when_there_is_nothing_more_to_do() -> None:
-    bench = Bench([FakeSession()], hold=True)
+    bench = Bench([FakeSession()], batches=True)
     queue = bench.queue()
     queue.submit([1], [1])
     bench.wait_for(1, seconds=5)
@@ -296,7 +351,7 @@ def test_a_session_that_fails_is_retired_and_its_sample_processed_by_another(sam
         time.sleep(0.001)
     [gone] = queue.retired
     assert (gone.slot.index, gone.reason) == (1, "RuntimeError: device lost")
-    assert queue.on_each(lambda lane: lane.slot.index) == [0, 2]
+    assert len(queue.rehearse(TENSORS[0], 1)) == 2
     queue.close()
     assert sorted(bench.completed) == [(k, k % 50) for k in range(samples)]
     assert [session.closed for session in bench.sessions] == [1, 0, 1]
@@ -348,7 +403,7 @@ def test_nan_in_a_float_output_fails_the_sample() -> None:
 
 
 def test_a_queue_that_is_too_long_holds_up_whoever_fills_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "MOST_WAITING", 5)
+    monkeypatch.setattr(session_queue, "MOST_WAITING", 5)
     bench = Bench([FakeSession(0.001)])
     queue = bench.queue()
     waiting = []

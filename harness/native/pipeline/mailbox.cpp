@@ -1,0 +1,69 @@
+#include "mailbox.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "monotonic.h"
+
+namespace pipeline {
+
+Mailbox::~Mailbox() {
+    for (PyObject* letter : letters_) Py_DECREF(letter);
+    for (; !later_.empty(); later_.pop()) Py_DECREF(later_.top().letter);
+}
+
+void Mailbox::put(PyObject* letter) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (letters_.empty()) oldest_ = now_ns();
+    letters_.push_back(letter);
+    wake_for(letters_.size() < kMany ? oldest_ + patience_ : 0);
+}
+
+void Mailbox::put_at(std::int64_t due, PyObject* letter) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    later_.push({due, number_++, letter});
+    wake_for(due + patience_);
+}
+
+void Mailbox::ring(std::int64_t at) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    rung_ = std::min(rung_, at);
+    wake_for(rung_);
+}
+
+// The reader, where it waits, looks again if it would sleep beyond that moment.
+void Mailbox::wake_for(std::int64_t at) {
+    if (at >= wakes_) return;
+    wakes_ = 0;
+    changed_.notify_one();
+}
+
+void Mailbox::take_due(std::int64_t now) {
+    for (; !later_.empty() && later_.top().due <= now; later_.pop()) {
+        if (letters_.empty()) oldest_ = later_.top().due;
+        letters_.push_back(later_.top().letter);
+    }
+}
+
+std::vector<PyObject*> Mailbox::get(std::int64_t until, std::int64_t patience) {
+    sleep_precisely();
+    std::unique_lock<std::mutex> lock(mutex_);
+    patience_ = patience;
+    for (;;) {
+        const std::int64_t now = now_ns();
+        take_due(now);
+        std::int64_t wakes = std::min(until, rung_);
+        if (!letters_.empty()) wakes = std::min(wakes, letters_.size() < kMany ? oldest_ + patience : now);
+        if (!later_.empty()) wakes = std::min(wakes, later_.top().due + patience);
+        if (wakes <= now) break;
+        wakes_ = wakes;
+        changed_.wait_until(lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(wakes)));
+    }
+    wakes_ = 0;
+    rung_ = kNever;
+    std::vector<PyObject*> letters;
+    letters.swap(letters_);
+    return letters;
+}
+
+}  // namespace pipeline

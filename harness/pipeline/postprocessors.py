@@ -1,0 +1,215 @@
+"""The two ways from raw outputs to answers: a native pool beside the sessions, and Python where the inference was."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Sequence
+from time import monotonic_ns
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.accuracy_record import FIELDS, encode_into
+from harness.pipeline.counters import COLUMNS, LAYOUT, tally
+from harness.pipeline.finite import check_all, check_first
+from harness.pipeline.mailbox import new_mailbox
+from harness.pipeline.postprocess import (
+    BATCH_NS,
+    REHEARSAL,
+    Answer,
+    Decoded,
+    DecodeSetup,
+    Failure,
+    Postprocess,
+)
+from harness.pipeline.pulse import Pulse
+from harness.records import Detections, RawOutputs
+
+LEAST_POSTED = 16
+NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
+
+
+def new_postprocess(
+    setup: DecodeSetup, pulse: Pulse, lanes: int, *, inline: bool, batches: bool, every_value: bool
+) -> Postprocess:
+    """The native one, where there are the extension and a native decoder, or nothing to decode; else Python's.
+
+    Args:
+        lanes: how many sessions there are.
+        inline: `finish` is used, rather than `post` and `collect`.
+        batches: nobody waits for a single answer, as in Offline.
+        every_value: look for NaN and infinity in every value of float outputs, at about 1 ms a sample; else in the
+            first value of each output.
+    """
+    if setup.decode is None or setup.image_decoder is not None:
+        try:
+            return NativePostprocess(setup, pulse, lanes, inline=inline, batches=batches, every_value=every_value)
+        except ImportError:
+            pass
+    return PythonPostprocess(setup, pulse, lanes, batches=batches, every_value=every_value)
+
+
+class NativePostprocess:
+    """A native pool decodes, writes and keeps; see ``harness/native/pipeline``.
+
+    Raises:
+        ImportError: the extension was not built.
+    """
+
+    beside = True
+
+    def __init__(
+        self, setup: DecodeSetup, pulse: Pulse, lanes: int, *, inline: bool, batches: bool, every_value: bool
+    ) -> None:
+        from harness.native import _pipeline
+
+        if _pipeline.COLUMNS != COLUMNS:
+            raise ImportError("the extension is of another version")
+        cores = len(os.sched_getaffinity(0))
+        threads = 0 if inline or setup.image_decoder is None else min(cores, 2 * lanes)
+        self.most_pending = max(LEAST_POSTED, lanes + 2 * threads)
+        self.mailbox = _pipeline.Mailbox()
+        self._decode = setup.decode
+        self._image_sizes = setup.image_sizes
+        self._native = _pipeline.Postprocess(
+            decoder=setup.image_decoder,
+            mailbox=self.mailbox,
+            cells=pulse.cells(),
+            rows=[pulse.row(lane) for lane in range(lanes)],
+            layout=LAYOUT,
+            from_start=batches,
+            threads=threads,
+            score_threshold=setup.parameters.score_threshold,
+            iou_threshold=setup.parameters.iou_threshold,
+            max_detections=setup.parameters.max_detections,
+            reference_nms=setup.parameters.nms == "reference",
+            image_sizes=setup.image_sizes,
+            label_ids=[0, *setup.label_ids] if setup.label_ids else [],
+            every_value=every_value,
+            ring_after_s=BATCH_NS / 1e9 if batches else 0.0,
+            ring_at=self.most_pending // 2 if batches else 1,
+        )
+        self.answered = self._native.answered
+        self.records = self._native.records
+        self.close = self._native.close
+
+    @property
+    def pending(self) -> int:
+        """How many are posted and not collected."""
+        return self._native.pending
+
+    def prepare(self, outputs: RawOutputs, sample_index: int) -> RawOutputs:
+        """Has nothing to do."""
+        return outputs
+
+    def post(self, *sample: Any) -> None:
+        """Gives the outputs to the pool."""
+        try:
+            self._native.post(*sample)
+        except ValueError:
+            self._explain(sample[-1], sample[2])
+            raise
+
+    def finish(self, *sample: Any) -> Answer:
+        """Decodes on this thread, without the GIL."""
+        try:
+            return self._native.finish(*sample)
+        except ValueError:
+            self._explain(sample[-1], sample[2])
+            raise
+
+    def _explain(self, outputs: RawOutputs, sample_index: int) -> None:
+        """Raises what the decoder itself has to say; the native code only refuses."""
+        if self._decode is not None:
+            sizes = {"image_size": self._image_sizes[sample_index]} if self._image_sizes else {}
+            self._decode(outputs, **sizes)
+
+    def collect(self) -> tuple[Sequence[Answer], Sequence[Failure]]:
+        """Takes what the pool has done."""
+        answers, failures = self._native.collect()
+        return answers, [
+            Failure(lane, sample_id, index, issued, f"ValueError: output {k} has NaN or infinity in it")
+            for lane, sample_id, index, issued, k in failures
+        ]
+
+
+class PythonPostprocess:
+    """Decoders that are Python: each sample is decoded where its inference was, on its session's thread."""
+
+    beside = False
+
+    def __init__(self, setup: DecodeSetup, pulse: Pulse, lanes: int, *, batches: bool, every_value: bool) -> None:
+        self.mailbox = new_mailbox()
+        self.most_pending = max(LEAST_POSTED, lanes)
+        self._decode = setup.decode
+        self._image_sizes = setup.image_sizes
+        self._check = check_all if every_value else check_first
+        self._max_detections = setup.parameters.max_detections
+        # label 0 is background and never an answer
+        self._label_ids = None if setup.label_ids is None else np.array([0, *setup.label_ids], "<f4")
+        self._spare: list[tuple[npt.NDArray[np.float32], int]] = []
+        self._done: list[tuple[int, tuple[int, ...], npt.NDArray[np.float32], int, int]] = []
+        self._collected = self._done
+        self._records = [array("q") for _ in range(lanes)]
+        self._tallies = [tally(pulse.cells(), pulse.row(lane), from_start=batches) for lane in range(lanes)]
+
+    @property
+    def pending(self) -> int:
+        """How many are decoded and not collected."""
+        return len(self._done)
+
+    def prepare(self, outputs: RawOutputs, sample_index: int) -> Decoded:
+        """Decodes."""
+        self._check(outputs)
+        decoding_ns = monotonic_ns()
+        detections = NOTHING
+        if self._decode is not None:
+            sizes = self._image_sizes
+            detections = self._decode(outputs, image_size=sizes[sample_index]) if sizes else self._decode(outputs)
+        return Decoded(outputs, detections, decoding_ns, monotonic_ns())
+
+    def post(self, *sample: Any) -> None:
+        """Writes the accuracy record, and decodes where that was not done yet."""
+        lane, sample_id, index, issued, started, inferred, outputs = sample
+        done = outputs if isinstance(outputs, Decoded) else self.prepare(outputs, index)
+        if lane == REHEARSAL:
+            return
+        rows, address = self._spare.pop() if self._spare else self._new_rows()
+        size = encode_into(rows, index, done.detections)
+        if self._label_ids is not None and size:
+            rows[: len(done.detections), FIELDS - 1] = self._label_ids[done.detections.labels]
+        record = (sample_id, index, issued, started, inferred, done.decoding_ns, done.decoded_ns, 0)
+        self._done.append((lane, record, rows, address, size))
+
+    def finish(self, *sample: Any) -> Answer:
+        """Decodes and writes."""
+        self.post(*sample)
+        answers, _ = self.collect()
+        return answers[0] if answers else (REHEARSAL, 0, 0)
+
+    def _new_rows(self) -> tuple[npt.NDArray[np.float32], int]:
+        rows = np.zeros((self._max_detections, FIELDS), "<f4")
+        return rows, rows.ctypes.data  # asking for the address takes longer than filling it
+
+    def collect(self) -> tuple[Sequence[Answer], Sequence[Failure]]:
+        """Takes what is written."""
+        self._collected, self._done = self._done, []
+        return [(record[0], address, size) for _, record, _, address, size in self._collected], ()
+
+    def answered(self) -> None:
+        """Records and counts the samples."""
+        now = monotonic_ns()
+        for lane, record, rows, address, _ in self._collected:
+            self._records[lane].extend(record)
+            self._tallies[lane].add(self._records[lane], 1, now)
+            self._spare.append((rows, address))
+        self._collected = []
+
+    def records(self, lane: int) -> npt.NDArray[np.int64]:
+        """Gives the samples of a lane."""
+        return np.frombuffer(self._records[lane], np.int64).reshape(-1, len(COLUMNS))
+
+    def close(self) -> None:
+        """Has no threads."""

@@ -1,0 +1,141 @@
+"""``summary.json``, and the files that it is made of: what a run measured."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from harness.loadgen.plan import Mode
+from harness.runs.documents import SCHEMA, Document
+from harness.runs.records import BackendRecord, DatasetRecord, ModelRecord, Peak, Retirement, SubmissionRecord
+from harness.scenarios import Scenario
+
+
+class SessionFigures(Document):
+    """A session's part in a test; ``busy`` is the share of the test in which it was inferring, in 0..1."""
+
+    samples: int
+    inference_ms: float | None = None
+    inference_p50_ms: float | None = None
+    inference_p99_ms: float | None = None
+    busy: float
+
+
+class RepetitionFigures(Document):
+    """The figure of one repetition of a performance test: the rate of Offline, the latencies elsewhere."""
+
+    valid: bool
+    samples_per_second: float | None = None
+    latency_ms: dict[str, float] = Field(default_factory=dict)
+
+
+class ScenarioFigures(Document):
+    """The figures of a performance test.
+
+    ``latency_ms`` has LoadGen's mean and percentiles ("p50", …), of queries; ``percentile`` is the round's, in 0..1;
+    ``efficiency`` is the share of the test in which the sessions were inferring; ``stages_ms`` has the mean and
+    percentiles of the five stages; ``runs`` the repetitions, where there are several.
+    """
+
+    valid: bool
+    invalid_because: tuple[str, ...] = ()
+    samples: int | None = None
+    samples_per_second: float | None = None
+    queries: int | None = None
+    latency_ms: dict[str, float] = Field(default_factory=dict)
+    percentile: float | None = None
+    scheduled_samples_per_second: float | None = None
+    early_stopping_latency_ms: float | None = None
+    duration_s: float
+    efficiency: float
+    sessions: dict[str, SessionFigures]
+    stages_ms: dict[str, dict[str, float]]
+    runs: tuple[RepetitionFigures, ...] = ()
+
+
+class AccuracyFigures(Document):
+    """``accuracy.json``: the figures of `harness.accuracy.evaluate`, in 0..1, or −1 where there is nothing to find."""
+
+    mAP: float  # noqa: N815 -- the field's own name
+    AP50: float
+    AP75: float
+    APs: float | None = None
+    APm: float | None = None
+    APl: float | None = None
+    AR1: float | None = None
+    AR10: float | None = None
+    AR100: float | None = None
+    ARs: float | None = None
+    ARm: float | None = None
+    ARl: float | None = None
+    images: int
+    detections: int
+    evaluator: str
+
+
+class CategoryAccuracy(Document):
+    """A category: its label, its AP in 0..1 (−1 where none of it is there), and how many objects of it there are."""
+
+    label: int
+    category_id: int
+    name: str
+    AP: float
+    objects: int
+
+
+class Evaluation(Document):
+    """``evaluation.json``: AP by category, and by IoU threshold the precision at the recalls 0, 0.01, … 1."""
+
+    per_class: tuple[CategoryAccuracy, ...]
+    precision_recall: dict[str, tuple[float, ...]]
+
+
+class RecordedVerdict(Document):
+    """The verdict of a compliance test: its figures in words, why it failed, and what else to know."""
+
+    found: str
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    passed: bool
+
+
+class ComplianceVerdicts(Document):
+    """``compliance.json``: scenario → compliance test → verdict, and scenario → fingerprint of its performance test."""
+
+    schema_: int = Field(SCHEMA, alias="schema")
+    performance_tests: dict[Scenario, str]
+    scenarios: dict[Scenario, dict[str, RecordedVerdict]]
+
+
+class RetiredInTest(Retirement):
+    """A session that was taken out, and the test in which it was."""
+
+    scenario: Scenario
+    mode: Mode
+
+
+class Summary(Document):
+    """``summary.json``: what a run measured, and what keeps it from being valid or submittable.
+
+    ``stages_ms`` is of SingleStream, or else of the first scenario; ``accuracy`` is of the accuracy test that decides,
+    the one with the lowest mAP, and ``accuracies`` has them all where there are several.
+    """
+
+    schema_: int = Field(SCHEMA, alias="schema")
+    status: str
+    round: str
+    valid: bool
+    submittable: bool
+    not_submittable_because: tuple[str, ...] = ()
+    backend: BackendRecord
+    model: ModelRecord
+    dataset: DatasetRecord
+    scenarios: dict[Scenario, ScenarioFigures]
+    traced: bool = False
+    retired: tuple[RetiredInTest, ...] = ()
+    peak: dict[Scenario, Peak] = Field(default_factory=dict)
+    stages_ms: dict[str, dict[str, float]] = Field(default_factory=dict)
+    compliance: dict[Scenario, dict[str, RecordedVerdict]] = Field(default_factory=dict)
+    submission: SubmissionRecord | None = None
+    accuracy: AccuracyFigures | None = None
+    accuracies: dict[Scenario, AccuracyFigures] = Field(default_factory=dict)
+    accuracy_invalid_because: tuple[str, ...] = ()
