@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Literal
 
 from harness.errors import LogError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
@@ -22,6 +23,7 @@ _PASSES = re.compile(r"^TEST PASS\s*$", re.MULTILINE)
 _FAILS = re.compile(r"TEST FAIL|Error|Traceback")
 _SCORE = re.compile(r"^(.+) score = ([0-9.eE+-]+)\s*$", re.MULTILINE)
 _COUNTED = re.compile(r"^(num_\w+) = (\d+)\s*$", re.MULTILINE)
+_OF_THE_SYSTEM: dict[str, Literal["FAIL", "WARN"]] = {"sut_name": "FAIL", "loadgen_version": "WARN"}
 _VERIFY = "run `ssd-harness compliance` again; the files say what was measured and are not to be edited"
 
 
@@ -132,6 +134,8 @@ def verified_accuracy(compliance: Compliance) -> Iterator[Problem]:
         yield Problem(path, "num_perf_log_entries 0", "answers that were compared", _VERIFY)
     differing = counted.get("num_perf_log_data_mismatch", 0) + counted.get("num_missing_qsl_idxs", 0)
     if _PASSES.search(text) and not _FAILS.search(text):
+        if not counted:
+            yield Problem(path, "TEST PASS without counts of answers", "lines num_… = N", _VERIFY)
         if differing:
             yield Problem(path, f"TEST PASS with {differing} answers that differ", "none that differ", _VERIFY)
         return
@@ -173,15 +177,32 @@ def own_run(compliance: Compliance) -> Iterator[Problem]:
         if name == compliance.name or (name != "performance" and name < compliance.name):
             continue  # each pair once
         theirs = other.detail.values
-        if mine.get("test_datetime") == theirs.get("test_datetime") and _latencies(mine) == _latencies(theirs):
+        if _latencies(mine) == _latencies(theirs):
             remedy = f"run {compliance.name}; its logs are not those of another test"
             yield Problem(compliance.test.detail_path, f"the logs of {name}", "a run of its own", remedy)
+
+
+def same_system(compliance: Compliance) -> Iterator[Problem]:
+    """The SUT's name is that of the run's own performance test, and LoadGen is the same."""
+    run = compliance.tests.get("performance")
+    if run is None:
+        return
+    mine, theirs = compliance.test.detail.values, run.detail.values
+    for key, level in _OF_THE_SYSTEM.items():
+        if str(mine.get(key)).rstrip("\0") != str(theirs.get(key)).rstrip("\0"):
+            required = f"{shown(theirs.get(key))} as in the performance test"
+            remedy = "run the scenario's tests with one system"
+            yield Problem(compliance.test.detail_path, f"{key} {shown(mine.get(key))}", required, remedy, level)
 
 
 def rules_for(compliance: Compliance) -> dict[str, Rule[Compliance]]:
     """Those that apply to a test; a file that is missing has its finding in the layout's rules."""
     there = compliance.test.tree.there
-    rules: dict[str, Rule[Compliance]] = {"a run of its own": own_run, "the run's scenario": same_scenario}
+    rules: dict[str, Rule[Compliance]] = {
+        "a run of its own": own_run,
+        "the run's scenario": same_scenario,
+        "the run's system": same_system,
+    }
     if compliance.rules.compared_with is not None:
         rules["performance of the compliance test"] = performance
     if f"{compliance.folder}/{VERIFY_PERFORMANCE}" in there:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Literal, TypeGuard
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.runs.verdict import duration_s, explain
+from harness.runs.verdict import POWER_TIME, duration_s, explain
 from harness.scenarios import Scenario
 from harness.submission.rules.figures import latency_percentile_key
 from harness.submission.rules.finding import Problem, Rule
 from harness.submission.rules.loadgen_test import LoadGenTest, shown
 
 _RUN_AGAIN = "run the test again; a log is not to be edited"
+_CLOCKS_APART_S, _MOST_ZONE_S = 600, 15 * 3600
+_CLOCK_STEP_S, _MOST_LATE_S = 1.0, 60.0
 _SPECIAL = (
     "accuracy_log_rng_seed",
     "accuracy_log_probability",
@@ -54,6 +57,38 @@ def no_errors(test: LoadGenTest) -> Iterator[Problem]:
         if any(part in text for part in expected):
             continue
         yield Problem(test.detail_path, f"the error entry {text!r}", "none", "mend its cause and run the test again")
+
+
+def entries_only(test: LoadGenTest) -> Iterator[Problem]:
+    """Every line of the detail log is an entry of LoadGen."""
+    for number, line in test.detail.other[:1]:
+        more = f" and {len(test.detail.other) - 1} more" if len(test.detail.other) > 1 else ""
+        yield Problem(test.detail_path, f"line {number} {line[:40]!r}{more}", "LoadGen's entries only", _RUN_AGAIN)
+
+
+def dates(test: LoadGenTest) -> Iterator[Problem]:
+    """The dates that the log was begun at, and the clocks of its test, agree.
+
+    Over 472 published results test_datetime and power_begin agree to whole hours (of time zones) and 300 s, and the
+    entry of power_end was written 0.01 to 18.8 s after the test.
+    """
+    values = test.detail.values
+    try:
+        begun = datetime.strptime(values["test_datetime"], "%Y-%m-%dT%H:%M:%SZ")
+        power = datetime.strptime(values["power_begin"], POWER_TIME)
+    except (KeyError, TypeError, ValueError):
+        return  # a log without them has its finding in `duration`
+    apart_s = (power - begun).total_seconds()
+    zone_s = 1800 * round(apart_s / 1800)
+    if abs(apart_s - zone_s) > _CLOCKS_APART_S or abs(zone_s) > _MOST_ZONE_S:
+        found = f"power_begin {values['power_begin']}"
+        yield Problem(test.detail_path, found, f"test_datetime {values['test_datetime']}, but for hours", _RUN_AGAIN)
+    took_s, written_ms = duration_s(values), test.detail.times_ms.get("power_end")
+    if took_s is not None and written_ms:
+        late_s = written_ms / 1e3 - took_s
+        if not -_CLOCK_STEP_S <= late_s <= _MOST_LATE_S:
+            found = f"power_end {took_s:.3f} s after power_begin"
+            yield Problem(test.detail_path, found, f"about the {written_ms / 1e3:.3f} s of its time_ms", _RUN_AGAIN)
 
 
 def seeds(test: LoadGenTest) -> Iterator[Problem]:
@@ -176,7 +211,9 @@ def rules_for(test: LoadGenTest) -> dict[str, Rule[LoadGenTest]]:
     """Those that apply to a test."""
     rules: dict[str, Rule[LoadGenTest]] = {
         "scenario and mode": scenario_and_mode,
+        "entries of LoadGen only": entries_only,
         "no error entries": no_errors,
+        "dates": dates,
         "seeds": seeds,
         "duration": duration,
         "query counts": counts,
