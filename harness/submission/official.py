@@ -42,7 +42,7 @@ def check_officially(clone: Path, tree: Path, round_name: str, submitter: str | 
         raise DataError(f"holds no {SCRIPT}", where=str(clone), hint=f"give a clone of mlcommons/inference; {hint}")
     modular = package.is_file()
     with tempfile.TemporaryDirectory() as scratch:
-        table = Path(scratch) / "summary.csv"
+        table = Path(scratch) / "checker.csv"
         program = ["-m", "submission_checker.main"] if modular else [str(script.resolve())]
         command = [sys.executable, *program, "--input", str(tree.resolve()), "--version", round_name]
         command += ["--csv", str(table)] + (["--submitter", submitter] if submitter else [])

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 
 from harness.errors import UsageError
+from harness.loadgen.log import ACCURACY_LOG, DETAIL_LOG
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.runs.layout import VERIFY_ACCURACY, VERIFY_PERFORMANCE
+from harness.runs.layout import PERFORMANCE_RUN, VERIFY_ACCURACY, VERIFY_PERFORMANCE
 from harness.scenarios import Scenario
 from harness.settings import Division
 from harness.submission.path_pattern import fill, fits, match_path
@@ -135,7 +136,10 @@ def system_type(tree: SubmissionTree, owner: str, system: str) -> str | None:
 def optional_logs(tree: SubmissionTree) -> Iterator[Problem]:
     """An accuracy log beside a performance test's logs has no records."""
     for path in tree.files:
-        if path.endswith("/run_1/mlperf_log_accuracy.json") and (tree.root / path).stat().st_size > _EMPTY_LIST_BYTES:
+        if (
+            path.endswith(f"/{PERFORMANCE_RUN}/{ACCURACY_LOG}")
+            and (tree.root / path).stat().st_size > _EMPTY_LIST_BYTES
+        ):
             place = place_of(path, tree.round) or place_of(path, tree.round, "compliance")
             if place is None or tree.benchmark_name(place.owner, place.benchmark) is None:
                 continue
@@ -226,7 +230,7 @@ def is_inferred(tree: SubmissionTree, place: Place) -> bool:
     origins = tree.rules(place).scenario(place.scenario).inferred_from
     key = (place.owner, place.system, place.benchmark)
     sources = [p for p in tree.places if (p.owner, p.system, p.benchmark) == key and p.scenario in origins]
-    paths = [f"{tree.folder('performance', p)}/mlperf_log_detail.txt" for p in (place, *sources)]
+    paths = [f"{tree.folder('performance', p)}/{DETAIL_LOG}" for p in (place, *sources)]
     mine, *others = (tree.root / path if path in tree.there else None for path in paths)
     return mine is not None and any(other is not None and filecmp.cmp(mine, other, shallow=False) for other in others)
 
