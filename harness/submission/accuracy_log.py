@@ -60,7 +60,8 @@ def read_log_in_tree(path: Path, rules: AccuracyLogRules) -> LogInTree:
         raise LogError(f"cannot be read: {error}", where=str(path)) from error
     indices = tuple(
         (record.seq_id, record.qsl_idx)
-        for record in seen_records(beginning)
+        for part in beginning.split(_CUT)
+        for record in seen_records(part)
         if record.seq_id is not None and record.qsl_idx is not None
     )
     if size <= rules.most_bytes and _CUT in beginning:
