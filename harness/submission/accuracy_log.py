@@ -87,7 +87,7 @@ def _damage_of_cut(content: bytes) -> str | None:
     if first is None or (first.qsl_idx is None and not first.data):
         return "no record at its beginning"
     for record in (*seen_records(head), *seen_records(tail)):
-        if record.data and record.whole and (problem := _damage_of_data(record)) is not None:
+        if record.data and (problem := _damage_of_data(record)) is not None:
             return problem
     return None
 
@@ -122,10 +122,11 @@ def seen_records(content: bytes) -> Iterator[SeenRecord]:
 
 
 def _damage_of_data(record: SeenRecord) -> str | None:
-    """What of a whole record's data is no detection; None when nothing is."""
-    if len(record.data) % (2 * BYTES_PER_DETECTION):
+    """What of a record's data is no detection, as far as it can be seen; None when nothing is."""
+    digits = len(record.data) // (2 * BYTES_PER_DETECTION) * 2 * BYTES_PER_DETECTION
+    if record.whole and len(record.data) != digits:
         return f"record {record.seq_id} has {len(record.data) // 2} bytes, which are no detections of 28 bytes each"
-    rows = np.frombuffer(bytes.fromhex(record.data), "<f4").reshape(-1, FIELDS)
+    rows = np.frombuffer(bytes.fromhex(record.data[:digits]), "<f4").reshape(-1, FIELDS)
     if not np.isfinite(rows).all():
         return f"record {record.seq_id} has numbers that are not finite"
     if record.qsl_idx is not None and (rows[:, 0] != record.qsl_idx).any():
