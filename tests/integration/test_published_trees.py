@@ -1,6 +1,7 @@
 """The published results of MLPerf v1.1 and v2.0: judged as a person judged them, and defects planted into one of them.
 
-They are not part of the project. ``SSD_HARNESS_PUBLISHED_TREES`` is a folder with ``results_v1.1`` and ``results_v2.0``,
+They are not part of the project. ``SSD_HARNESS_PUBLISHED_TREES`` is a folder with ``results_v1.1`` and
+``results_v2.0``,
 checkouts of mlcommons/inference_results_v1.1 and _v2.0.
 """
 
