@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -131,22 +131,56 @@ class RunDirectory:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of a run directory that is there; the system lets go whatever ends this process.
+    """Keeps other processes out of a run directory; the system lets go whatever ends this process.
+
+    A new one is made first, so that of two that start into one folder only one goes on.
 
     Raises:
-        UsageError: another one is at it.
+        UsageError: another process is at it.
+        DataError: it cannot be made.
     """
-    if not folder.is_dir():
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # a file: whoever makes the run says so
         yield
         return
+    except OSError as error:
+        hint = "give another --output"
+        raise DataError(f"cannot be written: {error.strerror}", where=str(folder), hint=hint) from error
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, folder)
         yield
-    except BlockingIOError:
-        raise UsageError("another process is at this run", where=str(folder), hint="wait for its end") from None
     finally:
         os.close(descriptor)
+        with suppress(OSError):  # nothing came into it
+            folder.rmdir()
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError("another process is at this run", where=str(folder), hint="wait for its end") from None
+    except OSError:  # a file system without locks; then nobody is kept out
+        return
+
+
+def is_taken(folder: Path) -> bool:
+    """Whether a process is at the run; nobody is kept out by asking."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks does not say
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def holds_run(folder: Path) -> bool:

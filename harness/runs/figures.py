@@ -21,9 +21,10 @@ class SessionFigures(Document):
 
 
 class RepetitionFigures(Document):
-    """The figure of one repetition of a performance test: the rate of Offline, the latencies elsewhere."""
+    """One repetition of a performance test: its score, and the rate of Offline or the latencies elsewhere."""
 
     valid: bool
+    score: float | None = None
     samples_per_second: float | None = None
     latency_ms: dict[str, float] = Field(default_factory=dict)
 
@@ -31,6 +32,7 @@ class RepetitionFigures(Document):
 class ScenarioFigures(Document):
     """The figures of a performance test.
 
+    ``score`` is what the round publishes, in ``score_unit``, null where the test was too short for ``score_measure``.
     ``latency_ms`` has LoadGen's mean and percentiles ("p50", …), of queries; ``percentile`` is the round's, in 0..1;
     ``efficiency`` is the share of the test in which the sessions were inferring; ``stages_ms`` has the mean and
     percentiles of the five stages; ``runs`` the repetitions, where there are several.
@@ -38,6 +40,9 @@ class ScenarioFigures(Document):
 
     valid: bool
     invalid_because: tuple[str, ...] = ()
+    score: float | None = None
+    score_unit: str | None = None
+    score_measure: str | None = None
     samples: int | None = None
     samples_per_second: float | None = None
     queries: int | None = None

@@ -27,6 +27,7 @@ from harness.runs.figures import (
 from harness.runs.layout import RunLayout, TestFolder
 from harness.runs.records import StartedManifest, TestRecord, read_manifest, started
 from harness.runs.samples import read_samples, sessions, stages_ms
+from harness.runs.score import score_of_log
 from harness.runs.submittable import not_submittable
 from harness.runs.verdict import explain, explain_accuracy
 from harness.scenarios import Scenario
@@ -118,9 +119,10 @@ def _measured(layout: RunLayout, manifest: StartedManifest) -> _Measured:
 
 def _repetition(scenario: Scenario, figures: ScenarioFigures) -> RepetitionFigures:
     """The figures of a test that a person compares: the rate of Offline, the latencies elsewhere."""
+    score: dict[str, Any] = {} if figures.score_unit is None else {"score": figures.score}
     if scenario == "offline":
-        return RepetitionFigures(valid=figures.valid, samples_per_second=figures.samples_per_second)
-    return RepetitionFigures(valid=figures.valid, latency_ms=figures.latency_ms)
+        return RepetitionFigures(valid=figures.valid, samples_per_second=figures.samples_per_second, **score)
+    return RepetitionFigures(valid=figures.valid, latency_ms=figures.latency_ms, **score)
 
 
 def _valid(manifest: StartedManifest, measured: _Measured) -> bool:
@@ -212,6 +214,9 @@ def _loadgen_figures(log: DetailLog, test: TestRecord, samples: int) -> Iterator
     scenario, values = test.scenario, log.values
     if not log.valid:
         yield "invalid_because", tuple(explain(log, scenario))
+    score = score_of_log(log, test)
+    if score is not None:
+        yield from {"score": score.value, "score_unit": score.unit, "score_measure": score.measure}.items()
     if scenario == "offline":
         yield "samples", samples
         yield "samples_per_second", values["result_samples_per_second"]
