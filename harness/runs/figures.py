@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from harness.loadgen.plan import Mode
@@ -92,6 +94,38 @@ class Evaluation(Document):
 
     per_class: tuple[CategoryAccuracy, ...]
     precision_recall: dict[str, tuple[float, ...]]
+
+
+class GalleryObject(Document):
+    """An object of an image: its box, left, top, right, bottom in pixels."""
+
+    box: tuple[float, float, float, float]
+    category: str
+    crowd: bool = False
+
+
+class GalleryDetection(Document):
+    """A detection in an image; ``correct`` where it found an object."""
+
+    box: tuple[float, float, float, float]
+    category: str
+    score: float
+    correct: bool
+
+
+class GalleryImage(Document):
+    """An image that the report shows; ``thumbnail`` is the name of a file in the gallery, None where there is none."""
+
+    kind: Literal["best", "worst", "random"]
+    file_name: str
+    image_id: int
+    sample_index: int
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    AP50: float | None = None
+    thumbnail: str | None = Field(None, pattern=r"^[A-Za-z0-9_]+\.jpg$")
+    objects: tuple[GalleryObject, ...]
+    detections: tuple[GalleryDetection, ...]
 
 
 class RecordedVerdict(Document):

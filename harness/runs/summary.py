@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from harness.errors import LogError
 from harness.files import write_text
 from harness.loadgen.log import DetailLog, read_detail
@@ -111,6 +113,8 @@ def _measured(layout: RunLayout, manifest: StartedManifest) -> _Measured:
         else:
             found.repeated.setdefault(test.scenario, []).append(performance_figures(folder, test))
     for scenario, others in found.repeated.items():
+        if scenario not in found.scenarios:
+            raise LogError(f"has repetitions of {scenario} without their first", where=str(layout.manifest))
         first = found.scenarios[scenario]
         runs = tuple(_repetition(scenario, figures) for figures in (first, *others))
         found.scenarios[scenario] = first.model_copy(update={"runs": runs})
@@ -198,6 +202,14 @@ def performance_figures(folder: TestFolder, test: TestRecord) -> ScenarioFigures
     if "result_validity" not in log.values:
         raise LogError("the test was not finished: there is no verdict in it", where=str(folder.detail_log))
     samples = read_samples(folder.samples)
+    try:
+        return _figures(log, samples, test)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        what = f"is damaged: {type(error).__name__} {error}".splitlines()[0]
+        raise LogError(what, where=str(folder.detail_log)) from error
+
+
+def _figures(log: DetailLog, samples: pd.DataFrame, test: TestRecord) -> ScenarioFigures:
     busy = sessions(samples, test.session_names)
     return ScenarioFigures(
         valid=log.valid,
