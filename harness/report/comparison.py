@@ -113,6 +113,9 @@ class Comparison:
         ]
         titles = ("", "figure", self.baseline.name, self.run.name, "change", "95 % interval", "")
         note = f"{names}: {self.verdict}. Changes within ±{100 * self.threshold:g} % do not count."
+        for run in (self.baseline, self.run):
+            for scenario, measured in run.summary.scenarios.items():
+                note += "".join(f" {run.name}: {TITLES[scenario]} was disturbed: {why}." for why in measured.disturbed_by)
         if self.not_compared:
             note += f" Not compared: {', '.join(self.not_compared)}."
         return [Table(f"What differs: {names}", columns, rows, nothing), Table("Figures", titles, figures, note)]

@@ -47,6 +47,12 @@ def validity_of(summary: Summary) -> Validity:
         caveats.append("Synthetic images: the accuracy is not COCO's.")
     if summary.traced:
         caveats.append("Traced: the times include the tracing.")
+    disturbed = [
+        f"{TITLES[scenario]} was disturbed: {reason}."
+        for scenario, figures in summary.scenarios.items()
+        for reason in figures.disturbed_by
+    ]
+    caveats += disturbed
     because = [
         f"{TITLES[scenario]}: {reason}"
         for scenario, figures in summary.scenarios.items()

@@ -47,6 +47,8 @@ def _remarks(summary: Summary) -> Iterator[str]:
     for scenario, figures in summary.scenarios.items():
         for reason in figures.invalid_because:
             yield f"{TITLES[scenario]} is INVALID: {reason}"
+        for reason in figures.disturbed_by:
+            yield f"{TITLES[scenario]} was DISTURBED: {reason}; measure again on a quiet machine"
     for reason in summary.accuracy_invalid_because:
         yield f"Accuracy is INVALID: {reason}"
     accuracy = summary.accuracy

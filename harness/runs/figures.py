@@ -37,7 +37,8 @@ class ScenarioFigures(Document):
     ``score`` is what the round publishes, in ``score_unit``, null where the test was too short for ``score_measure``.
     ``latency_ms`` has LoadGen's mean and percentiles ("p50", …), of queries; ``percentile`` is the round's, in 0..1;
     ``efficiency`` is the share of the test in which the sessions were inferring; ``stages_ms`` has the mean and
-    percentiles of the five stages; ``runs`` the repetitions, where there are several.
+    percentiles of the five stages; ``runs`` the repetitions, where there are several. ``disturbed_by`` says what kept the machine from being quiet, see
+    `harness.runs.quietness`; ``longest_gap_ms`` is the longest time between two answers.
     """
 
     valid: bool
@@ -52,6 +53,9 @@ class ScenarioFigures(Document):
     percentile: float | None = None
     scheduled_samples_per_second: float | None = None
     early_stopping_latency_ms: float | None = None
+    quiet: bool | None = None
+    disturbed_by: tuple[str, ...] = ()
+    longest_gap_ms: float | None = None
     duration_s: float
     efficiency: float
     sessions: dict[str, SessionFigures]

@@ -27,6 +27,7 @@ from harness.runs.figures import (
     Summary,
 )
 from harness.runs.layout import RunLayout, TestFolder
+from harness.runs.quietness import disturbances, longest_gap_ms
 from harness.runs.records import StartedManifest, TestRecord, read_manifest, started
 from harness.runs.samples import read_samples, sessions, stages_ms
 from harness.runs.score import score_of_log
@@ -211,8 +212,12 @@ def performance_figures(folder: TestFolder, test: TestRecord) -> ScenarioFigures
 
 def _figures(log: DetailLog, samples: pd.DataFrame, test: TestRecord) -> ScenarioFigures:
     busy = sessions(samples, test.session_names)
+    disturbed_by = tuple(disturbances(test.machine, samples))
     return ScenarioFigures(
         valid=log.valid,
+        quiet=not disturbed_by,
+        disturbed_by=disturbed_by,
+        longest_gap_ms=longest_gap_ms(samples),
         duration_s=round(float((samples["completed_ns"].max() - samples["issued_ns"].min()) / 1e9), 3),
         efficiency=round(sum(session.busy for session in busy.values()) / len(busy), 4),
         sessions=busy,
