@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument(
         "--json-progress", dest="style", action="store_const", const="json", help="progress as JSON lines on stderr"
     )
+    add("--overwrite", action="store_true", help="replace the finished run in --output, once this one has results")
     add("--resume", action="store_true", help="keep the finished tests of an interrupted run; a submission always does")
 
 
@@ -94,10 +96,13 @@ def run(args: argparse.Namespace) -> int:
     terminal = Terminal(args.style)
     terminal.tell("start", schema=JSON_SCHEMA, output=str(folder))
     try:
-        summary = run_benchmark(settings, folder, terminal, resume=args.resume)
+        summary = run_benchmark(settings, folder, terminal, resume=args.resume, overwrite=args.overwrite)
     except HarnessError as error:
         terminal.tell("end", status=error.exit_status, error=error.what, where=error.where, next=error.hint)
         raise
+    finally:
+        with suppress(OSError):  # there is something in it
+            folder.rmdir()
     console = output()
     print_summary(summary, folder, console)
     reached, said = _judge_accuracy(settings, summary)

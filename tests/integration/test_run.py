@@ -198,8 +198,11 @@ def test_find_peak_ends_with_the_highest_valid_rate_and_its_tries(coco: Path, tm
     shown = capsys.readouterr().out
     assert "Server: peak " in shown
     assert "INVALID" in shown
-    assert cli.main(arguments(coco, "--output", str(out), "--mode", "find-peak", "--scenario", "single_stream")) == 2
-    assert not (out / "find_peak").exists()
+    wrong = ("--output", str(out), "--mode", "find-peak", "--scenario", "single_stream")
+    for more in ([], ["--overwrite"]):
+        assert cli.main(arguments(coco, *wrong, *more)) == 2
+        assert json.loads((out / "summary.json").read_text()) == summary
+    assert (out / "find_peak").is_dir()
 
 
 def test_recorded_outputs_give_a_simulated_device_the_models_map(coco: Path, tmp_path: Path, capsys: Capture) -> None:

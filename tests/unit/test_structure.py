@@ -24,10 +24,14 @@ LAYERS = [
         "stages",
         "child_process",
         "download",
+        "locks",
         "files",
         "accuracy_record",
         "output_quantization",
+        "signals",
+        "streams",
         "suggestions",
+        "yaml_text",
     },
     {"settings", "rounds", "terminal"},
     {"native", "model", "dataset", "sessions", "quantization", "published"},
@@ -44,6 +48,7 @@ LAYERS = [
 """From the bottom: a part imports parts below it, and of its own layer only itself unless `SIDEWAYS` says so."""
 
 SIDEWAYS = {
+    ("download", "locks"),
     ("rounds", "settings"),
     ("errors", "version"),
     ("model", "native"),
