@@ -113,9 +113,7 @@ class Comparison:
         ]
         titles = ("", "figure", self.baseline.name, self.run.name, "change", "95 % interval", "")
         note = f"{names}: {self.verdict}. Changes within ±{100 * self.threshold:g} % do not count."
-        for run in (self.baseline, self.run):
-            for scenario, measured in run.summary.scenarios.items():
-                note += "".join(f" {run.name}: {TITLES[scenario]} was disturbed: {why}." for why in measured.disturbed_by)
+        note += "".join(f" {sentence}." for run in (self.baseline, self.run) for sentence in _disturbances(run))
         if self.not_compared:
             note += f" Not compared: {', '.join(self.not_compared)}."
         return [Table(f"What differs: {names}", columns, rows, nothing), Table("Figures", titles, figures, note)]
@@ -132,6 +130,14 @@ class Comparison:
             "figures": [asdict(figure) for figure in self.figures],
             "not_compared": list(self.not_compared),
         }
+
+
+def _disturbances(run: Run) -> list[str]:
+    return [
+        f"{run.name}: {TITLES[scenario]} was disturbed: {reason}"
+        for scenario, figures in run.summary.scenarios.items()
+        for reason in figures.disturbed_by
+    ]
 
 
 def compare(baseline: Run, run: Run, threshold: float = 0.01) -> Comparison:

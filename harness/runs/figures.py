@@ -35,10 +35,10 @@ class ScenarioFigures(Document):
     """The figures of a performance test.
 
     ``score`` is what the round publishes, in ``score_unit``, null where the test was too short for ``score_measure``.
-    ``latency_ms`` has LoadGen's mean and percentiles ("p50", …), of queries; ``percentile`` is the round's, in 0..1;
-    ``efficiency`` is the share of the test in which the sessions were inferring; ``stages_ms`` has the mean and
-    percentiles of the five stages; ``runs`` the repetitions, where there are several. ``disturbed_by`` says what kept the machine from being quiet, see
-    `harness.runs.quietness`; ``longest_gap_ms`` is the longest time between two answers.
+    ``latency_ms`` has LoadGen's mean and percentiles ("p50", …), of queries; ``percentile`` is the round's, in 0..1.
+    ``disturbed_by`` says what kept the machine from being quiet, see `harness.runs.quietness`; ``longest_gap_ms`` is
+    the longest time between two answers. ``efficiency`` is the share of the test in which the sessions were inferring;
+    ``stages_ms`` has the mean and percentiles of the stages; ``runs`` the repetitions, where there are several.
     """
 
     valid: bool
