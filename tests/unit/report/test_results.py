@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def names(folder: Path, **wanted: object) -> list[str]:
-    return [it.folder.name for it in find_results(folder, Filter(**wanted))]  # type: ignore[arg-type]
+    return [row.folder.name for row in find_results(folder, Filter(**wanted))]  # type: ignore[arg-type]
 
 
 def test_runs_come_in_the_order_of_time_and_damaged_ones_are_named(folder: Path) -> None:
