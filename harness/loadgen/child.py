@@ -184,9 +184,7 @@ class ChildTest:
             except LaneFailed as error:
                 if not goes_on:
                     raise
-                what = (
-                    f"{error.slot.name} failed while the rate was calibrated, which is now that of single runs: {error}"
-                )
+                what = f"{error.slot.name} failed while the rate was calibrated: {error}; single runs give it instead"
                 self._reporter.send(Warned(what))
         return Calibration(latency_s, sum(1 / s for s in seconds) * (OFFLINE_MARGIN if offline else 1))
 
