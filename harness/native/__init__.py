@@ -1,1 +1,1 @@
-"""The C++ extensions: the SSD decoder and the tally of samples."""
+"""The C++ extensions: the decoders, and the pipeline's decode pool, mailbox and records of samples."""
