@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.accuracy.evaluate import Accuracy, Evaluator, evaluate
+from harness.accuracy.evaluate import Accuracy, Evaluator, evaluate, percent_text
 from harness.doctor.by_image import resized_images, turned_images, unknown_order
 from harness.doctor.cause import Cause
 from harness.doctor.choices import Choice
@@ -86,6 +86,21 @@ def diagnose(evidence: Evidence, evaluator: Evaluator, say: Callable[[str], None
         nothing = Cause("no-detections", "nothing was detected in any image", images, advice)
         return Diagnosis((nothing,), 0.0, None, (), (), evaluator, len(evidence.images), 0)
     return _Search(evidence, evaluator, say).diagnosis()
+
+
+def diagnose_default_model(evidence: Evidence, evaluator: Evaluator) -> Diagnosis:
+    """The diagnosis of a log that the harness's own model made of photographs: nothing else need be looked for."""
+    readings = Readings.of(evidence)
+    results = readings.results(readings.default)
+    accuracy = evaluate(evidence.truth, results, results.image_ids, evaluator=evaluator)
+    cause = Cause(
+        "default-model",
+        "the model is the harness's own one, which knows synthetic objects only, and the images are photographs",
+        f"its mAP on them is {percent_text(accuracy.mAP)}, and means nothing for the device or its speed",
+        "give a model that was trained on COCO with --model",
+    )
+    attempt = Attempt((), (), accuracy.mAP)
+    return Diagnosis((cause,), accuracy.mAP, None, (attempt,), (), accuracy.evaluator, accuracy.images, 1)
 
 
 class _Search:

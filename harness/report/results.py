@@ -108,7 +108,7 @@ def results_table(results: Sequence[RunRow]) -> Table:
                 None if backend is None else f"{backend.name}{' (SIMULATED)' * backend.simulated}",
                 None if dataset is None else f"{dataset.images}{' synthetic' * dataset.synthetic}",
                 *(metric(name, scenarios[name]) if name in scenarios else None for name in TITLES),
-                None if accuracy is None else f"{100 * accuracy.mAP:.3f}",
+                None if accuracy is None or accuracy.mAP < 0 else f"{100 * accuracy.mAP:.3f}",
                 _verdict(run),
             )
         )

@@ -19,8 +19,8 @@ def read_table(path: Path) -> pd.DataFrame:
         LogError: the file is missing or damaged.
     """
     try:
-        # a file called NA.jpg is not a missing one
-        return pd.read_csv(path, keep_default_na=False, na_values={"AP50": [""]})
+        # a file called NA.jpg is not a missing one, nor one called 0012 a number
+        return pd.read_csv(path, keep_default_na=False, na_values={"AP50": [""]}, dtype={"file_name": str})
     except (OSError, ValueError, EOFError) as error:
         raise LogError(f"cannot be read: {error}", where=str(path)) from error
 

@@ -273,8 +273,11 @@ def _class_defects() -> dict[str, Defect]:
         f"{name} merged into {into}": Defect(_named("classes-merged"), _merged(name, into))
         for name, into in (("truck", "car"), ("chair", "person"))
     }
-    exchanged = Defect(_named("classes-exchanged"), _exchanged("chair", "car"))
-    return {**lost, **merged, "chair and car exchanged": exchanged}
+    exchanged = {
+        f"{one} and {other} exchanged": Defect(_named("classes-exchanged"), _exchanged(one, other))
+        for one, other in (("chair", "car"), ("person", "bicycle"))
+    }
+    return {**lost, **merged, **exchanged}
 
 
 DEFECTS: dict[str, Defect] = {

@@ -90,7 +90,7 @@ def test_coco_results_with_labels_in_place_of_ids_are_recognised(healthy: tuple[
     rows = results_of_log(log, truth, "contiguous").rows
     unmapped = rows.copy()
     unmapped[:, 6] = np.searchsorted(truth.category_ids, rows[:, 6]) + 1
-    found = diagnose(evidence_of_results(unmapped, truth, log.path), "hotcoco")
+    found = diagnose(evidence_of_results(unmapped[:, 0].astype(np.int64), unmapped, truth, log.path), "hotcoco")
     assert [cause.name for cause in found.causes] == ["labels-contiguous"]
 
 
