@@ -13,7 +13,7 @@ from harness.accuracy.log import AccuracyLog
 from harness.doctor.diagnosis import Diagnosis, diagnose
 from harness.doctor.evidence import evidence_of_log, evidence_of_results
 from tests.support.made_logs import detector_log
-from tests.support.planted_mistakes import DEFECTS, Defect, both
+from tests.support.planted_mistakes import DEFECTS, HARMLESS, Defect, both
 
 pytest.importorskip("hotcoco")  # with pycocotools a diagnosis takes ten times as long
 
@@ -34,6 +34,12 @@ def test_nothing_is_wrong_with_a_healthy_log(healthy: tuple[AccuracyLog, GroundT
     assert found.attempts[0].names == ()
     assert found.attempts[0].mAP == found.mAP > 0.5
     assert found.tried > 3000
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_shift_of_half_a_pixel_is_no_mistake(name: str, healthy: tuple[AccuracyLog, GroundTruth]) -> None:
+    found = diagnosis(Defect((), HARMLESS[name]), healthy)
+    assert found.causes == ()
 
 
 # one of each step, each trace, each estimate, and each that looks at single images; test_choices.py undoes all of them
