@@ -154,8 +154,9 @@ def exit_status(process: BaseProcess) -> int | None:
 
 
 def live_as_child() -> None:
-    """Leaves Ctrl-C to the parent, and ends this process when the parent is gone, however that ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leaves Ctrl-C and a lost terminal to the parent; ends this process when the parent is gone, whatever ended it."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
 
 

@@ -10,7 +10,8 @@ HarnessError                  4  the run failed
 ├── RunFailed                 4  a test began and could not be finished
 │   ├── SampleFailed          4  one sample failed; carries the image's name
 │   └── Stalled               4  no sign of life from the child for too long
-└── Interrupted             130  Ctrl-C or SIGTERM
+├── InternalError             4  an error of the harness itself
+└── Interrupted             130  Ctrl-C, SIGTERM or SIGHUP
 """
 
 from __future__ import annotations
@@ -82,7 +83,11 @@ class Stalled(RunFailed):
     """The child gave no sign of life for longer than the watchdog allows."""
 
 
+class InternalError(HarnessError):
+    """An error of the harness itself, which nobody foresaw."""
+
+
 class Interrupted(HarnessError):
-    """Ended by Ctrl-C or SIGTERM."""
+    """Ended by Ctrl-C, SIGTERM or SIGHUP."""
 
     exit_status = 130

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -86,7 +88,13 @@ def _get(file: PublishedFile, folder: Path, terminal: Terminal) -> Path:
     else:
         terminal.say(f"from {file.url}")
         with terminal.task(f"Downloading {file.name}", "MB") as report:
-            download(file.url, target, lambda done, total: report(done // 10**6, total and -(-total // 10**6)))
+            download(
+                file.url,
+                target,
+                lambda done, total: report(done // 10**6, total and -(-total // 10**6)),
+                # a zip file that was cut has no list of its files, which is at its end
+                checked_later=file.sha256 is not None or file.unpack is not None,
+            )
     _check(file, target, terminal)
     if unpacked is None:
         return target
@@ -110,21 +118,46 @@ def _check(file: PublishedFile, target: Path, terminal: Terminal) -> None:
 
 def _unpack(archive: Path, folder: Path) -> None:
     """Unpacks one folder of a zip file and moves it into place when it is whole."""
+    where = str(archive)
     try:
         with (
             zipfile.ZipFile(archive) as packed,
             tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as made_in,
         ):
-            names = [name for name in packed.namelist() if PurePosixPath(name).parts[:1] == (folder.name,)]
-            if not names:
-                raise DataError(f"holds no folder {folder.name}", where=str(archive), hint="is it the right file?")
-            packed.extractall(made_in, names)
-            (Path(made_in) / folder.name).rename(folder)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise DataError(
-            f"is not a whole zip file ({error})", where=str(archive), hint="remove it and download it again"
-        ) from error
+            inside = (folder.name,)
+            entries = [entry for entry in packed.infolist() if PurePosixPath(entry.filename).parts[:1] == inside]
+            _check_space(sum(entry.file_size for entry in entries), folder.parent)
+            packed.extractall(made_in, entries)
+            made = Path(made_in) / folder.name
+            if not made.is_dir():
+                raise DataError(f"holds no folder {folder.name}", where=where, hint="is it the right file?")
+            made.rename(folder)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, zlib.error, ValueError) as error:
+        what = f"is not a whole zip file ({_first_words(error)})"
+        raise DataError(what, where=where, hint="remove it and download it again") from error
+    except (RuntimeError, NotImplementedError) as error:  # encrypted, and packed in a way that is not known
+        hint = f"unpack it in another way to {folder}, and start again"
+        raise DataError(f"cannot be unpacked ({_first_words(error)})", where=where, hint=hint) from error
     except OSError as error:
+        if folder.is_dir():  # another process was faster
+            return
         raise DataError(
-            f"cannot be unpacked ({error.strerror})", where=str(archive), hint="free some space there and start again"
+            f"cannot be unpacked ({error.strerror})", where=where, hint="free some space there and start again"
         ) from error
+
+
+def _first_words(error: Exception) -> str:
+    """The first line of an error's message, not longer than a line."""
+    lines = str(error).splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _check_space(needed: int, folder: Path) -> None:
+    """Refuses before anything is written what would fill the disk."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DataError(
+            f"what it holds needs {needed / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free",
+            where=str(folder),
+            hint="free some space there and start again",
+        )

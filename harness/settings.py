@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import platformdirs
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from harness.errors import UsageError
 from harness.records import Decoding, Nms
 from harness.scenarios import Scenario
 from harness.suggestions import did_you_mean
+from harness.yaml_text import YamlError, parse_yaml, shortened
 
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
 """Of what becomes a folder."""
 Division = Literal["closed", "open"]
+LONGEST_FOUND = 100
+"""Characters of a wrong value that a message shows."""
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -232,9 +234,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UsageError: it cannot be read, or is something else.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"cannot be read: {error}", where=str(path)) from error
+        data = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YamlError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"cannot be read: {reason}", where=str(path)) from error
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -252,8 +255,8 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise UsageError(f"expected KEY=VALUE, found {text!r}", where="--set", hint="e.g. --set backend.warmup=2")
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return key.strip(), parse_yaml(value)
+    except YamlError as error:
         raise UsageError(f"the value of {key} is not YAML: {error}", where="--set") from error
 
 
@@ -285,7 +288,7 @@ def validate(kind: type[SectionT], data: Mapping[str, Any], where: str) -> Secti
             hint = did_you_mean(str(first["loc"][-1]), known, f"known here: {', '.join(known)}")
             raise UsageError(f"unknown key {key!r}", where=where, hint=hint) from error
         what = first["msg"].removeprefix("Value error, ")
-        found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
+        found = "" if isinstance(first["input"], dict) else f", found {shortened(repr(first['input']), LONGEST_FOUND)}"
         raise UsageError(f"{key or 'configuration'}: {what}{found}", where=where) from error
 
 

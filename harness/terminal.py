@@ -1,4 +1,4 @@
-"""What is told while something runs, on stderr.
+"""What is shown while something runs, on stderr.
 
 To a person: a live picture on a terminal, plain lines elsewhere. To a program: JSON lines (see --json-progress).
 """
@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import monotonic, time
 from typing import Any, Literal, Protocol
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
+
+from harness.streams import printable
 
 PLAIN_LINE_EVERY_S = 10.0
 JSON_LINE_EVERY_S = 1.0
@@ -24,15 +27,33 @@ Style = Literal["live", "lines", "quiet", "json"]
 
 
 class Report(Protocol):
-    """Told how far a task is: done, of how many (None: unknown), and what it is doing now."""
+    """Takes how far a task is: done, of how many (None: unknown), and what it is doing now."""
 
     def __call__(self, done: int, total: int | None = None, doing: str = "", remaining_s: float | None = None) -> None:
         """Reports that `done` of `total` is done, and what is being done."""
 
 
+class TextConsole(Console):
+    """A console that shows texts as they are: brackets are no markup, and what a terminal would obey is spelled out.
+
+    Names in it come from files that others made.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"highlight": False, "markup": False, "emoji": False} | kwargs)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces that make up the picture, without control characters of their own."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(printable(segment.text), segment.style)
+
+
 def output() -> Console:
     """The console for a command's results, on stdout; a file or a pipe has no width of its own and gets a wide one."""
-    console = Console(highlight=False)
+    console = TextConsole()
     if not console.is_terminal:
         console.width = PIPE_COLUMNS
     return console
@@ -46,7 +67,7 @@ class Terminal:
     """
 
     def __init__(self, style: Style | None = None) -> None:
-        self.console = Console(file=sys.stderr, highlight=False, emoji=False, soft_wrap=True)
+        self.console = TextConsole(file=sys.stderr, soft_wrap=True)
         """Of stderr."""
         can_draw = self.console.is_terminal and not self.console.is_dumb_terminal
         self.style: Style = style or ("live" if can_draw else "lines")
@@ -56,11 +77,11 @@ class Terminal:
         if self.style == "json":
             emit("message", text=text)
         elif self.style != "quiet":
-            self.console.print(text, markup=False)
+            self.console.print(text)
 
     def result(self, text: str) -> None:
         """One line of what a command was called for, on stdout."""
-        print(text, flush=True)  # noqa: T201 - this is the place that prints
+        print(printable(text), flush=True)  # noqa: T201 - this is the place that prints
 
     def tell(self, event: str, **fields: Any) -> None:
         """An event for a program that drives us; a person has the results or the error."""
@@ -157,7 +178,7 @@ class _PlainTask:
         self._print(f"{title} ...")
 
     def _print(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the place that prints
+        print(printable(text), file=sys.stderr, flush=True)  # noqa: T201 - this is the place that prints
 
     def report(self, done: int, total: int | None = None, doing: str = "", remaining_s: float | None = None) -> None:
         self._done = done
@@ -179,11 +200,11 @@ class _LiveTask:
     def __init__(self, console: Console, title: str, unit: str) -> None:
         self._progress = Progress(
             SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
-            TextColumn("{task.fields[count]}"),
+            TextColumn("{task.fields[count]}", markup=False),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[state]}"),
+            TextColumn("{task.fields[state]}", style="dim", markup=False),
             console=console,
             refresh_per_second=4,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from harness.benchmark.find_peak import find_peaks
@@ -13,7 +14,7 @@ from harness.benchmark.system import code_sha256, system, versions
 from harness.errors import HarnessError, Interrupted
 from harness.loadgen.plan import Mode
 from harness.report.page import write_report
-from harness.runs.directory import RunDirectory, alone_in, holds_run
+from harness.runs.directory import RunDirectory, alone_in, check_free, holds_run
 from harness.runs.documents import SCHEMA
 from harness.runs.evaluation import evaluate_run
 from harness.runs.figures import Summary
@@ -22,13 +23,17 @@ from harness.runs.records import Manifest
 from harness.runs.summary import summarise
 from harness.scenarios import Scenario
 from harness.settings import RunSettings
+from harness.signals import uninterrupted
 from harness.terminal import Terminal
 
 
-def run_benchmark(settings: RunSettings, folder: Path, terminal: Terminal, *, resume: bool = False) -> Summary:
+def run_benchmark(
+    settings: RunSettings, folder: Path, terminal: Terminal, *, resume: bool = False, overwrite: bool = False
+) -> Summary:
     """Runs everything that the settings ask for.
 
-    A submission that is there is resumed whether that is asked for or not: its tests are too long to be lost.
+    A submission that is there is resumed whether that is asked for or not: its tests are too long to be lost. A
+    complete run is replaced with ``overwrite`` only, and any earlier run stands until this one has results.
 
     Raises:
         HarnessError: as its parts do; the manifest then says "failed" and why.
@@ -47,19 +52,25 @@ def run_benchmark(settings: RunSettings, folder: Path, terminal: Terminal, *, re
         system=system(),
     )
     if settings.mode == "submission":
-        resume = holds_run(folder)
+        resume = holds_run(folder) and not overwrite
     with alone_in(folder):
+        if not resume and not overwrite:
+            check_free(folder)
+        # a mistake in what a run needs must not touch the run that is there
+        replaces = holds_run(folder) and not resume
+        inputs = find_inputs(settings, terminal) if replaces else None
         run = RunDirectory.create(folder, manifest, resume=resume)
         try:
-            _run(settings, run, terminal)
+            _run(settings, run, inputs or find_inputs(settings, terminal), terminal)
             run.finish("complete")
             summary = summarise(folder)
         except KeyboardInterrupt:
-            run.finish("failed", "interrupted")
             hint = f"the same command with --resume --output {folder} goes on with what is not finished"
+            if _end(run, "interrupted"):
+                hint = "there were no results yet, and the earlier run is as it was"
             raise Interrupted("interrupted", where=str(folder), hint=hint) from None
         except BaseException as error:
-            run.finish("failed", str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}")
+            _end(run, str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}")
             raise
         with terminal.task("Report") as report:
             report(0, None, run.layout.report.name)
@@ -67,8 +78,19 @@ def run_benchmark(settings: RunSettings, folder: Path, terminal: Terminal, *, re
         return summary
 
 
-def _run(settings: RunSettings, run: RunDirectory, terminal: Terminal) -> None:
-    inputs = find_inputs(settings, terminal)
+def _end(run: RunDirectory, reason: str) -> bool:
+    """Writes down why a run failed, or gives way to an earlier one, and then is True; its own failure is a lesser one.
+
+    A second Ctrl-C does not stop it.
+    """
+    with uninterrupted(), suppress(OSError):
+        if run.give_way():
+            return True
+        run.finish("failed", reason)
+    return False
+
+
+def _run(settings: RunSettings, run: RunDirectory, inputs: Inputs, terminal: Terminal) -> None:
     run.update(**inputs.describe(), tests=())
     if settings.submission is not None:
         submission = describe_submission(settings.submission, inputs, run.manifest)

@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from harness.accuracy.evaluate import Evaluator, has_hotcoco, percent_text
@@ -58,9 +57,9 @@ def _print(console: Console, found: Diagnosis) -> None:
     if not found.causes:
         console.print("nothing wrong", style="bold green")
     for number, cause in enumerate(found.causes, 1):
-        console.print(f"{number}. {escape(cause.problem)}", style="bold red")
-        console.print(f"   {escape(cause.evidence)}")
-        console.print(f"   next: {escape(cause.advice)}")
+        console.print(f"{number}. {cause.problem}", style="bold red")
+        console.print(f"   {cause.evidence}")
+        console.print(f"   next: {cause.advice}")
     table = Table(title=f"the best of {found.tried} readings")
     table.add_column("mAP %", justify="right")
     table.add_column("if")

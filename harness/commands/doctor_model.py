@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from harness.accuracy.ground_truth import read_ground_truth
@@ -89,12 +88,12 @@ def _print(console: Console, found: ModelDiagnosis) -> None:
     for column in ("what", "verdict", "evidence"):
         table.add_column(column)
     for check in found.checks:
-        table.add_row(check.about, check.verdict, escape(check.evidence), style=_STYLES[check.verdict])
+        table.add_row(check.about, check.verdict, check.evidence, style=_STYLES[check.verdict])
     console.print(table)
     for number, cause in enumerate(found.causes, 1):
-        console.print(f"{number}. {escape(cause.problem)}", style="bold red")
-        console.print(f"   {escape(cause.evidence)}")
-        console.print(f"   next: {escape(cause.advice)}")
+        console.print(f"{number}. {cause.problem}", style="bold red")
+        console.print(f"   {cause.evidence}")
+        console.print(f"   next: {cause.advice}")
     if not found.causes:
         text = "nothing wrong" if found.complete else "nothing wrong that these images could show"
         console.print(text, style="bold green")

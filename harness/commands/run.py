@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,15 +30,11 @@ EXAMPLES = """\
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `run`."""
+def add_measurement_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what says which configuration is measured, on what and for how long; `overrides_of` reads it."""
     add = parser.add_argument
     add("config", nargs="?", type=Path, help="a YAML file, or the name of a shipped one (demo; coco for a submission)")
     add("--scenario", help=f"comma-separated, of: {', '.join(SCENARIOS)}")
-    add("--mode", choices=("performance", "accuracy", "both", "find-peak", "submission"), help="what to measure")
-    add("--division", choices=("closed", "open"), help="of a submission")
-    add("--submitter", metavar="ORG", help="of a submission: the organisation, as its folder is called")
-    add("--system", type=Path, metavar="JSON", help="of a submission: the system's description")
     add("--backend", help="the device runtime, e.g. onnxruntime or simulated")
     add("--devices", help="sessions, e.g. 'cpu*2'")
     add("--on-device-failure", choices=("stop", "continue"), help="stop the run (default), or go on without it")
@@ -50,8 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--duration", type=float, help="least seconds of each performance test")
     add("--queries", type=int, help="least queries of each performance test (Offline: samples)")
     add("--repeat", type=int, metavar="N", help="make each performance test N times, to see what is noise")
-    add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>, or of a submission)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="any configuration key; may be repeated")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `run`."""
+    add_measurement_arguments(parser)
+    add = parser.add_argument
+    add("--mode", choices=("performance", "accuracy", "both", "find-peak", "submission"), help="what to measure")
+    add("--division", choices=("closed", "open"), help="of a submission")
+    add("--submitter", metavar="ORG", help="of a submission: the organisation, as its folder is called")
+    add("--system", type=Path, metavar="JSON", help="of a submission: the system's description")
+    add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>, or of a submission)")
     add("--trace", action="store_true", default=None, help="also write a trace for Perfetto; not submittable then")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--no-live", dest="style", action="store_const", const="lines", help="lines, on a terminal too")
@@ -59,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument(
         "--json-progress", dest="style", action="store_const", const="json", help="progress as JSON lines on stderr"
     )
+    add("--overwrite", action="store_true", help="replace the finished run in --output, once this one has results")
     add("--resume", action="store_true", help="keep the finished tests of an interrupted run; a submission always does")
 
 
@@ -88,10 +96,13 @@ def run(args: argparse.Namespace) -> int:
     terminal = Terminal(args.style)
     terminal.tell("start", schema=JSON_SCHEMA, output=str(folder))
     try:
-        summary = run_benchmark(settings, folder, terminal, resume=args.resume)
+        summary = run_benchmark(settings, folder, terminal, resume=args.resume, overwrite=args.overwrite)
     except HarnessError as error:
         terminal.tell("end", status=error.exit_status, error=error.what, where=error.where, next=error.hint)
         raise
+    finally:
+        with suppress(OSError):  # there is something in it
+            folder.rmdir()
     console = output()
     print_summary(summary, folder, console)
     reached, said = _judge_accuracy(settings, summary)
@@ -102,12 +113,9 @@ def run(args: argparse.Namespace) -> int:
     return status
 
 
-def _overrides(args: argparse.Namespace) -> dict[str, Any]:
+def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Configuration key → value, of the options that `add_measurement_arguments` adds."""
     options = {
-        "mode": args.mode,
-        "submission.division": args.division,
-        "submission.submitter": args.submitter,
-        "submission.system": args.system,
         "repeat": args.repeat,
         "scenarios": args.scenario.split(",") if args.scenario else None,
         "backend.name": args.backend,
@@ -119,9 +127,8 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
         "dataset.images": args.images,
         "dataset.annotations": args.annotations,
         "dataset.count": args.count,
-        "trace": args.trace,
     }
-    overrides = {key: value for key, value in options.items() if value is not None}
+    overrides = _given(options)
     if args.backend:
         configured = (read_yaml(run_config(args.config)).get("backend") or {}).get("name")
         if args.backend != configured:
@@ -138,6 +145,21 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
         if args.queries is not None:
             overrides[f"tests.{scenario}.min_queries"] = args.queries
     return overrides | dict(parse_assignment(text) for text in args.set)
+
+
+def _overrides(args: argparse.Namespace) -> dict[str, Any]:
+    options = {
+        "mode": args.mode,
+        "submission.division": args.division,
+        "submission.submitter": args.submitter,
+        "submission.system": args.system,
+        "trace": args.trace,
+    }
+    return _given(options) | overrides_of(args)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
 
 
 def _without_expectation(overrides: dict[str, Any]) -> dict[str, Any]:

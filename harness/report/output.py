@@ -6,11 +6,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from harness.files import write_text
 from harness.report.tables import Table, as_csv, as_markdown, print_table
-from harness.terminal import PIPE_COLUMNS, Terminal, output
+from harness.terminal import PIPE_COLUMNS, Terminal, TextConsole, output
 
 
 def write_out(what: str | Sequence[Table], target: Path | None, format_: str | None = None) -> None:
@@ -30,7 +28,7 @@ def write_out(what: str | Sequence[Table], target: Path | None, format_: str | N
         return
     else:
         with target.open("w", encoding="utf-8") as file:
-            console = Console(file=file, width=PIPE_COLUMNS, highlight=False)
+            console = TextConsole(file=file, width=PIPE_COLUMNS)
             for table in what:
                 print_table(table, console)
         return

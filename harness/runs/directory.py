@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
+import itertools
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 from harness.errors import DataError, LogError, UsageError
 from harness.files import remove_unfinished, sha256_file, unfinished
 from harness.loadgen.plan import Mode
+from harness.locks import Busy, made_and_locked
+from harness.runs import earlier_run
 from harness.runs.documents import read_document, write_document
 from harness.runs.layout import LOADGEN_LOGS, RunLayout, TestFolder
 from harness.runs.records import Manifest, TestRecord, read_manifest
@@ -39,7 +40,9 @@ class RunDirectory:
 
     @classmethod
     def create(cls, folder: Path, manifest: Manifest, *, resume: bool) -> RunDirectory:
-        """Takes the folder: a new one, or one that holds a run, whose files are replaced (kept with ``resume``).
+        """Takes the folder: a new one, or one that holds a run, which stands aside until this one has results.
+
+        With ``resume`` the run that is there goes on.
 
         Raises:
             UsageError: it exists and is not a run, or there is nothing to resume.
@@ -59,9 +62,9 @@ class RunDirectory:
             if free < FREE_BYTES:
                 need, have = FREE_BYTES >> 20, free >> 20
                 raise DataError(f"no space left: a run needs {need} MiB, {have} MiB are free", where=str(folder))
-            if there and not resume:
-                _clear(folder)
             remove_unfinished(folder)
+            if there and not resume:
+                earlier_run.set_aside(folder)
             run = cls(folder, manifest)
             if resume:
                 before = read_manifest(folder)
@@ -94,11 +97,18 @@ class RunDirectory:
         write_document(self.layout.manifest, self.manifest)
 
     def add_test(self, test: TestRecord) -> None:
-        """Adds a finished test to the manifest and writes it."""
+        """Adds a finished test to the manifest and writes it; from now on there are results."""
+        earlier_run.forget(self.folder)
         self.update(tests=(*(self.manifest.tests or ()), test))
+
+    def give_way(self) -> bool:
+        """Whether a run that was here before is in its place again, because this one got no results."""
+        return earlier_run.restore(self.folder)
 
     def finish(self, status: str, reason: str | None = None) -> None:
         """The last word: "complete" or "failed", and why."""
+        if status == "complete":
+            earlier_run.forget(self.folder)
         self.update(status=status, reason=reason, ended=_now())
 
     def test_folder(self, scenario: str, mode: Mode, number: int = 1) -> Path:
@@ -131,22 +141,46 @@ class RunDirectory:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of a run directory that is there; the system lets go whatever ends this process.
+    """Keeps other processes out of a run directory, which is made if need be; a run that was pushed aside is restored.
 
     Raises:
-        UsageError: another one is at it.
+        UsageError: another process is at it, or it is a file.
+        DataError: it cannot be made.
     """
-    if not folder.is_dir():
+    with ExitStack() as held:
+        try:
+            held.enter_context(made_and_locked(folder))
+            if not holds_run(folder) or RunLayout(folder).earlier.is_dir():
+                earlier_run.restore(folder)  # a process was killed before it had results
+        except Busy:
+            raise UsageError("another process is at this run", where=str(folder), hint="wait for its end") from None
+        except FileExistsError:
+            raise UsageError("is a file", where=str(folder), hint="give another --output") from None
+        except OSError as error:
+            raise DataError(
+                f"cannot be written: {error.strerror}", where=str(folder), hint="give another --output"
+            ) from error
         yield
+
+
+def check_free(folder: Path) -> None:
+    """Refuses a folder with a complete run, which must not be replaced by accident.
+
+    Raises:
+        UsageError: it holds one, or one whose manifest is damaged.
+    """
+    if not holds_run(folder):
         return
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise UsageError("another process is at this run", where=str(folder), hint="wait for its end") from None
-    finally:
-        os.close(descriptor)
+        complete = read_manifest(folder).status == "complete"
+    except LogError:
+        complete = True
+    if complete:
+        raise UsageError(
+            "holds a finished run",
+            where=str(folder),
+            hint="another --output, --resume to keep what is there, or --overwrite to replace it",
+        )
 
 
 def holds_run(folder: Path) -> bool:
@@ -155,14 +189,20 @@ def holds_run(folder: Path) -> bool:
 
 
 def default_folder(name: str) -> Path:
-    """``results/<name>-<date>-<time>`` in the working directory, one that does not exist."""
+    """``results/<name>-<date>-<time>`` in the working directory, made now, so that nobody else takes it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = Path("results") / f"{name}-{stamp}"
-    for again in range(2, 100):
-        if not folder.exists():
-            break
-        folder = Path("results") / f"{name}-{stamp}-{again}"
-    return folder
+    for number in itertools.count(1):
+        folder = Path("results") / (f"{name}-{stamp}" if number == 1 else f"{name}-{stamp}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError
 
 
 def log_hashes(folder: Path) -> dict[str, str]:
@@ -176,15 +216,6 @@ def _record(path: Path) -> TestRecord | None:
         return read_document(TestRecord, path)
     except LogError:
         return None
-
-
-def _clear(folder: Path) -> None:
-    """Removes what an earlier run wrote, and nothing else."""
-    for path in RunLayout(folder).written_by_a_run:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _now() -> str:

@@ -50,6 +50,8 @@ BASELINE_ACCURACY = "baseline_accuracy.txt"
 COMPLIANCE_ACCURACY = "compliance_accuracy.txt"
 
 PEAK = "find_peak"
+EARLIER = ".earlier"
+"""Where the run that was in a folder before waits until the new one has results."""
 PERFORMANCE_RUN = "performance/run_1"
 """Where a performance test lies in the folder of its scenario, or of its compliance test."""
 LOADGEN_LOGS = "mlperf_log_*"
@@ -193,6 +195,11 @@ class RunLayout:
     def peak_try(self, scenario: str, number: int) -> TestFolder:
         """One try of the search for the peak."""
         return TestFolder(self.folder / PEAK / scenario / f"try_{number}")
+
+    @property
+    def earlier(self) -> Path:
+        """The run that was here before, while the new one has no results."""
+        return self.folder / EARLIER
 
     @property
     def written_by_a_run(self) -> tuple[Path, ...]:

@@ -16,18 +16,16 @@ from io import StringIO
 from pathlib import Path
 from statistics import median
 
-from rich.console import Console
-
 from harness.benchmark.queue_limits import LATENCY_MS, Case, plan_of
 from harness.live.display import shown
 from harness.loadgen.log import read_detail
 from harness.loadgen.process import run_test
-from harness.terminal import Terminal
+from harness.terminal import Terminal, TextConsole
 
 
 def terminal(drawn: bool) -> Terminal:
     it = Terminal("live" if drawn else "quiet")
-    it.console = Console(file=StringIO(), force_terminal=True, width=100, height=40)
+    it.console = TextConsole(file=StringIO(), force_terminal=True, width=100, height=40)
     return it
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,34 @@ def test_a_run_leaves_figures_logs_and_a_table(coco: Path, tmp_path: Path, capsy
     assert "SingleStream performance: done in" in shown.err
 
 
+def test_a_run_parses_its_annotations_once_and_evaluates_its_accuracy_log_once(
+    coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.accuracy import log
+    from harness.runs import evaluation
+
+    opened: Counter[str] = Counter()
+    real_open, annotations = Path.open, str(coco / "instances.json")
+
+    def counting(path: Path, *args: Any, **options: Any) -> Any:
+        opened[str(path)] += 1
+        return real_open(path, *args, **options)
+
+    read: list[Path] = []
+
+    def reading(path: Path, **options: Any) -> log.AccuracyLog:
+        read.append(path)
+        return log.read_accuracy_log(path, **options)
+
+    monkeypatch.setattr(Path, "open", counting)  # read_bytes and read_text use it too
+    monkeypatch.setattr(evaluation, "read_accuracy_log", reading)
+    out = tmp_path / "out"
+    assert cli.main(arguments(coco, "--scenario", "offline", "--output", str(out))) == 0
+    assert opened[annotations] == 1
+    assert read == [out / "offline" / "accuracy" / "mlperf_log_accuracy.json"]
+    assert (out / "offline/accuracy/gallery/gallery.json").is_file()
+
+
 def test_all_four_scenarios_are_valid_and_their_percentiles_are_loadgens_own(coco: Path, tmp_path: Path) -> None:
     out = tmp_path / "o"
     more = ["--set", "tests.multi_stream.min_queries=662", "--set", "tests.server.min_queries=800"]
@@ -169,8 +198,11 @@ def test_find_peak_ends_with_the_highest_valid_rate_and_its_tries(coco: Path, tm
     shown = capsys.readouterr().out
     assert "Server: peak " in shown
     assert "INVALID" in shown
-    assert cli.main(arguments(coco, "--output", str(out), "--mode", "find-peak", "--scenario", "single_stream")) == 2
-    assert not (out / "find_peak").exists()
+    wrong = ("--output", str(out), "--mode", "find-peak", "--scenario", "single_stream")
+    for more in ([], ["--overwrite"]):
+        assert cli.main(arguments(coco, *wrong, *more)) == 2
+        assert json.loads((out / "summary.json").read_text()) == summary
+    assert (out / "find_peak").is_dir()
 
 
 def test_recorded_outputs_give_a_simulated_device_the_models_map(coco: Path, tmp_path: Path, capsys: Capture) -> None:

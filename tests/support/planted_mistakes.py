@@ -281,7 +281,7 @@ def _class_defects() -> dict[str, Defect]:
 
 
 def _padding_rounded(side: int) -> Callable[..., list[npt.NDArray[np.float64]]]:
-    """A letterbox of that side whose padding was rounded up when the image was placed, and down when boxes came back."""
+    """A letterbox of that side whose padding was rounded up as the image was placed, and down as boxes came back."""
 
     def change(left, top, right, bottom, w, h):  # type: ignore[no-untyped-def]
         scale = side / np.maximum(w, h)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import tempfile
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,9 @@ def test_wrong_usage_is_status_2_with_a_way_out(argv: list[str], message: str, c
         (ModelError("no such model", where="a.onnx"), 3, "error: a.onnx: no such model"),
         (KeyboardInterrupt(), 130, "error: interrupted"),
         (OSError(errno.ENOSPC, "No space left on device", "/out/x"), 3, "error: /out/x: No space left on device"),
+        (OSError(errno.EIO, "Input/output error", "/a", None, "/b"), 3, "error: /b: Input/output error\n  next: the "),
+        (OSError(errno.EFBIG, "File too large"), 3, "error: File too large\n  next: raise the limit"),
+        (MemoryError(), 3, "error: there is not enough memory"),
     ],
 )
 def test_an_error_becomes_one_message(
@@ -79,13 +83,52 @@ def test_debug_shows_the_traceback(command: Callable[[Callable[[], int]], None])
         cli.main(["--debug", "run"])
 
 
-def test_a_bug_of_ours_is_not_dressed_up(command: Callable[[Callable[[], int]], None]) -> None:
+@pytest.mark.parametrize(
+    "raised", [OSError(errno.EBADF, "bad"), BrokenPipeError(errno.EPIPE, "x"), ValueError("a\nb"), RecursionError()]
+)
+def test_an_unexpected_error_is_one_line_with_its_traceback_in_a_file(
+    command: Callable[[Callable[[], int]], None],
+    raised: Exception,
+    capsys: Capture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
     def body() -> int:
-        raise OSError(errno.EBADF, "bad")
+        raise raised
 
     command(body)
-    with pytest.raises(OSError):
-        cli.main(["run"])
+    assert cli.main(["run"]) == 4
+    what, hint = capsys.readouterr().err.splitlines()
+    assert what.startswith("error: test_cli.py:")
+    assert f"unexpected {type(raised).__name__}" in what
+    [file] = tmp_path.iterdir()
+    assert str(file) in hint
+    assert "Traceback" in file.read_text()
+    assert "in body" in file.read_text()
+
+
+def test_without_a_place_for_the_traceback_it_is_shown(
+    command: Callable[[Callable[[], int]], None], capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+
+    def body() -> int:
+        raise ValueError
+
+    command(body)
+    assert cli.main(["run"]) == 4
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_error_cannot_command_the_terminal(command: Callable[[Callable[[], int]], None], capsys: Capture) -> None:
+    def body() -> int:
+        raise ModelError("no \x1b[2J\x9b such [bold]\udce9", where="a\rb")
+
+    command(body)
+    cli.main(["run"])
+    assert capsys.readouterr().err == "error: a\\rb: no \\x1b[2J\\x9b such [bold]\\udce9\n"
 
 
 def test_the_commands_status_is_the_programs(command: Callable[[Callable[[], int]], None]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -150,3 +152,91 @@ def test_a_full_disk_keeps_the_part(server: FileServer, tmp_path: Path) -> None:
     assert (tmp_path / ".model.onnx.part").stat().st_size <= 400_000
     get(server, tmp_path)
     assert (tmp_path / "model.onnx").read_bytes() == CONTENT
+
+
+def answering(answer: bytes) -> tuple[str, Thread]:
+    """A server that gives the same bytes, whatever it is asked, and hangs up; its address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(10)
+
+    def serve() -> None:
+        with listener:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except TimeoutError:
+                    return
+                with connection:
+                    asked = connection.recv(65536)
+                    connection.sendall(answer)
+                    if b"/last" in asked:
+                        return
+
+    thread = Thread(target=serve, daemon=True)
+    thread.start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/last", thread
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        ("200 OK\r\nContent-Length: abc", "a length of 'abc'"),
+        ("200 OK\r\nContent-Length: -5", "a length of '-5'"),
+        ("206 Partial Content\r\nContent-Range: bytes 5-7/8\r\nContent-Length: 3", "a part of the file, which nobody"),
+        ("200 OK", "does not say how long the file is"),
+        ("416 Range Not Satisfiable\r\nContent-Length: 0", "the server says 416"),
+        ("200 OK\r\nContent-Length: 9", "the connection ended early"),
+        ("200 OK\r\nTransfer-Encoding: chunked", "the connection ended early"),
+        ("HELLO", "no connection|Connection aborted|BadStatusLine|the connection ended early"),
+    ],
+)
+def test_an_answer_that_cannot_be_trusted_is_refused(
+    tmp_path: Path, head: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(module, "ATTEMPTS", 1)
+    url, _ = answering(f"HTTP/1.1 {head}\r\nConnection: close\r\n\r\nabc".encode())
+    with pytest.raises(DataError, match=reason) as caught:
+        download(url, tmp_path / "a", lambda done, total: None)
+    assert caught.value.where == url
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_is_checked_later_needs_no_length_and_no_readable_etag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    url, _ = answering('HTTP/1.1 200 OK\r\nETag: "é"\r\nConnection: close\r\n\r\nabc'.encode("latin-1"))
+    download(url, tmp_path / "a", lambda done, total: None, checked_later=True)
+    assert (tmp_path / "a").read_bytes() == b"abc"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_range_that_begins_elsewhere_is_not_mixed_in(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".model.onnx.part").write_bytes(b"12345")
+    (tmp_path / ".model.onnx.part.validator").write_text('"x"')
+    head = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 2-4/8\r\nContent-Length: 3\r\n"
+    listener_url, _ = answering(f"{head}Connection: close\r\n\r\nabc".encode())
+    with pytest.raises(DataError):
+        download(listener_url.replace("/last", "/x"), tmp_path / "model.onnx", lambda done, total: None)
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_link_in_the_place_of_the_part_is_not_followed(server: FileServer, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to/.model.onnx.part").symlink_to(victim)
+    (tmp_path / "to/.model.onnx.part.validator").symlink_to(victim)
+    get(server, tmp_path / "to")
+    assert victim.read_text() == "precious"
+    assert (tmp_path / "to/model.onnx").read_bytes() == CONTENT
+
+
+def test_two_downloads_of_one_file_do_not_mix(server: FileServer, tmp_path: Path) -> None:
+    with (tmp_path / ".model.onnx.part").open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match="another process is downloading it"):
+            get(server, tmp_path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import shutil
+import types
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +34,15 @@ def zipped(files: dict[str, bytes]) -> bytes:
         for name, content in files.items():
             archive.writestr(name, content)
     return buffer.getvalue()
+
+
+def with_headers(flags: int = 0, method: int = 0) -> bytes:
+    """One image in an archive whose two headers say so of it (APPNOTE 4.4.4 and 4.4.5: bit 0 is "encrypted")."""
+    archive = zipped({"images/1.jpg": b"one"})
+    said = bytes([flags, 0, method, 0])
+    for head in (b"PK\x03\x04\x14\x00", b"PK\x01\x02\x14\x03\x14\x00"):
+        archive = archive.replace(head + bytes(4), head + said)
+    return archive
 
 
 @pytest.fixture
@@ -138,3 +149,33 @@ def test_the_shipped_catalogue_names_the_published_models_and_coco() -> None:
     ]
     for group in (shipped.models, shipped.datasets):
         assert all(file.url.startswith(("https://", "http://images.coco")) for p in group.values() for file in p.files)
+
+
+@pytest.mark.parametrize(
+    ("archive", "message"),
+    [
+        (zipped({"images/1.jpg": b"one"})[:-30], "is not a whole zip file"),
+        (zipped({"images": b"a file"}), "holds no folder images"),
+        (zipped({"else/1.jpg": b"one"}), "holds no folder images"),
+        (b"no zip at all", "is not a whole zip file"),
+        (with_headers(flags=1), "cannot be unpacked .*encrypted"),
+        (with_headers(method=99), "cannot be unpacked .*compression"),
+    ],
+    ids=["cut", "a file", "another folder", "no zip", "encrypted", "unknown method"],
+)
+def test_an_archive_that_cannot_be_unpacked_is_one_line(
+    server: FileServer, tmp_path: Path, archive: bytes, message: str
+) -> None:
+    server.files["/images.zip"] = archive
+    with pytest.raises(DataError, match=message):
+        prepare_noun("dataset", "--download", "d", "--output", tmp_path / "to")
+    assert not (tmp_path / "to/images").exists()
+
+
+def test_a_small_archive_of_a_huge_file_is_refused_before_it_fills_the_disk(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=5))
+    with pytest.raises(DataError, match=r"needs .* GB, and 5e-09 GB are free"):
+        prepare_noun("dataset", "--download", "d", "--output", tmp_path / "to")
+    assert not (tmp_path / "to/images").exists()

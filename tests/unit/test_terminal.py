@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from rich.table import Table
 
 from harness import terminal
-from harness.terminal import Terminal, duration_text, rate_text
+from harness.terminal import Terminal, duration_text, output, rate_text
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,29 @@ def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert "hello [bold]" in text
     assert "2 of 2 samples" in text
     assert "stopped" in text
+
+
+def test_names_are_neither_markup_nor_commands_to_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    table = Table("name [/]", "\x1b]0;title\a")
+    table.add_row("[bold]a[/bold]", "b\x1b[2J")
+    console = output()
+    console.print(table)
+    console.print("[link=x]c[/nothing]", style="red")
+    text = capsys.readouterr().out
+    assert "[bold]a[/bold]" in text
+    assert "[link=x]c[/nothing]" in text
+    assert r"b\x1b[2J" in text
+    assert "\x1b[2J" not in text
+    assert "\x1b]" not in text
+
+
+def test_lines_of_a_task_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with Terminal("lines").task("a\x1b[2J") as report:
+        report(0, None, "b\x1b[3J")
+    Terminal("lines").say("[c]\x1b[4J")
+    shown = capsys.readouterr().err
+    assert "\x1b" not in shown
+    assert r"[c]\x1b[4J" in shown

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ from typing import Literal
 from harness import output_quantization
 from harness.errors import DataError
 from harness.files import sha256_file
+from harness.locks import taking_turns
 from harness.model.ssd_resnet34 import heads, network, preprocess, weights
 from harness.model.ssd_resnet34.preprocess import MEAN, STD
 from harness.quantization import calibration, int8, onnx_file
@@ -61,15 +61,16 @@ def _key(precision: Precision) -> str:
 @contextmanager
 def _only_one(cache: Path) -> Iterator[None]:
     """Holds the folder's lock; the system lets go of it when a process ends, however it ends."""
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        lock = (cache / ".lock").open("w")
-    except OSError as error:
-        raise DataError(
-            f"the model cache cannot be written ({error.strerror})", where=str(cache), hint="choose another folder"
-        ) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with ExitStack() as held:
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            held.enter_context(taking_turns(cache / ".lock"))
+        except OSError as error:
+            raise DataError(
+                f"the model cache cannot be written ({error.strerror})",
+                where=str(cache),
+                hint="name another cache folder with the environment variable SSD_HARNESS_CACHE",
+            ) from error
         yield
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import DataError, LogError, UsageError
 from harness.files import write_json
-from harness.runs.directory import RunDirectory, alone_in, default_folder, log_hashes
+from harness.runs.directory import RunDirectory, alone_in, check_free, default_folder, log_hashes
 from harness.runs.documents import write_document
 from harness.runs.records import Manifest, TestRecord
 from tests.support.made_runs import made_record
@@ -21,6 +21,11 @@ from tests.support.made_runs import made_record
 def manifest(folder: Path) -> dict[str, object]:
     data: dict[str, object] = json.loads((folder / "manifest.json").read_text())
     return data
+
+
+def content(folder: Path) -> dict[str, bytes | None]:
+    """Every path below the folder, and what is in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
 def manifest_of(**parts: Any) -> Manifest:
@@ -55,8 +60,62 @@ def test_an_earlier_run_is_replaced_and_what_is_not_its_own_stays(tmp_path: Path
     run.open_test(run.test_folder("offline", "performance"), "f")
     write_json(tmp_path / "summary.json", {})
     (tmp_path / "notes.txt").write_text("mine")
-    RunDirectory.create(tmp_path, manifest_of(), resume=False)
+    new = RunDirectory.create(tmp_path, manifest_of(), resume=False)
+    new.add_test(TestRecord.model_validate(made_record("offline", "performance")))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "notes.txt"]
+
+
+def test_an_earlier_run_is_back_when_the_new_one_got_no_results(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path, manifest_of(round="v1.1"), resume=False)
+    run.open_test(run.test_folder("offline", "performance"), "f")
+    write_json(tmp_path / "summary.json", {"a": 1})
+    before = content(tmp_path)
+    new = RunDirectory.create(tmp_path, manifest_of(round="v2.0"), resume=False)
+    new.open_test(new.test_folder("server", "performance"), "g")
+    assert new.give_way()
+    assert content(tmp_path) == before
+    assert not new.give_way()
+
+
+@pytest.mark.parametrize("moves", range(8))
+def test_an_earlier_run_survives_a_death_at_any_moment(
+    tmp_path: Path, moves: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunDirectory.create(tmp_path, manifest_of(round="v1.1"), resume=False)
+    run.open_test(run.test_folder("offline", "performance"), "f")
+    run.open_test(run.test_folder("server", "performance"), "f")
+    for name in ("summary.json", "summary.csv"):
+        (tmp_path / name).write_text("{}")
+    before, rename, left = content(tmp_path), Path.rename, [moves]
+
+    class Killed(BaseException):
+        pass
+
+    def dying(self: Path, target: Path) -> Path:
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", dying)
+    with pytest.raises(Killed):  # while it is set aside or restored
+        RunDirectory.create(tmp_path, manifest_of(round="v2.0"), resume=False).give_way()
+    monkeypatch.undo()
+    with alone_in(tmp_path):
+        assert content(tmp_path) == before
+
+
+def test_a_complete_run_is_not_free_to_take_and_another_one_is(tmp_path: Path) -> None:
+    check_free(tmp_path)
+    run = RunDirectory.create(tmp_path, manifest_of(), resume=False)
+    run.finish("failed", "x")
+    check_free(tmp_path)
+    run.finish("complete")
+    with pytest.raises(UsageError, match=r"holds a finished run\n.*--overwrite"):
+        check_free(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(UsageError, match="holds a finished run"):
+        check_free(tmp_path)
 
 
 def test_resuming_keeps_a_test_with_the_same_fingerprint_only(tmp_path: Path) -> None:
@@ -146,7 +205,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_environment(tmp_path: P
 def test_default_folders_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     first = default_folder("demo")
-    first.mkdir(parents=True)
     second = default_folder("demo")
+    assert first.is_dir()
     assert first.parent == Path("results")
     assert second != first
