@@ -123,3 +123,37 @@ def test_a_log_with_no_detections_at_all_is_no_riddle(healthy: tuple[AccuracyLog
     )
     found = diagnose(evidence_of_log(empty, truth, "auto"), "hotcoco")
     assert [cause.name for cause in found.causes] == ["no-detections"]
+
+
+def test_images_without_objects_have_no_map_to_explain(healthy: tuple[AccuracyLog, GroundTruth]) -> None:
+    log, truth = healthy
+    crowds = replace(truth, crowds=np.ones(len(truth.boxes), np.bool_))
+    found = diagnose(evidence_of_log(log, crowds, "auto"), "hotcoco")
+    assert [cause.name for cause in found.causes] == ["no-objects"]
+    assert found.mAP == -1
+
+
+def test_images_that_all_show_the_same_are_no_wrong_annotations(healthy: tuple[AccuracyLog, GroundTruth]) -> None:
+    log, truth = healthy
+    first = log.qsl_idx == 0
+    count = len(truth.image_ids)
+    there = truth.box_image_ids == truth.image_ids[0]
+    same = replace(
+        truth,
+        widths=np.full(count, truth.widths[0]),
+        heights=np.full(count, truth.heights[0]),
+        box_image_ids=np.repeat(truth.image_ids, there.sum()),
+        box_category_ids=np.tile(truth.box_category_ids[there], count),
+        boxes=np.tile(truth.boxes[there], (count, 1)),
+        areas=np.tile(truth.areas[there], count),
+        crowds=np.tile(truth.crowds[there], count),
+    )
+    repeated = replace(
+        log,
+        qsl_idx=np.repeat(np.arange(count), first.sum()),
+        boxes=np.tile(log.boxes[first], (count, 1)),
+        scores=np.tile(log.scores[first], count),
+        labels=np.tile(log.labels[first], count),
+    )
+    names = [cause.name for cause in diagnose(evidence_of_log(repeated, same, "auto"), "hotcoco").causes]
+    assert not {"wrong-annotations", "boxes-unknown", "labels-unknown"} & set(names)
