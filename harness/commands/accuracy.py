@@ -108,7 +108,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluates and prints; 1 if the evaluators differ or images that are required are missing."""
     if args.cross_check and not has_hotcoco():
-        raise DataError("--cross-check needs hotcoco", hint="pip install 'ssd-harness[fast-eval]' or hotcoco")
+        raise DataError(
+            "--cross-check needs hotcoco", hint="pip install hotcoco (the extra fast-eval), or leave it out"
+        )
     with contextlib.ExitStack() as stack:
         return _run(args, stack)
 
