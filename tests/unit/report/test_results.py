@@ -35,12 +35,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def names(folder: Path, **wanted: object) -> list[str]:
-    return [it.folder.name for it in find_results(folder, Filter(**wanted))[0]]  # type: ignore[arg-type]
+    return [run.folder.name for run in find_results(folder, Filter(**wanted))[0]]  # type: ignore[arg-type]
 
 
 def test_runs_come_in_the_order_of_time_and_damaged_ones_are_named(folder: Path) -> None:
     found, damaged = find_results(folder, Filter())
-    assert [it.folder.name for it in found] == [f"a-{NASTY}", "b-second", "c-third", "d-early"]
+    assert [run.folder.name for run in found] == [f"a-{NASTY}", "b-second", "c-third", "d-early"]
     assert [path.name for path, _ in damaged] == ["e-damaged"]
     rows = results_table(found).rows
     assert [row[-1] for row in rows] == ["VALID", "VALID", "INVALID", "failed"]
