@@ -1,1 +1,1 @@
-"""The C++ extensions: the decoders, and the pipeline's decode pool, mailbox and records of samples."""
+"""The C++ extensions: the SSD decoder, and what the pipeline needs beside its thread."""
