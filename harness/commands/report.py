@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import UsageError
+from harness.errors import RunFailed, UsageError
 
 if TYPE_CHECKING:
     from harness.runs.recorded_run import Run
@@ -63,6 +63,9 @@ def run(args: argparse.Namespace) -> int:
         _write_pages(args, runs)
     if args.format != "html":
         _show(args, runs)
+    failed = [run for run in runs if run.manifest.status != "complete"]
+    if failed:
+        return RunFailed.exit_status
     return 0 if all(run.summary.valid for run in runs) else 1
 
 

@@ -75,8 +75,8 @@ def read_detail(path: Path) -> DetailLog:
                         continue
                 try:
                     entry = json.loads(line[len(PREFIX) :], strict=False)  # LoadGen 1.x wrote a name's NUL
-                    key, value, metadata = entry["key"], entry["value"], entry["metadata"]
-                except (ValueError, KeyError, TypeError) as error:
+                    key, value, metadata = str(entry["key"]), entry["value"], dict(entry["metadata"])
+                except (ValueError, KeyError, TypeError, RecursionError) as error:
                     raise LogError(f"line {number} is not a LoadGen entry", where=str(path)) from error
                 if metadata.get("is_error"):
                     errors.append(f"{key}: {value}")

@@ -8,6 +8,7 @@ from harness.report.tables import Cell, Table
 from harness.rounds import load_round
 from harness.runs.figures import Summary
 from harness.runs.records import StartedManifest
+from harness.runs.score import score_of
 from harness.scenarios import TITLES
 from harness.settings import Positive, Section, configs_dir, read_yaml, validate
 
@@ -85,7 +86,7 @@ def reference_table(name: str, summary: Summary) -> Table | None:
         (other.system, other.samples_per_second, other.single_stream_p90_ms, other.accuracy_percent) for other in others
     ]
     columns = ("system", "Offline, samples/s", "SingleStream p90, ms", "mAP, %")
-    return Table("Among published results", columns, rows, note=f"Source: {references.source}.")
+    return Table("Among published results", columns, rows, note=_measure(summary) + f"Source: {references.source}.")
 
 
 def reference_plots(table: Table) -> list[Plot]:
@@ -132,6 +133,15 @@ def reference_plots(table: Table) -> list[Plot]:
     return plots
 
 
+def _measure(summary: Summary) -> str:
+    """In which measure SingleStream is compared, where it is not the one that the run's round scores."""
+    single = summary.scenarios.get("single_stream")
+    score = None if single is None else score_of("single_stream", single)
+    if score is None or score.value is None or score.measure == "p90":
+        return ""
+    return f"SingleStream is compared by the 90th percentile, as listed here; this run's score is {score.text}. "
+
+
 def _own_figures(summary: Summary) -> tuple[float | None, float | None, float | None]:
     """The figures that published results have, of this run, in the same order."""
     offline, single = summary.scenarios.get("offline"), summary.scenarios.get("single_stream")
@@ -144,6 +154,7 @@ def _caveat(summary: Summary) -> str:
     """What keeps its figures from being a system's."""
     caveats = ["SIMULATED device"] * summary.backend.simulated
     caveats += ["synthetic images"] * summary.dataset.synthetic
+    caveats += ["INVALID"] * (not summary.valid)
     return f" ({', '.join(caveats)})" if caveats else ""
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.report.comparison import UNCHANGED, Figure, compare
+from harness.report.comparison import SCORE, UNCHANGED, Figure, compare
 from harness.report.headlines import validity_of
 from harness.report.page import PageSection, render
 from harness.report.plot import BLUE, GREY, ROW_PX, Plot, axes, text_of
-from harness.report.summary_tables import metric, percentile_name, validity
+from harness.report.summary_tables import metric, validity
 from harness.report.tables import Cell, Table
 from harness.runs.recorded_run import Run
+from harness.runs.score import score_of
 from harness.scenarios import TITLES, Scenario
 
 
@@ -108,9 +109,10 @@ def sweep_page(points: Sequence[Point], scenarios: Sequence[Scenario]) -> str:
 
 def _value(run: Run, scenario: Scenario) -> float:
     figures = run.summary.scenarios[scenario]
-    if scenario == "offline":
-        return float(figures.samples_per_second or 0.0)
-    return figures.latency_ms.get(percentile_name(figures), float("inf"))
+    score = score_of(scenario, figures).value
+    if score is None:  # too short a test for one
+        return 0.0 if scenario == "offline" else float("inf")
+    return score
 
 
 def _order(run: Run, scenario: Scenario) -> tuple[bool, float]:
@@ -119,8 +121,7 @@ def _order(run: Run, scenario: Scenario) -> tuple[bool, float]:
 
 
 def _against(best: Run, run: Run, scenario: Scenario) -> Figure | None:
-    figures = run.summary.scenarios[scenario]
-    name = "samples_per_second" if scenario == "offline" else percentile_name(figures)
+    name = "samples_per_second" if scenario == "offline" else SCORE
     found = (figure for figure in compare(best, run).figures if (figure.scenario, figure.name) == (scenario, name))
     return next(found, None)
 

@@ -163,6 +163,17 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
+def is_taken(folder: Path) -> bool:
+    """Whether a process is at the run that is there; nothing is changed by asking."""
+    try:
+        with made_and_locked(folder):
+            return False
+    except Busy:
+        return True
+    except OSError:  # a folder that may not be opened does not say
+        return False
+
+
 def check_free(folder: Path) -> None:
     """Refuses a folder with a complete run, which must not be replaced by accident.
 

@@ -63,16 +63,32 @@ def read_document(kind: type[DocumentT], path: Path) -> DocumentT:
     Raises:
         LogError: it is missing or damaged, or of a later version that this one cannot read.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LogError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    except (ValueError, RecursionError) as error:
-        raise LogError(f"is damaged: {error}", where=str(path)) from error
+    data = _read_json(path)
     schema = data.get("schema", SCHEMA) if isinstance(data, dict) else SCHEMA
     if isinstance(schema, int) and schema > SCHEMA:
         raise LogError(f"has schema {schema}; this harness reads {SCHEMA}", where=str(path), hint="use a later version")
     return checked(kind, data, path)
+
+
+def read_documents(kind: type[DocumentT], path: Path) -> list[DocumentT]:
+    """Reads a JSON file of a run that holds a list.
+
+    Raises:
+        LogError: it is missing or damaged.
+    """
+    data = _read_json(path)
+    if not isinstance(data, list):
+        raise LogError(f"is damaged: a {type(data).__name__} instead of a list", where=str(path))
+    return [checked(kind, entry, path) for entry in data]
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LogError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise LogError(f"is damaged: {error}", where=str(path)) from error
 
 
 def checked(kind: type[DocumentT], data: object, path: Path) -> DocumentT:

@@ -88,9 +88,9 @@ def simulated(warmup: int = 0, on_device_failure: str = "stop", **options: Any) 
     )
 
 
-def run(it: Plan, seen: list[Progress] | None = None, watchdog_s: float = 20, startup_s: float = 30) -> Finished:
+def run(planned: Plan, seen: list[Progress] | None = None, watchdog_s: float = 20, startup_s: float = 30) -> Finished:
     seen = [] if seen is None else seen
-    return run_test(it, seen.append, watchdog_s=watchdog_s, startup_s=startup_s, poll_s=0.05)
+    return run_test(planned, seen.append, watchdog_s=watchdog_s, startup_s=startup_s, poll_s=0.05)
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_a_performance_test_is_valid_with_the_rounds_seeds_and_the_counts_asked_
 def test_running_percentiles_and_stage_times_are_loadgens(tmp_path: Path) -> None:
     """On the test's own moments, in buckets of 0.8 %; LoadGen's are of its own, some microseconds around them."""
     seen: list[Progress] = []
-    it = plan(tmp_path, "single_stream", queries=200, backend=simulated(latency_ms=5))
-    run(it, seen)
-    figures = Meter(it).read(seen[-1])
+    planned = plan(tmp_path, "single_stream", queries=200, backend=simulated(latency_ms=5))
+    run(planned, seen)
+    figures = Meter(planned).read(seen[-1])
     log = read_detail(tmp_path / "mlperf_log_detail.txt")
     assert figures.done == log.values["result_query_count"] >= 200
     for name, percentile in (("p50", "50.00"), ("p90", "90.00"), ("p99", "99.00")):
@@ -269,8 +269,10 @@ def test_memory_stays_flat_over_50_000_samples(tmp_path: Path) -> None:
     lengths = ScenarioSettings(expected_qps=1)
     # a quarter of what a real run's samples take; a record is 56 bytes, and LoadGen keeps some 30 of its own
     source = Source(copies=5600)
-    it = plan(tmp_path, queries=50_000, devices="npu*32", backend=backend, scenario_settings=lengths, source=source)
-    run_test(it, see, watchdog_s=20, startup_s=30, poll_s=0.02)
+    planned = plan(
+        tmp_path, queries=50_000, devices="npu*32", backend=backend, scenario_settings=lengths, source=source
+    )
+    run_test(planned, see, watchdog_s=20, startup_s=30, poll_s=0.02)
     done, pages = zip(*sizes, strict=True)
     assert done[0] < 10_000
     assert done[-1] >= 50_000

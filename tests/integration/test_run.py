@@ -188,12 +188,12 @@ def test_find_peak_ends_with_the_highest_valid_rate_and_its_tries(coco: Path, tm
     summary = json.loads((out / "summary.json").read_text())
     server, offline = summary["peak"]["server"], summary["peak"]["offline"]
     assert summary["scenarios"] == {}
-    assert server["qps"] == max(it["qps"] for it in server["tries"] if it["valid"])
+    assert server["qps"] == max(attempt["qps"] for attempt in server["tries"] if attempt["valid"])
     assert 50 < server["qps"] < 2000
-    assert any(not it["valid"] for it in server["tries"])
+    assert any(not attempt["valid"] for attempt in server["tries"])
     assert 200 < offline["qps"] < 1000
-    for it in server["tries"] + offline["tries"]:
-        assert (out / it["folder"] / "mlperf_log_summary.txt").is_file()
+    for attempt in server["tries"] + offline["tries"]:
+        assert (out / attempt["folder"] / "mlperf_log_summary.txt").is_file()
     assert summary["submittable"] is False
     shown = capsys.readouterr().out
     assert "Server: peak " in shown

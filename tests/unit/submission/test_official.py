@@ -52,7 +52,7 @@ def test_an_error_line_fails_though_the_checker_says_ok(tmp_path: Path) -> None:
 def test_a_result_without_compliance_and_a_bad_end_fail(tmp_path: Path) -> None:
     says = [line("INFO", "SUMMARY: submission has errors")]
     findings = list(check_officially(clone(tmp_path, says, [GOOD[:-1] + "0"], 1), tmp_path, "v2.0"))
-    assert [it.found for it in findings] == ["compliance 0", "exit status 1"]
+    assert [finding.found for finding in findings] == ["compliance 0", "exit status 1"]
     assert findings[0].path == "closed/Org/results/x/ssd-resnet34/Offline"
 
 
