@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -153,6 +154,33 @@ def test_lengths_are_calibrated_when_not_given(tmp_path: Path) -> None:
     assert log.valid
     expected_ms = log.values["requested_single_stream_expected_latency_ns"] / 1e6
     assert expected_ms == pytest.approx(finished.latency_s * 1e3 / 1.5, rel=1e-3)
+
+
+def six_seconds(test: Plan) -> Plan:
+    """Long enough for its rate to be calibrated by a burst."""
+    return dataclasses.replace(test, rules=test.rules.model_copy(update={"min_duration_s": 6.0}))
+
+
+def test_the_rate_of_fast_devices_is_calibrated_through_the_queue(tmp_path: Path) -> None:
+    """The fastest runs of 16 devices of no latency, summed, promise some twenty times what they do together."""
+    run(six_seconds(plan(tmp_path, devices="npu*16", backend=simulated(latency_ms=0))))
+    log = read_detail(tmp_path / "mlperf_log_detail.txt")
+    expected, reached = (log.values[key] for key in ("requested_offline_expected_qps", "result_samples_per_second"))
+    assert reached / 4 < expected < 4 * reached
+
+
+def test_a_device_that_fails_in_a_burst_ends_the_test(tmp_path: Path) -> None:
+    fault = {"kind": "death", "at": 10}  # calibration's three runs were well
+    with pytest.raises(SampleFailed, match=r"on npu#\d in Offline performance: RuntimeError: device lost"):
+        run(six_seconds(plan(tmp_path, devices="npu*2", backend=simulated(latency_ms=0, fault=fault))))
+
+
+def test_a_device_that_fails_in_a_burst_is_retired_by_the_test_where_that_is_wanted(tmp_path: Path) -> None:
+    dying = {"kind": "death", "at": 10, "device": 1}
+    backend = simulated(on_device_failure="continue", latency_ms=1, fault=dying)
+    finished = run(six_seconds(plan(tmp_path, devices="npu*2", backend=backend)))
+    assert [gone["session"] for gone in finished.retired] == ["npu#1"]
+    assert any("npu#1 failed while the rate was calibrated" in warning for warning in finished.warnings)
 
 
 def test_an_accuracy_test_asks_for_every_sample_once_and_loads_64_at_a_time(tmp_path: Path) -> None:
