@@ -330,7 +330,7 @@ def test_a_bad_dataset_is_one_error_before_any_test(
         (("--model", "nowhere.onnx", "--backend", "onnxruntime"), 3, "nowhere.onnx: no such model"),
         (("--backend", "onnxruntme"), 2, "did you mean 'onnxruntime'?"),
         (("--set", "backend.options={latencyms: 1}"), 2, "did you mean 'latency_ms'?"),
-        (("--set", "model.name=yolo"), 2, "no such model: yolo"),
+        (("--set", "model.name=nosuch"), 2, "no such model: nosuch"),
         (("--devices", "cpu*x"), 2, "cannot read 'cpu*x'"),
         (("--count", "11"), 3, "11"),
         (("--set", "round=v9"), 2, "no such round: v9"),
