@@ -89,7 +89,7 @@ def scenarios_table(summary: Summary) -> Table:
             )
         )
     images = f"{summary.dataset.images} images{synthetic}"
-    title = f"{summary.model.benchmark} on {summary.backend.name}{simulated}, {images}"
+    title = f"{summary.model.shown} on {summary.backend.name}{simulated}, {images}"
     percentiles = (f"{name} ms" for name in PERCENTILES)
     estimated = any("(ES " in str(row[1]) for row in rows)
     return Table(title, ("scenario", "metric", *percentiles, "samples", "busy", "verdict"), rows, ES * estimated)
