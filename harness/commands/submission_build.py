@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="what the runs are submitted as, e.g. yolo-95 and yolo-99; may be repeated (default: as the run says)",
+        help="what the runs are submitted as; may be repeated (default: as the run says)",
     )
     add(
         "--set",

@@ -30,7 +30,7 @@ class RunSource:
         system_id: name of its systems JSON, and of its folders.
         system: the description, division and submitter filled in.
         not_real: what in it is not real, e.g. "the device is simulated"; empty for a result.
-        submitted_as: another benchmark of the round that the same logs are of, e.g. yolo-95 of yolo-99's.
+        submitted_as: another benchmark of the round that the same logs are of.
     """
 
     folder: Path
