@@ -198,7 +198,7 @@ class ChildTest:
             "single_stream": 1,
         }
         long = plan.rules.min_duration_s >= SHORT_S
-        return plan.mode == "performance" and long and given[plan.scenario] is None
+        return plan.mode == "performance" and long and given[plan.scenario] is None and not self._dispatcher.retired
 
     def _ahead(self) -> int:
         # a query of Server is better off with the next free session than as the second one of a busy one
@@ -221,7 +221,7 @@ class ChildTest:
         if self._warm_up:
             runs, self._warm_up = self._warm_up, 0
             tensor = self._library.tensors[indices[0]]
-            self._dispatcher.rehearse(tensor, runs)
+            self._dispatcher.rehearse(tensor, runs, indices[0])
         self._pulse.beat()
         self._loading = False
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.accuracy.evaluate import percent_text
 from harness.report.differences import differences
 from harness.report.significance import (
     LEAST_RUNS,
@@ -245,6 +246,8 @@ def _judge(figure: _Measured, figures: int, threshold: float) -> Figure:
 
 def _accuracy(before: float, after: float) -> Figure:
     change = after - before
+    if min(before, after) < 0:
+        return Figure("accuracy", "mAP", before, after, 0.0, None, None, UNCHANGED, "not defined: no objects to find")
     verdict = UNCHANGED if abs(change) < LEAST_MAP_CHANGE else "better" if change > 0 else "worse"
     return Figure("accuracy", "mAP", before, after, change, None, None, verdict, "the same images")
 
@@ -255,7 +258,7 @@ def _title(figure: Figure) -> str:
 
 def _values(figure: Figure) -> tuple[str, str]:
     if figure.scenario == "accuracy":
-        return f"{100 * figure.baseline:.3f} %", f"{100 * figure.value:.3f} %"
+        return percent_text(figure.baseline), percent_text(figure.value)
     unit = "/s" if figure.name == "samples_per_second" else " ms"
     return f"{figure.baseline:.6g}{unit}", f"{figure.value:.6g}{unit}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.accuracy.evaluate import percent_text
 from harness.runs.figures import ScenarioFigures, Summary
 from harness.runs.score import Score, percentile_name, score_of
 from harness.scenarios import TITLES, Scenario
@@ -83,8 +84,9 @@ def headlines(summary: Summary) -> list[Headline]:
         found.append(Headline(f"{TITLES[scenario]} peak", rate, "queries/s" if scenario == "server" else "samples/s"))
     if summary.accuracy is not None:
         accuracy = summary.accuracy
-        note = f"{accuracy.images} images, AP50 {100 * accuracy.AP50:.3f} %"
-        found.append(Headline("mAP", f"{100 * accuracy.mAP:.3f}", "%", note))
+        note = f"{accuracy.images} images, AP50 {percent_text(accuracy.AP50)}"
+        figure, *unit = percent_text(accuracy.mAP).rsplit(" %")
+        found.append(Headline("mAP", figure, "%" if unit else "", note))
     return found
 
 

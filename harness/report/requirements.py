@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.accuracy.evaluate import percent_text
 from harness.report.plot import BLUE, GREY, Plot, axes, bars_height, text_of
 from harness.report.summary_tables import validity
 from harness.report.tables import Cell, Table
@@ -66,8 +67,9 @@ def requirements(manifest: StartedManifest, summary: Summary) -> Table:
             met = latency is not None and latency <= needed.latency_ms
             row(f"{title}: {name}", f"at most {needed.latency_ms:g} ms", shown, met)
     if summary.accuracy is not None:
-        gate, reached = rules.accuracy.gate_percent, summary.accuracy.mAP * 100
-        row("mAP", f"{gate:g} % on COCO", f"{reached:.3f} %{synthetic}", reached >= gate and not made_up)
+        gate, reached = rules.accuracy.gate_percent, summary.accuracy.mAP
+        enough = 100 * reached >= gate and not made_up
+        row("mAP", f"{gate:g} % on COCO", f"{percent_text(reached)}{synthetic}", enough)
     else:
         row("mAP", f"{rules.accuracy.gate_percent:g} % on COCO", "not measured", False)
     title = f"What MLPerf {manifest.round} asks for (closed division)"
@@ -147,7 +149,8 @@ def _own_figures(summary: Summary) -> tuple[float | None, float | None, float | 
     offline, single = summary.scenarios.get("offline"), summary.scenarios.get("single_stream")
     rate = None if offline is None else offline.samples_per_second
     latency = None if single is None else single.latency_ms.get("p90")
-    return rate, latency, None if summary.accuracy is None else round(summary.accuracy.mAP * 100, 3)
+    accuracy = summary.accuracy
+    return rate, latency, None if accuracy is None or accuracy.mAP < 0 else round(accuracy.mAP * 100, 3)
 
 
 def _caveat(summary: Summary) -> str:

@@ -99,7 +99,7 @@ class Filter:
         """Whether it is one of them."""
         summary, manifest = row.summary, row.manifest
         model, backend = (None, None) if manifest is None else (manifest.model, manifest.backend)
-        texts = [] if model is None else [model.name, model.benchmark, model.path or "", model.sha256 or ""]
+        texts = [] if model is None else [model.name, model.shown, model.path or "", model.sha256 or ""]
         return (
             (self.scenario is None or (summary is not None and self.scenario in summary.scenarios))
             and (self.backend is None or (backend is not None and backend.name == self.backend))

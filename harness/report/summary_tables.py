@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.accuracy.evaluate import MEANINGS
+from harness.accuracy.evaluate import MEANINGS, percent_text
 from harness.report.tables import Cell, Table, print_table
 from harness.runs.figures import AccuracyFigures, RepetitionFigures, ScenarioFigures, Summary
 from harness.runs.layout import RunLayout
@@ -54,7 +54,7 @@ def _remarks(summary: Summary) -> Iterator[str]:
     accuracy = summary.accuracy
     if accuracy is not None:
         yield (
-            f"mAP {100 * accuracy.mAP:.3f} % (AP50 {100 * accuracy.AP50:.3f} %, AP75 {100 * accuracy.AP75:.3f} %)"
+            f"mAP {percent_text(accuracy.mAP)} (AP50 {percent_text(accuracy.AP50)}, AP75 {percent_text(accuracy.AP75)})"
             f" on {accuracy.images} images, {accuracy.detections} detections, {accuracy.evaluator}"
         )
 
@@ -89,7 +89,7 @@ def scenarios_table(summary: Summary) -> Table:
             )
         )
     images = f"{summary.dataset.images} images{synthetic}"
-    title = f"{summary.model.benchmark} on {summary.backend.name}{simulated}, {images}"
+    title = f"{summary.model.shown} on {summary.backend.name}{simulated}, {images}"
     percentiles = (f"{name} ms" for name in PERCENTILES)
     estimated = any("(ES " in str(row[1]) for row in rows)
     return Table(title, ("scenario", "metric", *percentiles, "samples", "busy", "verdict"), rows, ES * estimated)

@@ -69,8 +69,8 @@ def keep_gallery(folder: Path, dataset: CocoIndex, evaluated: Evaluated) -> None
                     "height": int(image["height"]),
                     "AP50": None if np.isnan(image["AP50"]) else float(image["AP50"]),
                     "thumbnail": name if kept else None,
-                    "objects": _objects(truth, int(image["image_id"])),
-                    "detections": _detections(truth, results, found, int(image["image_id"])),
+                    "objects": _objects(truth, int(truth.image_ids[index])),
+                    "detections": _detections(truth, results, found, int(truth.image_ids[index])),
                 }
             )
     write_json(files.gallery_list, entries)

@@ -31,6 +31,11 @@ class ModelRecord(Document):
     default: bool
     precision: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """For people: which model it is, and the benchmark whose rules it followed."""
+        return f"{self.title}, {self.benchmark}" if self.title else self.benchmark
+
 
 class DatasetRecord(Document):
     """The dataset of a run: the first ``images`` of its annotations; ``sha256`` is of the list of images."""

@@ -26,8 +26,8 @@ def read_images(path: Path) -> pd.DataFrame:
     Raises:
         LogError: the file is missing or damaged.
     """
-    # a file called NA.jpg is not a missing one
-    return _read_table(path, OF_IMAGES, keep_default_na=False, na_values={"AP50": [""]})
+    # a file called NA.jpg is not a missing one, nor one called 0012 a number
+    return _read_table(path, OF_IMAGES, keep_default_na=False, na_values={"AP50": [""]}, dtype={"file_name": str})
 
 
 def read_samples(path: Path) -> pd.DataFrame:

@@ -156,6 +156,28 @@ def test_lengths_are_calibrated_when_not_given(tmp_path: Path) -> None:
     assert expected_ms == pytest.approx(finished.latency_s * 1e3 / 1.5, rel=1e-3)
 
 
+@pytest.mark.parametrize(("at", "when"), [(2, "calibration"), (4, "warm-up")])
+@pytest.mark.parametrize("scenario", ["offline", "single_stream"])
+def test_a_failure_before_the_first_query_names_device_and_sample(
+    tmp_path: Path, scenario: Scenario, at: int, when: str
+) -> None:
+    backend = simulated(warmup=3, latency_ms=1, fault={"kind": "error", "at": at, "device": 0})
+    with pytest.raises(SampleFailed, match=r"sample \d+ \(\d+\.jpg\) on dev#0 in .*: RuntimeError: inference failed"):
+        run(plan(tmp_path, scenario, backend=backend))
+
+
+@pytest.mark.parametrize(("at", "when"), [(2, "calibration"), (4, "warm-up")])
+def test_a_device_that_fails_before_the_first_query_is_retired_where_that_is_wanted(
+    tmp_path: Path, at: int, when: str
+) -> None:
+    fault = {"kind": "death", "at": at, "device": 0}
+    backend = simulated(warmup=3, on_device_failure="continue", latency_ms=1, fault=fault)
+    finished = run(plan(tmp_path, backend=backend))
+    assert [gone["session"] for gone in finished.retired] == ["dev#0"]
+    assert finished.samples_per_session["dev#0"] == 0
+    assert sum(finished.samples_per_session.values()) >= 100
+
+
 def six_seconds(test: Plan) -> Plan:
     """Long enough for its rate to be calibrated by a burst."""
     return dataclasses.replace(test, rules=test.rules.model_copy(update={"min_duration_s": 6.0}))

@@ -66,7 +66,16 @@ NOTHING_WRONG = {
     "v2.0": {"ASUSTeK", "Alibaba", "Fujitsu", "FuriosaAI", "GIGABYTE", "H3C", "Inspur", "Supermicro"},
     "v1.1": {"Fujitsu", "FuriosaAI", "HPE", "LTechKorea"},
 }
-NOT_HERE: dict[str, str] = {}
+NOT_HERE = {
+    "the hash of another log": "only the cut log is published, so that its hash cannot be seen",
+    "performance of SingleStream under MultiStream, and nothing else of it": "its MultiStream is inferred",
+    "SingleStream's compliance under MultiStream": "its MultiStream is inferred",
+    "a user.conf with seeds": "its user.conf has no line end to append to",
+    "answers of another device in a compliance test": "its scores are other numbers",
+    "a log that agrees with itself and was edited all the same": "its README lists no checksums",
+    "a user.conf without its target": "its mlperf.conf has a target, which is named instead",
+}
+"""Planted defect → why this tree cannot have it."""
 PUBLISHED = [(name, submitter) for name, submitters in RESULTS.items() for submitter in submitters]
 
 

@@ -27,7 +27,7 @@ class YoloProbe:
         self.head = head
 
     def inputs(self, dtype: str) -> list[InputReading]:
-        """See `Probe.inputs`: pixels 0..1 or 0..255, RGB or BGR."""
+        """See `Probe.inputs`: pixels 0..1 or 0..255, RGB or BGR, the aspect kept (letterboxed) or not (stretched)."""
         rgb = self.head.family == "yolo11"
         expected, other = ("RGB", "BGR") if rgb else ("BGR", "RGB")
         colours = f"the model takes {other}, and is fed {expected}"
@@ -36,6 +36,16 @@ class YoloProbe:
             InputReading("as-expected", (), "", "", self._tensor(dtype, 1, swapped=False)),
             InputReading(other.lower(), ("colour order",), colours, advice, self._tensor(dtype, 1, swapped=True)),
         ]
+        readings.append(
+            InputReading(
+                "stretched",
+                ("aspect",),
+                "the model takes images stretched to its square, and is fed letterboxed ones",
+                "resize to the square without keeping the aspect, and leave the padding out when boxes are mapped back",
+                functools.partial(_stretched, head=self.head, dtype=dtype),
+                keeps_aspect=False,
+            )
+        )
         if dtype == "float32":
             factor, name = (255.0, "raw") if rgb else (1 / 255, "0-to-1")
             takes, fed = ("0..255", "0..1") if rgb else ("0..1", "0..255")
@@ -73,6 +83,13 @@ def stretched(encoded: bytes, family: Family, side: int) -> npt.NDArray[np.uint8
     """(side, side, 3) pixels whose aspect ratio is not kept, as another detector's preprocessing gives them."""
     image = decode_image(encoded, "RGB" if family == "yolo11" else "BGR")
     return letterbox(np.asarray(cv2.resize(image, (side, side)), np.uint8), family, side)
+
+
+def _stretched(encoded: bytes, *, head: Head, dtype: str) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:
+    pixels = np.ascontiguousarray(stretched(encoded, head.family, head.side).transpose(2, 0, 1))
+    if dtype == "uint8":
+        return pixels
+    return pixels.astype(np.float32) / np.float32(255 if head.family == "yolo11" else 1)
 
 
 def _tensor(encoded: bytes, *, head: Head, dtype: str, factor: float, swapped: bool) -> npt.NDArray[np.float32]:
