@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from harness.errors import HarnessError
+
+PhaseName = Literal["opening sessions", "calibrating", "running"]
 
 
 @dataclass(frozen=True)
@@ -13,11 +15,10 @@ class Phase:
     """The test has reached a phase.
 
     Attributes:
-        name: "opening sessions", "calibrating" or "running".
         samples: how many it is expected to need; None where unknown.
     """
 
-    name: str
+    name: PhaseName
     samples: int | None = None
 
 
@@ -44,6 +45,7 @@ class Finished:
         latency_s: what calibration found for a sample on one session.
         samples_per_second: likewise for all sessions together.
         peak_memory_bytes: the child's largest resident size.
+        cpu_s: what LoadGen's test, without what came before and after it, took of the processors, user and system.
         retired: sessions that failed or hung and were taken out: session, sample_index, image, reason.
         warnings: everything that a person was warned of; put in by the parent.
     """
@@ -52,6 +54,7 @@ class Finished:
     latency_s: float
     samples_per_second: float
     peak_memory_bytes: int
+    cpu_s: float = 0.0
     retired: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -87,7 +87,7 @@ def choose(images: pd.DataFrame) -> dict[str, list[int]]:
     each = min(OF_EACH_KIND, max(1, len(images) // 3))
     chosen = {"best": best["sample_index"].head(each).tolist()}
     chosen["worst"] = [i for i in worst["sample_index"].tolist() if i not in chosen["best"]][:each]
-    rest = images["sample_index"][~images["sample_index"].isin(chosen["best"] + chosen["worst"])].to_numpy()
+    rest = images["sample_index"][~images["sample_index"].isin(chosen["best"] + chosen["worst"])].to_numpy(copy=True)
     # the same images every time: the report of a run does not depend on when it was made
     chosen["random"] = sorted(np.random.default_rng(0).permutation(rest)[:each].tolist())
     return chosen
