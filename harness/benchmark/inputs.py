@@ -174,6 +174,8 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     annotations, images, synthetic = _dataset_files(settings, terminal)
     annotations_file = read_annotations(annotations)
     dataset = CocoIndex.of(annotations_file, images, settings.dataset.count)
+    if not synthetic:
+        dataset.check_sizes()
     truth = None
     if settings.mode != "performance":  # what evaluation will need must not be missed after the tests
         truth = ground_truth_of(annotations, annotations_file.document).first(len(dataset))

@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         return _download(args, terminal)
     images, annotations = _dataset(args, terminal)
     index = CocoIndex.load(annotations, images, args.count)
+    index.check_sizes()
     terminal.result(
         f"{len(index)} of {index.images_available} images, {len(index.category_ids)} categories"
         f" in {annotations} (sha256 {index.sha256[:12]}…)"
