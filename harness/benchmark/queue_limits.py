@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.loadgen.log import read_detail
+from harness.loadgen.log import DETAIL_LOG, read_detail
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import run_test
 from harness.model.registry import load_model
@@ -102,7 +102,7 @@ def measure(case: Case, seconds: float, model_name: str | None = None) -> Limit:
     with tempfile.TemporaryDirectory() as name:
         plan = plan_of(case, Path(name), seconds, model_name)
         finished = run_test(plan, lambda progress: None, watchdog_s=60, startup_s=60)
-        values = read_detail(Path(name) / "mlperf_log_detail.txt").values
+        values = read_detail(Path(name) / DETAIL_LOG).values
     device_us = case.latency_ms * 1e3
     percentiles: dict[str, float] = {}
     if case.scenario == "single_stream":

@@ -33,7 +33,7 @@ def check_officially(clone: Path, tree: Path, round_name: str, submitter: str | 
     if not script.is_file():
         raise DataError(f"holds no {SCRIPT}", where=str(clone), hint=f"give a clone of mlcommons/inference; {hint}")
     with tempfile.TemporaryDirectory() as scratch:
-        table = Path(scratch) / "summary.csv"
+        table = Path(scratch) / "checker.csv"
         command = [sys.executable, str(script.resolve()), "--input", str(tree.resolve()), "--version", round_name]
         command += ["--csv", str(table)] + (["--submitter", submitter] if submitter else [])
         done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace", cwd=scratch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 import os
 import re
@@ -23,18 +22,12 @@ def block(language: str) -> str:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH with the example as pip would install it."""
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "acme_backend.py").write_text(block("python"), encoding="utf-8")
-    setup = configparser.ConfigParser()
-    setup.read_string(block("ini"))
-    name, version = setup["metadata"]["name"], setup["metadata"]["version"]
-    assert setup["options"]["py_modules"] == "acme_backend"
-    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    points = setup["options.entry_points"]["ssd_harness.backends"].strip()
-    (info / "entry_points.txt").write_text(f"[ssd_harness.backends]\n{points}\n")
+    """A folder for PYTHONPATH into which pip has installed the example's two files."""
+    source, folder = tmp_path_factory.mktemp("acme"), tmp_path_factory.mktemp("site")
+    (source / "acme_backend.py").write_text(block("python"), encoding="utf-8")
+    (source / "pyproject.toml").write_text(block("toml"), encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), str(source)]
+    subprocess.run(pip, check=True)
     (folder / "model.json").write_text('{"scale": 0.1, "zero_point": -3}')
     return folder
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,34 @@ def test_a_run_leaves_figures_logs_and_a_table(coco: Path, tmp_path: Path, capsy
     assert "mAP 100.000 %" in shown.out
     assert str(out) in shown.out
     assert "SingleStream performance: done in" in shown.err
+
+
+def test_a_run_parses_its_annotations_once_and_evaluates_its_accuracy_log_once(
+    coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.accuracy import log
+    from harness.runs import evaluation
+
+    opened: Counter[str] = Counter()
+    real_open, annotations = Path.open, str(coco / "instances.json")
+
+    def counting(path: Path, *args: Any, **options: Any) -> Any:
+        opened[str(path)] += 1
+        return real_open(path, *args, **options)
+
+    read: list[Path] = []
+
+    def reading(path: Path, **options: Any) -> log.AccuracyLog:
+        read.append(path)
+        return log.read_accuracy_log(path, **options)
+
+    monkeypatch.setattr(Path, "open", counting)  # read_bytes and read_text use it too
+    monkeypatch.setattr(evaluation, "read_accuracy_log", reading)
+    out = tmp_path / "out"
+    assert cli.main(arguments(coco, "--scenario", "offline", "--output", str(out))) == 0
+    assert opened[annotations] == 1
+    assert read == [out / "offline" / "accuracy" / "mlperf_log_accuracy.json"]
+    assert (out / "offline/accuracy/gallery/gallery.json").is_file()
 
 
 def test_all_four_scenarios_are_valid_and_their_percentiles_are_loadgens_own(coco: Path, tmp_path: Path) -> None:

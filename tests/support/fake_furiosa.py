@@ -10,7 +10,6 @@ import queue
 import re
 import sys
 import threading
-import time
 import types
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -56,7 +55,7 @@ class Machine:
     """Its NPUs, each with two processing elements.
 
     Attributes:
-        delays_s: of the next inferences; the queue's two workers finish out of order when the first is longer.
+        held: what the next inferences wait for; the queue's two workers finish out of order when the first is held.
         opened: device, worker_num and compiler_config of each runner and queue so far.
         fail: every inference fails.
     """
@@ -64,7 +63,7 @@ class Machine:
     def __init__(self, npus: int = 2) -> None:
         self._busy: dict[tuple[int, int], bool] = {(npu, pe): False for npu in range(npus) for pe in (0, 1)}
         self._lock = threading.Lock()
-        self.delays_s: list[float] = []
+        self.held: list[threading.Event] = []
         self.opened: list[dict[str, Any]] = []
         self.fail = False
 
@@ -89,9 +88,11 @@ class Machine:
             for element in elements:
                 self._busy[element] = False
 
-    def delay_s(self) -> float:
+    def wait(self) -> None:
         with self._lock:
-            return self.delays_s.pop(0) if self.delays_s else 0
+            held = self.held.pop(0) if self.held else None
+        if held is not None:
+            held.wait(60)
 
     def _named(self, part: str) -> list[tuple[int, int]]:
         match = re.fullmatch(r"npu:(\d+)(?::(\d)(?:-(\d))?)?", part) or re.fullmatch(r"npu(\d+)pe(\d)(?:-(\d))?", part)
@@ -160,7 +161,7 @@ class _Loaded:
         self.open = True
 
     def infer(self, inputs: Any) -> list[np.ndarray[Any, Any]]:
-        time.sleep(self.machine.delay_s())
+        self.machine.wait()
         if self.machine.fail:
             raise FuriosaRuntimeError("device operation failed")
         (image,) = inputs

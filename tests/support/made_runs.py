@@ -69,8 +69,6 @@ def made_manifest(**parts: Any) -> dict[str, Any]:
         "schema": 1,
         "status": "complete",
         "started": "2026-11-24T10:00:00+00:00",
-        "ended": "2026-11-24T10:01:00+00:00",
-        "reason": None,
         "command": ["ssd-harness", "run"],
         "settings": {"name": "made", "model": {"decoder": "native"}, "backend": {"warmup": 1}},
         "round": "v2.0",
@@ -80,6 +78,8 @@ def made_manifest(**parts: Any) -> dict[str, Any]:
         "dataset": {"annotations": "a.json", "images_dir": "i", "sha256": "ab" * 32, "images": 64, "synthetic": True},
         "backend": {"name": "simulated", "simulated": True, "options": {"latency_ms": 5}},
         "tests": [],
+        "reason": None,
+        "ended": "2026-11-24T10:01:00+00:00",
     } | parts
 
 
@@ -124,7 +124,7 @@ def made_record(scenario: str, mode: str, **parts: Any) -> dict[str, Any]:
         "scenario": scenario,
         "mode": mode,
         "number": 1,
-        "rules": {"min_duration_s": 1, "min_queries": 64},
+        "rules": {"min_duration_s": 1.0, "min_queries": 64},
         "performance_sample_count": 64,
         "sessions": [{"name": "simulated#0"}],
         "retired": [],

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.accuracy.accuracy_txt import ACCURACY_TXT
+from harness.loadgen.log import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, TRACE_LOG
+from harness.loadgen.sample_records import SAMPLES_NAME
+from harness.runs import layout
+
 PACKAGE = Path(__file__).resolve().parents[2] / "harness"
 
 LAYERS = [
@@ -190,3 +195,56 @@ def names_bound(path: Path) -> Iterator[str]:
 def test_no_variable_is_called_it(path: Path) -> None:
     if str(path.relative_to(PACKAGE)) not in STILL_CALLED_IT:
         assert "it" not in names_bound(path)
+
+
+EVERYDAY_WORDS = {"GALLERY", "ACCURACY_PART"}
+RUN_NAMES = {
+    value
+    for name, value in vars(layout).items()
+    if name.isupper() and isinstance(value, str) and not name.startswith("_") and name not in EVERYDAY_WORDS
+} | {SAMPLES_NAME, DETAIL_LOG, SUMMARY_LOG, ACCURACY_LOG, TRACE_LOG, ACCURACY_TXT, "run_1"}
+"""File and folder names of a run, but for those that are everyday words."""
+
+DOCUMENTS = {"manifest", "test_record", "summary", "evaluation"}
+SPELLED_BY_THEIR_READERS = {"loadgen/log.py", "loadgen/sample_records.py", "accuracy/accuracy_txt.py"}
+"""Below runs/: the names that LoadGen and MLPerf give, which runs/layout.py gives on."""
+
+
+def strings(path: Path) -> Iterator[ast.Constant]:
+    """The string constants of a module that are no docstrings, parts of f-strings included."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_runs_spells_the_names_of_a_runs_files(path: Path) -> None:
+    if part_of(path) == "runs" or str(path.relative_to(PACKAGE)) in SPELLED_BY_THEIR_READERS:
+        return
+    for node in strings(path):
+        # a sentence may name a file; what has no space is a path
+        text = str(node.value)
+        named = {text, *text.split("/")} & RUN_NAMES
+        assert not named or " " in text, f"{path.name}:{node.lineno} spells {node.value!r}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_runs_documents_are_objects_wherever_they_go(path: Path) -> None:
+    """Manifest, record and summary are no dictionaries: not as a parameter, an attribute or a variable."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        name, annotation = "", None
+        if isinstance(node, ast.arg):
+            name, annotation = node.arg, node.annotation
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            name, annotation = node.target.id, node.annotation
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            name, annotation = node.name, node.returns
+        if annotation is not None and name.removeprefix("read_") in {
+            "manifest",
+            "test_record",
+            "summary",
+            "evaluation",
+        }:
+            assert "dict[" not in ast.unparse(annotation), f"{path.name} has a dictionary as {name}"

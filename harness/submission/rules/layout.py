@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from harness.loadgen.log import ACCURACY_LOG
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.runs.layout import VERIFY_ACCURACY, VERIFY_PERFORMANCE
+from harness.runs.layout import PERFORMANCE_RUN, VERIFY_ACCURACY, VERIFY_PERFORMANCE
 from harness.settings import Division
 from harness.submission.path_pattern import fill, fits, match_path
 from harness.submission.rules.finding import Problem, Rule
@@ -90,7 +91,10 @@ def system_type(tree: SubmissionTree, owner: str, system: str) -> str | None:
 def optional_logs(tree: SubmissionTree) -> Iterator[Problem]:
     """An accuracy log beside a performance test's logs has no records."""
     for path in tree.files:
-        if path.endswith("/run_1/mlperf_log_accuracy.json") and (tree.root / path).stat().st_size > _EMPTY_LIST_BYTES:
+        if (
+            path.endswith(f"/{PERFORMANCE_RUN}/{ACCURACY_LOG}")
+            and (tree.root / path).stat().st_size > _EMPTY_LIST_BYTES
+        ):
             yield Problem(path, "records", "none in a performance test", "put the logs of one test there")
 
 

@@ -162,16 +162,16 @@ def test_a_failure_of_the_npu_fails_the_run(machine: fake_furiosa.Machine, furio
 def test_the_queue_gives_up_after_its_timeout_and_then_gives_the_right_answer(
     machine: fake_furiosa.Machine, furiosa: Any, model: Path
 ) -> None:
-    with furiosa.open_session(request(model, api="queue", timeout_s=0.1)) as session:
-        machine.delays_s = [0.3, 0.05, 0.3]
+    first, second = threading.Event(), threading.Event()
+    with furiosa.open_session(request(model, api="queue", timeout_s=2.0)) as session:
+        machine.held = [first]
         with pytest.raises(RunFailed, match="queue waiting timed out"):
             session.run(image(1))
         assert session.run(image(2))[0].flat[0] == 2  # overtakes the first
-    with furiosa.open_session(request(model, api="queue", timeout_s=0.2)) as session:
-        machine.delays_s = [0.25, 0.15]
-        with pytest.raises(RunFailed, match="timed out"):
-            session.run(image(1))
-        assert session.run(image(2))[0].flat[0] == 2  # after the first has come in and was dropped
+        machine.held = [second]
+        first.set()
+        threading.Timer(0.2, second.set).start()
+        assert session.run(image(3))[0].flat[0] == 3  # after the first has come in and was dropped
 
 
 def test_sessions_run_at_once(furiosa: Any, model: Path) -> None:

@@ -1,0 +1,21 @@
+# The harness with ONNX Runtime and the native decoder; docs/how-to/container.md says how to run it.
+FROM python:3.12-slim-bookworm AS build
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /source
+COPY . .
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
+FROM python:3.12-slim-bookworm
+COPY --from=build /wheels /wheels
+RUN pip install --no-cache-dir /wheels/*.whl \
+    && rm -rf /wheels \
+    && useradd --create-home bench \
+    && mkdir --parents /work/results /cache \
+    && chown --recursive bench /work /cache
+ENV SSD_HARNESS_CACHE=/cache
+USER bench
+WORKDIR /work
+ENTRYPOINT ["ssd-harness"]
+CMD ["run"]
