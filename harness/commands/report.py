@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PERCENT",
         help="changes smaller than this do not matter, however certain they are (default: 1)",
     )
+    add("--why", action="store_true", help="every reason why a run cannot be submitted")
     add("--fail-if-slower", action="store_true", help="exit with status 1 when a figure got significantly worse")
 
 
@@ -81,7 +82,7 @@ def _show(args: argparse.Namespace, runs: list[Run]) -> None:
 
     if args.format in (None, "table") and args.output is None:
         for run in runs:
-            print_summary(run.summary, run.folder, output())
+            print_summary(run.summary, run.folder, output(), why=args.why)
     elif args.format == "json":
         summaries = {str(run.folder): run.summary.as_json() for run in runs}
         text = json.dumps(runs[0].summary.as_json() if len(runs) == 1 else summaries, indent=2, ensure_ascii=False)

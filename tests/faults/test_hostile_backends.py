@@ -74,11 +74,12 @@ HARMLESS = ("chdir", "umask", "noise", "closes stdout", "signals", "thread", "fo
 
 
 def run(harness: Harness, fault: str, *more: str) -> Done:
-    (harness.folder / "odd_backend.py").write_text(MODULE)
+    (harness.folder / "odd").mkdir(exist_ok=True)
+    (harness.folder / "odd/backend.py").write_text(MODULE)
     harness.environment["PYTHONPATH"] = f"{harness.folder}:{ROOT}"
     option = f'backend.options={{"fault": "{fault}"}}'
     scenario = ("--scenario", "offline", "--mode", "performance", "--output", "r")
-    return harness.run("run", "c.yaml", "--backend", "odd_backend", "--set", option, *scenario, *more)
+    return harness.run("run", "c.yaml", "--backend", "odd.backend", "--set", option, *scenario, *more)
 
 
 @pytest.mark.parametrize("moment", ["init", "run"])
