@@ -12,7 +12,8 @@ from rich.table import Table
 from harness.command_line.model_argument import add_model_name
 from harness.errors import ModelError
 from harness.model.registry import load_model
-from harness.sessions.contract import Subject, run_checks
+from harness.sessions.check_subject import Subject
+from harness.sessions.contract import run_checks
 from harness.sessions.protocol import SessionRequest
 from harness.sessions.registry import Backend, BackendInfo, list_backends, load_backend
 from harness.settings import parse_assignment

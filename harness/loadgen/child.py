@@ -138,6 +138,7 @@ class ChildTest:
             index=slot.index,
             threads=plan.backend.threads or max(1, len(slot.cores)),
             options=plan.backend.options,
+            throughput=plan.scenario != "single_stream",
         )
         where = f"opening {slot.name} in {plan.title}"
         try:

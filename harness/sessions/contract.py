@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import tempfile
@@ -13,12 +12,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from time import monotonic_ns
+from typing import Literal
 
 import numpy as np
 
 from harness.errors import BackendError, HarnessError, ModelError, UsageError
 from harness.records import TensorSpec
+from harness.sessions.check_subject import Skipped, Subject
 from harness.sessions.expectations import (
     Broken,
     Image,
@@ -30,13 +31,9 @@ from harness.sessions.expectations import (
     noise_image,
     raises,
 )
-from harness.sessions.protocol import Session, SessionRequest
-from harness.sessions.registry import Backend
+from harness.sessions.flights import Collected, outputs_of, submitted_together
+from harness.sessions.protocol import Session
 from harness.sessions.tensors import DTYPES
-
-
-class Skipped(Exception):
-    """The check says nothing about this backend; says why."""
 
 
 @dataclass(frozen=True)
@@ -49,25 +46,6 @@ class CheckResult:
 
     def __str__(self) -> str:
         return f"[{self.status}] {self.check}" + (f": {self.detail}" if self.detail else "")
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is checked: a backend, and the request its sessions are opened with."""
-
-    backend: Backend
-    request: SessionRequest
-
-    def open(self, **changes: Any) -> Session:
-        """A session of the request, with some of it changed."""
-        return self.backend.open_session(dataclasses.replace(self.request, **changes))
-
-    def open_another(self) -> Session:
-        """One more session on the same device, while others are open."""
-        try:
-            return self.open()
-        except BackendError as error:
-            raise Skipped(f"the device takes no second session ({error.what})") from error
 
 
 def run_checks(subject: Subject) -> Iterator[CheckResult]:
@@ -253,6 +231,43 @@ def refuses_missing_models(subject: Subject) -> None:
         raises(ModelError, lambda: subject.open(model=file).close(), "a file that is no model")
 
 
+def completes_every_image(subject: Subject) -> None:
+    """As many images as may be in flight are completed once each, with the outputs of a run."""
+    with subject.open_asynchronous() as session:
+        need(isinstance(session.in_flight, int) and session.in_flight >= 1, f"in_flight is {session.in_flight!r}")
+        images = [noise_image(session.input, 1 + tag % 3) for tag in range(session.in_flight)]
+        expected = [copies_of(session.run(image)) for image in images]
+        for _ in range(3):
+            began_ns = monotonic_ns()
+            completed = submitted_together(session, images)
+            for tag, completion in completed.items():
+                need_same(expected[tag], outputs_of(completion), f"image {tag} of {len(images)} submitted together")
+                in_order = began_ns <= completion.started_ns <= completion.ended_ns <= monotonic_ns()
+                need(in_order, f"it began at {completion.started_ns} ns and ended at {completion.ended_ns} ns")
+
+
+def leaves_completed_outputs(subject: Subject) -> None:
+    """Outputs of a completion hold as long as anyone has them, whatever is submitted later."""
+    with subject.open_asynchronous() as session:
+        held = outputs_of(submitted_together(session, [noise_image(session.input, 1)])[0])
+        expected = copies_of(held)
+        for seed in range(2, 5):
+            submitted_together(session, [noise_image(session.input, seed)] * session.in_flight)
+        need_same(expected, held, "the outputs after later images")
+
+
+def refuses_to_begin(subject: Subject) -> None:
+    """An image of another dtype, and any image after close, is refused by submit with a ValueError."""
+    completions = Collected()
+    with subject.open_asynchronous() as session:
+        image = noise_image(session.input, 1)
+        wrong: Image = image.astype(np.float32 if session.input.dtype == "uint8" else np.uint8)
+        raises(ValueError, lambda: session.submit(1, wrong, completions), "an image of another dtype")
+        submitted_together(session, [image])
+    raises(ValueError, lambda: session.submit(2, image, completions), "an image after close")
+    need(completions.empty(), "an image that was refused was completed too")
+
+
 def _run_often(session: Session, image: Image, expected: Sequence[Image], failures: list[BaseException]) -> None:
     try:
         for _ in range(3):
@@ -278,5 +293,8 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     refuses_unknown_options,
     refuses_unknown_devices,
     refuses_missing_models,
+    completes_every_image,
+    leaves_completed_outputs,
+    refuses_to_begin,
 )
 """In the order in which they run; each one's docstring is its name."""

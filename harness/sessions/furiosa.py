@@ -6,7 +6,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -18,7 +17,8 @@ from harness.errors import BackendError, HarnessError, ModelError, RunFailed, Us
 from harness.output_quantization import METADATA_KEY, Quantization
 from harness.records import RawOutput, TensorSpec
 from harness.sessions.closing import Closing
-from harness.sessions.protocol import Session, SessionRequest
+from harness.sessions.npu_queue import Arrays, NpuQueue
+from harness.sessions.protocol import Completion, Completions, Session, SessionRequest, Tensor
 from harness.sessions.tensors import (
     DTYPES,
     chosen_quantization,
@@ -41,6 +41,8 @@ except RuntimeError as _error:  # what the package raises, instead of an ImportE
     ) from _error
 
 SIMULATED = False
+LEAST_IN_FLIGHT = 4
+"""The submission of FuriosaAI to v2.0 gave a Warboy four images at once."""
 
 _DEVICE_FOLDER = Path("/dev")
 _ENVIRONMENT = ("FURIOSA_DEVICES", "NPU_DEVNAME")
@@ -57,10 +59,13 @@ class OutputQuantization(Section):
 class FuriosaOptions(Section):
     """What can be set on a session besides its device."""
 
-    api: Literal["runner", "queue"] = "runner"
-    """The runtime's blocking call, or its queue, which can give up waiting."""
+    api: Literal["runner", "queue"] | None = None
+    """The runtime's blocking call, or its queue, which is kept full and can give up waiting; none: the blocking call in
+    SingleStream, else the queue."""
+    in_flight: PositiveInt | None = None
+    """Images that the queue is given at once; none: two a worker, and at least four."""
     timeout_s: Positive = 60
-    """How long the queue waits for an image before the run fails."""
+    """How long an image may be in the queue before it has failed."""
     workers: PositiveInt | None = None
     """Of the runtime, for this session; none: the runtime's own choice."""
     compiler_config: dict[str, Any] | None = None
@@ -89,12 +94,21 @@ def open_session(request: SessionRequest) -> Session:
         "worker_num": options.workers,
         "compiler_config": options.compiler_config,
     }
-    make = _Queue if options.api == "queue" else _Runner
+    queued = request.throughput if options.api is None else options.api == "queue"
+    in_flight = options.in_flight or max(LEAST_IN_FLIGHT, 2 * (options.workers or 1))
+    engine: _Runner | NpuQueue
     try:
-        engine: _Engine = make(str(request.model), keywords, options)
+        if queued:
+            sizes = {"input_queue_size": in_flight, "output_queue_size": in_flight}
+            submitter, receiver = sync.create_queue(str(request.model), **keywords, **sizes)
+            engine = NpuQueue(submitter, receiver, sync.FuriosaRuntimeError, options.timeout_s)
+        else:
+            engine = _Runner(str(request.model), keywords)
     except sync.FuriosaRuntimeError as error:
         raise _opening_failed(error, device, request.model) from error
     try:
+        if isinstance(engine, NpuQueue):
+            return QueuedFuriosaSession(engine, options, request.model, in_flight)
         return FuriosaSession(engine, options, request.model)
     except HarnessError:
         engine.close()
@@ -130,6 +144,8 @@ def describe() -> dict[str, object]:
 class FuriosaSession(Closing):
     """A loaded model. `run` gives arrays that the runtime makes for each run."""
 
+    new_outputs = True
+
     def __init__(self, engine: _Engine, options: FuriosaOptions, model: Path) -> None:
         where = str(model)
         self._input = only_input([_spec(tensor, k, where) for k, tensor in enumerate(engine.model.inputs())], where)
@@ -161,6 +177,9 @@ class FuriosaSession(Closing):
             outputs = self._engine.run(image)
         except sync.FuriosaRuntimeError as error:
             raise RunFailed(f"furiosa-runtime failed ({first_line(error)})") from error
+        return self._raw(outputs)
+
+    def _raw(self, outputs: Sequence[npt.NDArray[Any]]) -> list[RawOutput]:
         return raw_outputs(self._outputs, [np.ascontiguousarray(array) for array in outputs], self._quantization)
 
     def close(self) -> None:
@@ -168,6 +187,31 @@ class FuriosaSession(Closing):
         if self._engine is not None:
             self._engine.close()
         self._engine = None
+
+
+class QueuedFuriosaSession(FuriosaSession):
+    """A loaded model behind the runtime's queue, which is kept full by `submit`."""
+
+    def __init__(self, queue: NpuQueue, options: FuriosaOptions, model: Path, in_flight: int) -> None:
+        super().__init__(queue, options, model)
+        self._queue = queue
+        self.in_flight = in_flight
+
+    def submit(self, tag: int, images: Tensor, completions: Completions) -> None:
+        """Begins an inference and returns at once.
+
+        Raises:
+            ValueError: an image of another dtype or shape, or the session is closed.
+            RunFailed: the runtime does not take it.
+        """
+        if self._engine is None:
+            raise ValueError("the session is closed")
+
+        def done(outputs: Arrays | RunFailed, began_ns: int, ended_ns: int) -> None:
+            raw = outputs if isinstance(outputs, RunFailed) else self._raw(outputs)
+            completions.put(Completion(tag, raw, began_ns, ended_ns))
+
+        self._queue.submit(contiguous_image(images, self._input), done)
 
 
 class _Engine(Protocol):
@@ -182,7 +226,7 @@ class _Engine(Protocol):
 
 
 class _Runner:
-    def __init__(self, model: str, keywords: dict[str, Any], options: FuriosaOptions) -> None:
+    def __init__(self, model: str, keywords: dict[str, Any]) -> None:
         self._runner = sync.create_runner(model, **keywords)
         self.model = self._runner.model
 
@@ -192,30 +236,6 @@ class _Runner:
 
     def close(self) -> None:
         self._runner.close()
-
-
-class _Queue:
-    def __init__(self, model: str, keywords: dict[str, Any], options: FuriosaOptions) -> None:
-        self._submitter, self._receiver = sync.create_queue(model, **keywords)
-        self._timeout_s = options.timeout_s
-        self._numbers = count()
-        self._in_flight: dict[int, npt.NDArray[Any]] = {}  # the runtime reads the images in place until they are done
-        self.model = self._submitter.model
-
-    def run(self, image: npt.NDArray[Any]) -> Sequence[npt.NDArray[Any]]:
-        number = next(self._numbers)
-        self._in_flight[number] = image
-        self._submitter.submit([image], number)
-        while True:
-            done, outputs = self._receiver.recv(timeout=self._timeout_s)
-            self._in_flight.pop(done)
-            if done == number:  # others are of images that were given up
-                found: Sequence[npt.NDArray[Any]] = outputs
-                return found
-
-    def close(self) -> None:
-        self._submitter.close()
-        self._receiver.close()
 
 
 def _spec(tensor: Any, index: int, where: str) -> TensorSpec:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -14,11 +14,12 @@ import openvino as ov
 from pydantic import Field, PositiveInt
 
 from harness.errors import BackendError, ModelError, RunFailed, UsageError
-from harness.output_quantization import METADATA_KEY
+from harness.output_quantization import METADATA_KEY, Quantization
 from harness.records import RawOutput, TensorSpec
 from harness.sessions.closing import Closing
-from harness.sessions.protocol import Session, SessionRequest
-from harness.sessions.tensors import DTYPES, contiguous_image, first_line, only_input, output_quantization, raw_outputs
+from harness.sessions.infer_requests import Buffers, InferRequests, reason, writable
+from harness.sessions.protocol import Completions, Session, SessionRequest, Tensor
+from harness.sessions.tensors import DTYPES, contiguous_image, only_input, output_quantization
 from harness.settings import Section, validate
 from harness.suggestions import did_you_mean
 
@@ -30,16 +31,22 @@ _METADATA = ["framework", METADATA_KEY]  # where the ONNX reader puts a model's 
 
 
 class OpenVinoOptions(Section):
-    """What can be set on a session besides its device and threads."""
+    """What can be set on a session besides its device and threads.
 
-    hint: Literal["latency", "throughput", "cumulative_throughput"] = "latency"
-    """What OpenVINO tunes itself for. A session has one image at a time: throughput comes from several sessions."""
+    What is left out is chosen as OpenVINO's benchmark_app chooses it in its throughput or latency mode.
+    """
+
+    hint: Literal["latency", "throughput", "cumulative_throughput"] | None = None
+    """What OpenVINO tunes itself for; none: latency in SingleStream, else throughput."""
     streams: PositiveInt | None = None
     """Images that the device works on at once; none: what the hint brings."""
+    in_flight: PositiveInt | None = None
+    """Infer requests, so images that the session is given at once; none: as many as OpenVINO calls optimal."""
     precision: Literal["f32", "bf16", "f16"] | None = None
     """Of what is not INT8; none: the device's own, which is bf16 on a CPU that has it."""
-    pinning: bool = False
-    """Let OpenVINO pin its threads to cores of its choice; otherwise they keep to those of the session's worker."""
+    pinning: bool | None = None
+    """Whether OpenVINO pins its threads to cores of its choice; none: its own choice where the session has all cores,
+    else not: the threads of several sessions keep to those of their session."""
     properties: dict[str, Any] = Field(default_factory=dict)
     """Of the device, by OpenVINO's own names, e.g. ``ENABLE_HYPER_THREADING: false``."""
 
@@ -59,7 +66,7 @@ def open_session(request: SessionRequest) -> Session:
     if request.threads < 1:
         raise UsageError(f"threads must be at least 1, not {request.threads}", where="backend.threads")
     device = _device(request.device)
-    properties = _properties(device, options, request.threads)
+    properties = _properties(device, options, request)
     if request.model is None or not request.model.is_file():
         raise ModelError("no such model file", where=str(request.model), hint="check the path")
     where = str(request.model)
@@ -67,7 +74,7 @@ def open_session(request: SessionRequest) -> Session:
         model = _core().read_model(where)
     except RuntimeError as error:
         raise ModelError(
-            f"OpenVINO cannot load it ({_reason(error)})",
+            f"OpenVINO cannot load it ({reason(error)})",
             where=where,
             hint="copy or download it again, with its external data files beside it",
         ) from error
@@ -79,17 +86,17 @@ def open_session(request: SessionRequest) -> Session:
         compiled = _core().compile_model(model, device, properties)
     except RuntimeError as error:
         raise BackendError(
-            f"OpenVINO cannot prepare the model for it ({_reason(error)})",
+            f"OpenVINO cannot prepare the model for it ({reason(error)})",
             where=device,
             hint=f"devices here: {', '.join(devices())}; check backend.options.properties",
         ) from error
-    buffers = [np.empty(spec.shape, spec.dtype) for spec in outputs]
-    return OpenVinoSession(compiled, outputs, buffers, raw_outputs(outputs, buffers, quantization))
+    in_flight = options.in_flight or int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+    return OpenVinoSession(compiled, outputs, quantization, in_flight)
 
 
 def default_devices(*, throughput: bool) -> str:
-    """A session on each core for throughput, one for latency."""
-    return f"CPU*{len(os.sched_getaffinity(0))}" if throughput else "CPU"
+    """One session with all cores: for throughput it works on several images at once."""
+    return "CPU"
 
 
 def devices() -> list[str]:
@@ -103,21 +110,22 @@ def describe() -> dict[str, object]:
 
 
 class OpenVinoSession(Closing):
-    """A loaded model. `run` gives the same arrays each time, with new contents."""
+    """A loaded model. `run` gives the same arrays each time, with new contents; `submit` uses no array that is held."""
 
     def __init__(
         self,
         compiled: ov.CompiledModel,
         outputs: tuple[TensorSpec, ...],
-        buffers: list[npt.NDArray[Any]],
-        results: list[RawOutput],
+        quantization: Mapping[str, Quantization],
+        in_flight: int,
     ) -> None:
         self._input = _spec(compiled.inputs[0], "")
         self._outputs = outputs
-        self._results = results
-        self._request: ov.InferRequest | None = compiled.create_infer_request()
-        for k, buffer in enumerate(buffers):
-            self._request.set_output_tensor(k, ov.Tensor(buffer, shared_memory=True))
+        self._compiled: ov.CompiledModel | None = compiled
+        self._new_buffers = functools.partial(Buffers, outputs, quantization)
+        self._at_once = in_flight
+        self._blocking: tuple[ov.InferRequest, Buffers] | None = None
+        self._requests: InferRequests | None = None
 
     @property
     def input(self) -> TensorSpec:
@@ -129,6 +137,11 @@ class OpenVinoSession(Closing):
         """What `run` gives, in order."""
         return self._outputs
 
+    @property
+    def in_flight(self) -> int:
+        """How many infer requests there are."""
+        return self._at_once
+
     def run(self, images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> list[RawOutput]:
         """Inference of one image; the arrays given back hold until the next run.
 
@@ -136,19 +149,37 @@ class OpenVinoSession(Closing):
             ValueError: an image of another dtype or shape, or the session is closed.
             RunFailed: OpenVINO failed.
         """
-        if self._request is None:
+        if self._compiled is None:
             raise ValueError("the session is closed")
         image = contiguous_image(images, self._input)
-        self._request.set_input_tensor(ov.Tensor(_writable(image), shared_memory=True))
+        if self._blocking is None:
+            self._blocking = self._compiled.create_infer_request(), self._new_buffers()
+            self._blocking[1].bind(self._blocking[0])
+        request, buffers = self._blocking
+        request.set_input_tensor(ov.Tensor(writable(image), shared_memory=True))
         try:
-            self._request.infer()
+            request.infer()
         except RuntimeError as error:
-            raise RunFailed(f"OpenVINO failed ({_reason(error)})") from error
-        return list(self._results)
+            raise RunFailed(f"OpenVINO failed ({reason(error)})") from error
+        return buffers.raw()
+
+    def submit(self, tag: int, images: Tensor, completions: Completions) -> None:
+        """Begins an inference on a free infer request.
+
+        Raises:
+            ValueError: an image of another dtype or shape, or the session is closed.
+        """
+        if self._compiled is None:
+            raise ValueError("the session is closed")
+        if self._requests is None:
+            self._requests = InferRequests(self._compiled, self._at_once, self._new_buffers)
+        self._requests.begin(tag, contiguous_image(images, self._input), completions)
 
     def close(self) -> None:
-        """Frees the model. May be called twice."""
-        self._request = None
+        """Waits for what is in flight, and frees the model. May be called twice."""
+        if self._requests is not None:
+            self._requests.close()
+        self._compiled = self._blocking = self._requests = None
 
 
 @functools.cache
@@ -184,19 +215,24 @@ def _device(given: str) -> str:
     return name
 
 
-def _properties(device: str, options: OpenVinoOptions, threads: int) -> dict[str, Any]:
+def _properties(device: str, options: OpenVinoOptions, request: SessionRequest) -> dict[str, Any]:
     """What the model is compiled with.
 
     Raises:
         UsageError: a property that the device does not have; names the nearest.
     """
-    properties: dict[str, Any] = {"PERFORMANCE_HINT": options.hint.upper()}
+    tuned_for = options.hint or ("throughput" if request.throughput else "latency")
+    properties: dict[str, Any] = {"PERFORMANCE_HINT": tuned_for.upper()}
     if options.streams is not None:
         properties["NUM_STREAMS"] = options.streams
     if options.precision is not None:
         properties["INFERENCE_PRECISION_HINT"] = options.precision
-    if device == "CPU":
-        properties |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": options.pinning}
+    # the process's main thread is pinned only where there is one session, which then has all cores
+    has_all_cores = request.threads == len(os.sched_getaffinity(os.getpid()))
+    if device == "CPU" and not has_all_cores:
+        properties |= {"INFERENCE_NUM_THREADS": request.threads, "ENABLE_CPU_PINNING": False}
+    if device == "CPU" and options.pinning is not None:
+        properties["ENABLE_CPU_PINNING"] = options.pinning
     if ":" not in device:
         supported = list(_core().get_property(device, "SUPPORTED_PROPERTIES"))
         for name in options.properties:
@@ -223,18 +259,3 @@ def _spec(port: Any, where: str) -> TensorSpec:
     if dtype not in DTYPES:
         raise ModelError(f"{name} is {dtype}; float32, uint8 and int8 can be used", where=where)
     return TensorSpec(name, tuple(port.shape), dtype)
-
-
-def _writable(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The same memory as an array that may be written, the only kind OpenVINO shares; it never writes an input."""
-    if image.flags.writeable:
-        return image
-    memory = (ctypes.c_ubyte * image.nbytes).from_address(image.ctypes.data)
-    return np.ctypeslib.as_array(memory).view(image.dtype).reshape(image.shape)
-
-
-def _reason(error: Exception) -> str:
-    """OpenVINO's message without the places in its sources that come first."""
-    lines = str(error).splitlines()
-    said = [line for line in lines if line.strip() and not line.startswith(("Exception from ", "Check "))]
-    return first_line(RuntimeError(said[0])) if said else first_line(error)

@@ -26,6 +26,7 @@ class SessionRequest:
         index: of the session, 0, 1, … over all devices of the run.
         threads: host threads the session may use.
         options: the backend's own; it rejects what it does not know.
+        throughput: samples per second count, and the session may work on several images at once; else one's latency.
         input, outputs: what the harness expects of the model.
         example_outputs: ``(seed, quantized=…, tiled=…, objects=…)`` → made-up raw outputs, for simulated devices.
     """
@@ -38,6 +39,7 @@ class SessionRequest:
     threads: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     index: int = 0
+    throughput: bool = False
 
     @classmethod
     def of(cls, model: ModelDescription, file: Path | None, **rest: Any) -> SessionRequest:
@@ -45,7 +47,7 @@ class SessionRequest:
 
         Args:
             file: what the session loads; None where the backend needs none.
-            rest: device, threads, options, index.
+            rest: device, threads, options, index, throughput.
         """
         return cls(file, model.input, model.outputs, model.example_outputs, **rest)
 
@@ -138,6 +140,8 @@ class AsynchronousSession(Session, Protocol):
 
     It is optional: what has only `run` gets a thread of its own. `run` is not called while images are in flight.
     """
+
+    def __enter__(self) -> AsynchronousSession: ...
 
     @property
     def in_flight(self) -> int:

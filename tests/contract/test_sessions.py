@@ -15,7 +15,8 @@ from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
 from harness.model.ssd_resnet34.model import MODEL
 from harness.records import QuantizedTensor
-from harness.sessions.contract import CHECKS, Subject, run_check
+from harness.sessions.check_subject import Subject
+from harness.sessions.contract import CHECKS, run_check
 from harness.sessions.protocol import Session, SessionRequest
 from harness.sessions.registry import Backend, load_backend
 from tests.support import fake_furiosa
@@ -45,6 +46,10 @@ def backend(name: str) -> Iterator[Backend]:
             pytest.skip(str(error))
 
 
+BLOCKING = ("onnxruntime",)
+"""Backends whose sessions have no `submit`."""
+
+
 @pytest.fixture(scope="module")
 def open_session(name: str, backend: Backend) -> Open:
     return lambda model: backend.open_session(SessionRequest(model, INPUT, OUTPUTS, example_outputs, DEVICES[name]))
@@ -55,7 +60,8 @@ def open_session(name: str, backend: Backend) -> Open:
 def test_it_keeps_the_contract(name: str, backend: Backend, folder: Path, check: Check, quantized: bool) -> None:
     model = write_model(folder / f"contract_{quantized}.onnx", quantized=quantized)
     subject = Subject(backend, SessionRequest(model, INPUT, OUTPUTS, example_outputs, DEVICES[name]))
-    assert str(run_check(check, subject)).startswith("[PASS]")
+    result = run_check(check, subject)
+    assert result.status == "PASS" or (name in BLOCKING and result.detail == "it has no submit"), str(result)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

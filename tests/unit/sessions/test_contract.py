@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from time import monotonic_ns
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from harness.errors import BackendError, UsageError
 from harness.records import QuantizedTensor, TensorSpec, TiledLayout
 from harness.sessions import contract
-from harness.sessions.contract import CHECKS, Subject, run_check, run_checks
-from harness.sessions.protocol import SessionRequest
+from harness.sessions.check_subject import Subject
+from harness.sessions.contract import CHECKS, run_check, run_checks
+from harness.sessions.protocol import Completion, SessionRequest
 
 INPUT = TensorSpec("image", (1, 3, 4, 4), "uint8")
 OUTPUTS = (TensorSpec("sums", (1, 3), "float32"),)
@@ -65,9 +67,10 @@ def failures(of: Subject) -> dict[str, str]:
 
 def test_a_good_backend_passes_every_check_and_a_check_without_a_subject_is_skipped() -> None:
     outcomes = list(run_checks(subject(Good)))
-    assert [outcome.status for outcome in outcomes] == ["PASS"] * (len(CHECKS) - 1) + ["SKIP"]
+    assert [outcome.status for outcome in outcomes] == ["PASS"] * (len(CHECKS) - 4) + ["SKIP"] * 4
     assert str(outcomes[0]).startswith("[PASS] The backend says whether it is simulated")
-    assert str(outcomes[-1]).endswith("is a ModelError: it was opened without a model file")
+    assert str(outcomes[-4]).endswith("is a ModelError: it was opened without a model file")
+    assert all(str(outcome).endswith("it has no submit") for outcome in outcomes[-3:])
 
 
 def quantized(scale: float, zero_point: int, layout: TiledLayout | None = None) -> Any:
@@ -223,3 +226,64 @@ def test_other_errors_than_ours_and_a_silent_backend_are_found() -> None:
         "refuses_unknown_devices": "the device no-such-device raised KeyError ('no-such-device'), "
         "not UsageError or BackendError",
     }
+
+
+class Asynchronous(Good):
+    in_flight = 3
+
+    def submit(self, tag: int, images: np.ndarray, completions: Any) -> None:
+        now = monotonic_ns()
+        completions.put(Completion(tag, self.run(images), now, now))
+
+
+def test_a_good_asynchronous_session_passes_every_check() -> None:
+    assert failures(subject(Asynchronous)) == {}
+    assert sum(result.status == "SKIP" for result in run_checks(subject(Asynchronous))) == 1
+
+
+class CompletesTwice(Asynchronous):
+    def submit(self, tag: int, images: np.ndarray, completions: Any) -> None:
+        super().submit(tag, images, completions)
+        super().submit(tag, images, completions)
+
+
+class MixesTagsUp(Asynchronous):
+    def submit(self, tag: int, images: np.ndarray, completions: Any) -> None:
+        super().submit((tag + 1) % self.in_flight, images, completions)
+
+
+class EndsBeforeItBegan(Asynchronous):
+    def submit(self, tag: int, images: np.ndarray, completions: Any) -> None:
+        completions.put(Completion(tag, self.run(images), monotonic_ns(), 0))
+
+
+class UsesItsArraysAgain(Asynchronous):
+    array = np.zeros((1, 3), np.float32)
+
+    def submit(self, tag: int, images: np.ndarray, completions: Any) -> None:
+        self.array[:] = self.run(images)[0]
+        now = monotonic_ns()
+        completions.put(Completion(tag, [self.array], now, now))
+
+
+class CompletesWhatItRefuses(Asynchronous):
+    def submit(self, tag: int, images: np.ndarray, completions: Any) -> None:
+        try:
+            super().submit(tag, images, completions)
+        except ValueError as error:
+            completions.put(Completion(tag, error, 0, 0))
+            raise
+
+
+@pytest.mark.parametrize(
+    ("kind", "check", "message"),
+    [
+        (CompletesTwice, "completes_every_image", "was completed twice"),
+        (MixesTagsUp, "completes_every_image", "values of output 0 differ"),
+        (EndsBeforeItBegan, "completes_every_image", "ended at 0 ns"),
+        (UsesItsArraysAgain, "leaves_completed_outputs", "the outputs after later images"),
+        (CompletesWhatItRefuses, "refuses_to_begin", "was completed too"),
+    ],
+)
+def test_what_an_asynchronous_session_does_wrong_is_found(kind: type[Good], check: str, message: str) -> None:
+    assert message in failures(subject(kind))[check]

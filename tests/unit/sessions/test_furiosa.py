@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +19,7 @@ from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
 from harness.pipeline.devices import parse_devices
 from harness.records import QuantizedTensor
+from harness.sessions.flights import Collected, outputs_of
 from harness.sessions.protocol import SessionRequest
 from harness.sessions.registry import load_backend
 from tests.support import fake_furiosa
@@ -231,3 +234,39 @@ def test_a_missing_model_is_said_so(furiosa: Any, tmp_path: Path) -> None:
     for absent in (None, tmp_path / "absent.enf"):
         with pytest.raises(HarnessError, match="no such model file"):
             furiosa.open_session(request(absent))
+
+
+def test_the_queue_is_kept_full_for_throughput(machine: fake_furiosa.Machine, furiosa: Any, model: Path) -> None:
+    asked = dataclasses.replace(request(model, workers=3), throughput=True)
+    with furiosa.open_session(asked) as session:
+        assert session.in_flight == 6
+        first = threading.Event()
+        machine.held = [first]
+        completions = Collected()
+        for tag in range(6):
+            session.submit(tag, image(tag), completions)
+        completed = [completions.get(5) for _ in range(5)]
+        first.set()
+        completed.append(completions.get(5))
+    assert {completion.tag: float(outputs_of(completion)[0].flat[0]) for completion in completed} == {
+        tag: tag for tag in range(6)
+    }
+    assert completed[-1].tag == 0  # it was overtaken
+
+
+def test_a_failure_in_flight_fails_every_image_there_once(
+    machine: fake_furiosa.Machine, furiosa: Any, model: Path
+) -> None:
+    with furiosa.open_session(request(model, api="queue", in_flight=3)) as session:
+        machine.fail = True
+        held = threading.Event()
+        machine.held = [held, held]  # by the two workers that the stand-in has
+        completions = Collected()
+        for tag in range(3):
+            session.submit(tag, image(tag), completions)
+        held.set()
+        assert sorted(completions.get(5).tag for _ in range(3)) == [0, 1, 2]
+        time.sleep(0.4)
+        assert completions.empty()
+        machine.fail = False
+        assert session.run(image(4))[0].flat[0] == 4

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +8,18 @@ import numpy as np
 import onnx
 import pytest
 
-from harness.errors import BackendError, ModelError, UsageError
+from harness.errors import BackendError, ModelError, RunFailed, UsageError
 from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
 from harness.output_quantization import METADATA_KEY
+from harness.sessions.flights import Collected, outputs_of, submitted_together
 from harness.sessions.protocol import Session, SessionRequest
 from tests.support.onnx_models import QUANTIZATION, write_model
 
 ov = pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install openvino")
 
 from harness.sessions import openvino as backend  # noqa: E402
+from harness.sessions.infer_requests import InferRequests, writable  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_outputs_lie_in_the_same_arrays_on_every_run(model: Path) -> None:
 def test_images_are_read_in_place_even_when_they_may_only_be_read(model: Path) -> None:
     seen = image(7)
     seen.flags.writeable = False
-    shared = backend._writable(seen)
+    shared = writable(seen)
     assert shared.ctypes.data == seen.ctypes.data
     assert (shared.dtype, shared.shape) == (seen.dtype, seen.shape)
     assert ov.Tensor(shared, shared_memory=True).data.ctypes.data == ctypes.addressof(
@@ -108,7 +109,7 @@ def test_a_device_that_is_not_here_is_a_backend_error_with_those_that_are(model:
 def test_it_describes_itself() -> None:
     assert backend.describe() == {"name": "openvino", "version": ov.get_version(), "devices": backend.devices()}
     assert "CPU" in backend.devices()
-    assert backend.default_devices(throughput=True) == f"CPU*{len(os.sched_getaffinity(0))}"
+    assert backend.default_devices(throughput=True) == "CPU"
     assert backend.default_devices(throughput=False) == "CPU"
 
 
@@ -159,3 +160,66 @@ def test_metadata_that_cannot_be_read_is_a_model_error(tmp_path: Path) -> None:
     onnx.save(proto, tmp_path / "odd.onnx")
     with pytest.raises(ModelError, match="not a table of scales and zero-points"):
         session(tmp_path / "odd.onnx")
+
+
+def test_infer_requests_are_as_many_as_openvino_calls_optimal_or_as_were_asked_for(model: Path) -> None:
+    with session(model) as latency, session(model, in_flight=3) as three:
+        assert latency.in_flight == 1  # type: ignore[attr-defined]
+        assert three.in_flight == 3  # type: ignore[attr-defined]
+
+
+def test_arrays_are_used_again_when_nobody_holds_them(model: Path) -> None:
+    with session(model, in_flight=2) as opened:
+        addresses = set()
+        for value in range(10):
+            completed = submitted_together(opened, [image(value), image(value + 1)])  # type: ignore[arg-type]
+            for tag in (0, 1):
+                [*_, last] = outputs_of(completed[tag])
+                assert last.flat[0] == value + tag + len(opened.outputs) - 1
+                addresses.add(last.ctypes.data)
+            del completed, last
+    assert len(addresses) <= 3
+
+
+def test_an_inference_that_fails_in_flight_is_completed_with_its_error(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.sessions.infer_requests.LOOK_S", 0.01)
+
+    class Failing:
+        """A request whose device is lost: no callback comes, and waiting for it raises."""
+
+        failed = False
+
+        def set_callback(self, *_: object) -> None: ...
+        def set_output_tensor(self, *_: object) -> None: ...
+        def set_input_tensor(self, *_: object) -> None: ...
+        def start_async(self) -> None:
+            self.failed = True
+
+        def wait(self) -> None: ...
+        def wait_for(self, _: int) -> bool:
+            if self.failed:
+                raise RuntimeError("Check 'alive' failed at a.cpp:1:\ndevice lost")
+            return True
+
+    class Compiled:
+        def create_infer_request(self) -> Failing:
+            return Failing()
+
+    class NoBuffers:
+        held = False
+
+        def bind(self, _: object) -> None: ...
+        def raw(self) -> list[object]:
+            return []
+
+    requests: Any = InferRequests(Compiled(), 1, NoBuffers)  # type: ignore[arg-type]
+    completions = Collected()
+    for tag in (7, 8):  # the session goes on with another request
+        requests.begin(tag, image(1), completions)
+        completion = completions.get(10)
+        assert completion.tag == tag
+        with pytest.raises(RunFailed, match=r"OpenVINO failed \(device lost\)"):
+            outputs_of(completion)
+    requests.close()
