@@ -16,7 +16,7 @@ from harness.dataset.tensors import CachedTensors, DirectTensors
 from harness.errors import ModelError
 from harness.files import sha256_file
 from harness.loadgen.plan import Mode, Plan, SampleSource
-from harness.loadgen.process import check_loadgen
+from harness.loadgen.process import check_loadgen, check_shared_memory
 from harness.model.io_check import check_model
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
@@ -159,6 +159,7 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
         DataError: the model, the dataset, the backend or the disk cannot be used.
     """
     check_loadgen()
+    check_shared_memory()
     settings = with_round(settings)
     round_ = load_round(settings.round)
     model = load_model(settings.model.name)

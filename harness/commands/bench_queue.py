@@ -8,12 +8,12 @@ average, and in SingleStream at the 50th, 90th and 99th percentile.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 
 from rich.table import Table
 
 from harness.benchmark.queue_limits import CASES, SLOWER, Limit, bench_queue
+from harness.command_line.json_output import add_json_option, show_or_write
 from harness.command_line.model_argument import add_model_name
 from harness.errors import UsageError
 from harness.terminal import Terminal, output
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_name(parser)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (default: %(default)g)")
     parser.add_argument("--devices", help="only the lines with so many devices, e.g. 16,64")
-    parser.add_argument("--json", action="store_true", help="print figures as JSON rather than a table")
+    add_json_option(parser, "the figures")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,10 +48,7 @@ def run(args: argparse.Namespace) -> int:
     with terminal.task("Queue", "measurements") as report:
         limits = bench_queue(args.seconds, report, cases, args.model_name)
         report(len(limits), len(limits))
-    if args.json:
-        terminal.result(json.dumps([asdict(limit) for limit in limits], indent=2))
-    else:
-        output().print(_table(limits))
+    show_or_write([asdict(limit) for limit in limits], args.json, lambda: output().print(_table(limits)))
     return 0
 
 

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.command_line.argument_types import file_to_write
+from harness.command_line.json_output import add_json_option, json_format
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,11 +26,17 @@ FORMATS = ("table", "csv", "markdown", "json", "html")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `report`."""
+    add_json_option(parser, "the figures")
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="a run directory")
     add("--compare", type=Path, metavar="BASELINE", help="the run directory that each RUN is compared with")
     add("--format", choices=FORMATS, help="default: a table, and report.html in each run directory")
-    add("--output", type=Path, help="a file instead of standard output (html: instead of RUN/report.html)")
+    add(
+        "--output",
+        type=file_to_write,
+        metavar="FILE",
+        help="a file instead of standard output (html: instead of RUN/report.html)",
+    )
     add(
         "--threshold",
         type=float,
@@ -42,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes what was asked for; 1 if a run is INVALID, or with --fail-if-slower if one got slower."""
+    json_format(args)
     if not 0 <= args.threshold < 100:
         raise UsageError(f"{args.threshold:g} is not a percentage from 0 to 100", where="--threshold")
     if args.fail_if_slower and args.compare is None:

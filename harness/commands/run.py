@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import HarnessError, UsageError
 from harness.rounds import load_round
 from harness.scenarios import SCENARIOS, scenario_named
+from harness.setting_errors import SettingError
 from harness.settings import (
     RunSettings,
-    SettingError,
     default_model_name,
     load_run,
     parse_assignment,

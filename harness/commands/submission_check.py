@@ -14,7 +14,7 @@ from typing import Any
 from rich.table import Table
 
 from harness.accuracy.ground_truth import read_ground_truth
-from harness.command_line.json_output import show_or_write
+from harness.command_line.json_output import add_json_option, show_or_write
 from harness.errors import UsageError
 from harness.rounds import Round, load_round
 from harness.submission.accuracy_backup import default_backup
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--official", type=Path, metavar="CLONE", help="also run the official checker of a clone of mlcommons/inference"
     )
     add("--failures", action="store_true", help="print what fails or was not looked at, not what passes")
-    add("--json", type=Path, metavar="OUT", help="write findings and results as JSON; -: to stdout, no lines")
+    add_json_option(parser, "findings and results")
 
 
 def run(args: argparse.Namespace) -> int:

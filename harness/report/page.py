@@ -162,8 +162,10 @@ def _gallery(files: TestFolder) -> dict[str, list[dict[str, Any]]]:
     """Kind → images, each with its thumbnail as a data URI, None where it is gone."""
     kinds: dict[str, list[dict[str, Any]]] = {}
     for entry in read_gallery(files.path):
-        path = files.gallery / str(entry["thumbnail"])
-        there = entry["thumbnail"] is not None and path.is_file()
+        name = entry["thumbnail"]
+        path = files.gallery / str(name)
+        # a run may come from somebody else: no name in it, and no link, shall bring another file into the page
+        there = isinstance(name, str) and Path(name).name == name and path.is_file() and not path.is_symlink()
         uri = f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}" if there else None
         kinds.setdefault(KINDS[entry["kind"]], []).append({**entry, "uri": uri})
     return kinds

@@ -67,7 +67,12 @@ class Harness:
         }
         environment.pop("COVERAGE_PROCESS_START", None)
         with (self.folder / "out").open("wb") as out, (self.folder / "err").open("wb") as err:
-            given = {"stdout": out, "stderr": err, "cwd": self.folder, "stdin": subprocess.DEVNULL} | popen
+            given: dict[str, Any] = {
+                "stdout": out,
+                "stderr": err,
+                "cwd": self.folder,
+                "stdin": subprocess.DEVNULL,
+            } | popen
             return subprocess.Popen(argv, env=environment, start_new_session=True, text=True, **given)
 
     def wait(self, process: subprocess.Popen[str]) -> Done:
