@@ -192,6 +192,8 @@ class TreeFolder(Section):
     path: str
     files: tuple[str, ...] | None
     """All that must be there; none: anything, but something."""
+    described: str | None = None
+    """The measurements' JSON file as `submission build` calls it; a tree's may be any that ``files`` takes."""
     optional: tuple[str, ...] = ()
     """What may be there besides."""
     files_when_accuracy_differs: tuple[str, ...] = ()
@@ -213,6 +215,8 @@ class Tree(Section):
     compliance: TreeFolder
     compliance_performance: TreeFolder
     compliance_accuracy: TreeFolder
+    power: tuple[str, ...] = ()
+    """Files of a system whose power was measured, from the tree's top; they are not looked at."""
     other: tuple[str, ...] = ()
     """What may lie elsewhere in the tree: paths from its top; ``*`` is within a name, ``**`` is any number of names."""
 

@@ -64,14 +64,18 @@ class SyntheticSettings(Section):
     """A made-up dataset, generated from a seed."""
 
     images: PositiveInt = 64
+    """How many are made."""
     seed: int = 2017
+    """The same seed gives the same images."""
 
 
 class DatasetSettings(Section):
     """COCO: a folder of images and an annotations file, or else the synthetic set."""
 
     images: Path | None = None
+    """The folder of the images; none: the synthetic set."""
     annotations: Path | None = None
+    """COCO's JSON of those images."""
     count: PositiveInt | None = None
     """Take the first N images only."""
     synthetic: SyntheticSettings = SyntheticSettings()
@@ -113,6 +117,7 @@ class ScenarioSettings(Section):
     """One scenario's LoadGen settings; what is left out is the round's."""
 
     min_duration_s: Annotated[float, Field(ge=0)] | None = None
+    """The test lasts at least so long."""
     min_queries: PositiveInt | None = None
     """In Offline: samples."""
     expected_latency_ms: Positive | None = None
@@ -153,9 +158,11 @@ class RunSettings(Section):
     """What `ssd-harness run` does. Every key is documented in configs/runs/demo.yaml."""
 
     name: Annotated[str, Field(pattern=rf"^{NAME}$")] = "run"
+    """Of the run: its folder in results/ begins with it."""
     round: str = ""
     """``configs/rounds/<round>.yaml``, or a YAML file; empty: the model's own."""
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)] = ("single_stream", "offline")
+    """What is run, in this order."""
     mode: Literal["performance", "accuracy", "both", "find-peak", "submission"] = "both"
     """find-peak: the highest rate at which Server is valid, and what Offline must expect.
     submission: performance and accuracy of every scenario."""

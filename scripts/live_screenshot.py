@@ -105,11 +105,11 @@ def line_of(screen: Screen, row: int, columns: int) -> Text:
     """One line of it."""
     text = Text()
     for column in range(columns):
-        it = screen.terminal.buffer[row][column]
-        colour = None if it.fg == "default" else COLOURS.get(it.fg, it.fg)
+        cell = screen.terminal.buffer[row][column]
+        colour = None if cell.fg == "default" else COLOURS.get(cell.fg, cell.fg)
         if colour and re.fullmatch("[0-9a-f]{6}", colour):
             colour = f"#{colour}"
-        text.append(it.data, Style(color=colour, bold=it.bold, dim=it.italics))
+        text.append(cell.data, Style(color=colour, bold=cell.bold, dim=cell.italics))
     return text
 
 

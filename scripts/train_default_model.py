@@ -36,8 +36,9 @@ from training.stage import Stage, groups_of, save_weights
 
 from harness.dataset import scene
 from harness.files import replacing, write_json
+from harness.model.image_file import decode_image
 from harness.model.ssd_resnet34 import network, weights
-from harness.model.ssd_resnet34.preprocess import decode_image, to_tensor
+from harness.model.ssd_resnet34.preprocess import to_tensor
 from harness.quantization import onnx_file
 from harness.quantization.calibration import calibrate
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.accuracy.evaluate import Accuracy
+from harness.accuracy.evaluate import Accuracy, percent_text
 from harness.files import write_text
 
 ACCURACY_TXT = "accuracy.txt"
@@ -29,6 +29,8 @@ _LINES = (
 def accuracy_txt(accuracy: Accuracy, log_sha256: str) -> str:
     """The file's text: COCO's twelve lines, then the two that the submission checker reads.
 
+    An mAP that is not defined is written so, which the checker takes for none.
+
     Args:
         accuracy: over all images of the dataset, by pycocotools for a submission.
         log_sha256: of the untruncated accuracy log.
@@ -38,7 +40,7 @@ def accuracy_txt(accuracy: Accuracy, log_sha256: str) -> str:
         f" {title} @[ IoU={iou:<9} | area={area:>6} | maxDets={limit:>3} ] = {figures[name]:0.3f}"
         for name, title, iou, area, limit in _LINES
     ]
-    return "\n".join([*lines, f"mAP={100 * accuracy.mAP:.3f}%", f"hash={log_sha256}"]) + "\n"
+    return "\n".join([*lines, f"mAP={percent_text(accuracy.mAP).replace(' %', '%')}", f"hash={log_sha256}"]) + "\n"
 
 
 def write_accuracy_txt(path: Path, accuracy: Accuracy, log_sha256: str) -> None:

@@ -182,7 +182,7 @@ def _images(
     truth: GroundTruth, image_ids: npt.NDArray[np.int64], matches: list[list[ClassMatches]]
 ) -> tuple[Part, ...]:
     before, after = (_image_parts(each, image_ids) for each in matches)
-    names = truth.file_names or tuple(map(str, truth.image_ids.tolist()))
+    names = truth.file_names or tuple(map(str, truth.ids_in_file.tolist()))
     name_of = dict(zip(truth.image_ids.tolist(), names, strict=True))
     order = np.argsort(-abs(after - before), kind="stable")
     return tuple(

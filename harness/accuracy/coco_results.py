@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import hashlib
 import json
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from harness.accuracy.ground_truth import GroundTruth
+from harness.accuracy.ground_truth import MAX_EXACT, GroundTruth
 from harness.accuracy.log import AccuracyLog, open_log
 from harness.errors import LogError, UsageError
 
@@ -115,6 +117,10 @@ def is_coco_results(path: Path) -> bool:
     with open_log(path) as file, contextlib.suppress(OSError, EOFError, zlib.error):
         while len(head) < _SNIFFED_BYTES and (chunk := file.read1(_SNIFFED_BYTES)):
             head += chunk
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head[:4]:
+        head = head.replace(b"\0", b"")  # UTF-16 and UTF-32, as other tools write; an accuracy log is ASCII
+    if re.fullmatch(rb"(\xef\xbb\xbf)? *\[ *\]\s*", head):
+        return True  # nothing was detected; LoadGen's own empty log has a line break between the brackets
     return b'"image_id"' in head and b'"qsl_idx"' not in head
 
 
@@ -124,21 +130,24 @@ def read_coco_results(path: Path, truth: GroundTruth) -> tuple[CocoResults, str]
     Raises:
         LogError: the file is not that, names unknown images or categories, or holds values that are not finite.
     """
-    rows, sha256 = read_coco_rows(path)
+    image_ids, rows, sha256 = read_coco_rows(path)
+    places = truth.places_of(image_ids)
     for sound, what in (
-        (np.isin(rows[:, 0], truth.image_ids), "an image that the annotations do not have"),
+        (places >= 0, "an image that the annotations do not have"),
         (np.isin(rows[:, 6], truth.category_ids), "a category that the annotations do not have"),
     ):
         if not sound.all():
             number = int(sound.argmin())
-            entry = f"image_id {rows[number, 0]:.0f}, category_id {rows[number, 6]:.0f}"
+            entry = f"image_id {image_ids[number]}, category_id {rows[number, 6]:.0f}"
             raise LogError(f"entry {number + 1} names {what}: {entry}", where=str(path))
-    found = CocoResults(rows, np.unique(rows[:, 0]).astype(np.int64), "coco")
-    return found, sha256
+    rows[:, 0] = truth.image_ids[places]
+    return CocoResults(rows, np.unique(truth.image_ids[places]), "coco"), sha256
 
 
-def read_coco_rows(path: Path) -> tuple[npt.NDArray[np.float64], str]:
-    """A COCO results file as `CocoResults.rows`, whatever images and categories it names, and its sha256.
+def read_coco_rows(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], str]:
+    """A COCO results file: (N,) image ids, (N, 7) `CocoResults.rows` without them (−1), and the file's sha256.
+
+    Image ids are apart because a float64 holds whole numbers up to 2⁵³ only. Any image and category may be named.
 
     Raises:
         LogError: the file is not that, or holds values that are not finite.
@@ -151,11 +160,15 @@ def read_coco_rows(path: Path) -> tuple[npt.NDArray[np.float64], str]:
         raise LogError(f"the COCO results cannot be read: {error}", where=str(path)) from error
     if not isinstance(entries, list):
         raise LogError("the COCO results are not a list", where=str(path))
+    image_ids = np.empty(len(entries), dtype=np.int64)
     rows = np.empty((len(entries), 7), dtype=np.float64)
     for i, entry in enumerate(entries):
         try:
             x, y, width, height = entry["bbox"]
-            rows[i] = entry["image_id"], x, y, width, height, entry["score"], entry["category_id"]
+            image_ids[i], category = _whole(entry["image_id"]), _whole(entry["category_id"])
+            if any(isinstance(value, (str, bool)) for value in (x, y, width, height, entry["score"])):
+                raise TypeError("text where a number should be")
+            rows[i] = -1, x, y, width, height, entry["score"], category
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             wanted = "{image_id, category_id, bbox: [x, y, width, height], score}"
             raise LogError(f"entry {i + 1} is not {wanted}: {entry}", where=str(path)) from error
@@ -164,4 +177,11 @@ def read_coco_rows(path: Path) -> tuple[npt.NDArray[np.float64], str]:
         number = int(finite.argmin())
         what = f"entry {number + 1} holds a value that is not a finite number: {entries[number]}"
         raise LogError(what, where=str(path))
-    return rows, hashlib.sha256(text).hexdigest()
+    return image_ids, rows, hashlib.sha256(text).hexdigest()
+
+
+def _whole(value: object) -> int:
+    """A whole number as it is, never one that had to be cut or rounded."""
+    if type(value) is int or (isinstance(value, float) and value.is_integer() and abs(value) < MAX_EXACT):
+        return int(value)
+    raise ValueError(f"{value!r} is no whole number")

@@ -152,6 +152,11 @@ def _precision_recall(precision: npt.NDArray[np.float64]) -> dict[str, tuple[flo
     }
 
 
+def percent_text(figure: float, digits: int = 3) -> str:
+    """A figure in percent; "not defined" for COCO's −1, which means that there is nothing to find."""
+    return "not defined" if figure < 0 else f"{100 * figure:.{digits}f} %"
+
+
 def has_hotcoco() -> bool:
     """Whether the quick evaluator can be imported."""
     return importlib.util.find_spec("hotcoco") is not None
@@ -178,5 +183,5 @@ def chosen_images(truth: GroundTruth, results: CocoResults, choice: ImageChoice)
 
 
 def missing_images(truth: GroundTruth, results: CocoResults) -> npt.NDArray[np.int64]:
-    """The ids of the images of the annotations that were not recorded, in the annotations' order."""
-    return truth.image_ids[~np.isin(truth.image_ids, results.image_ids)]
+    """The file's ids of the images of the annotations that were not recorded, in the annotations' order."""
+    return truth.ids_in_file[~np.isin(truth.image_ids, results.image_ids)]

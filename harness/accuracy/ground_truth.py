@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 from harness.errors import DatasetError
 
+MAX_EXACT = 2**53
+"""Whole numbers below it are exact in the float64 rows that evaluators take."""
+
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
@@ -22,7 +25,8 @@ class GroundTruth:
 
     Attributes:
         path: the annotations file.
-        image_ids: (I,) int64, in the file's order.
+        image_ids: (I,) int64, what the images are called in an evaluation, in the file's order: the file's own ids, or,
+            where one of them does not fit a float64 exactly (from 2⁵³ on), the ranks of those ids from 1 on.
         widths, heights: (I,) float64, pixels.
         category_ids: (C,) int64, in the file's order.
         category_names: C names.
@@ -31,6 +35,7 @@ class GroundTruth:
         areas: (A,) float64, pixels², of the object's mask in COCO's own files; decides small, medium and large.
         crowds: (A,) bool.
         file_names: I names; empty if not every image has one.
+        own_image_ids: (I,) int64, the file's ids where ``image_ids`` are ranks; None where they are the file's own.
     """
 
     path: Path
@@ -45,6 +50,19 @@ class GroundTruth:
     areas: npt.NDArray[np.float64]
     crowds: npt.NDArray[np.bool_]
     file_names: tuple[str, ...] = ()
+    own_image_ids: npt.NDArray[np.int64] | None = None
+
+    @property
+    def ids_in_file(self) -> npt.NDArray[np.int64]:
+        """(I,) int64, the image ids as the annotations file has them."""
+        return self.image_ids if self.own_image_ids is None else self.own_image_ids
+
+    def places_of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Where the images with these ids of the file are in its list; −1 for one that is not there."""
+        known = self.ids_in_file
+        order = np.argsort(known)
+        places = order[np.searchsorted(known, ids, sorter=order).clip(max=len(order) - 1)]
+        return np.where(known[places] == ids, places, -1)
 
     def first(self, count: int | None) -> GroundTruth:
         """The same with the first ``count`` images only, which is what a run with ``--count`` sees; all if None.
@@ -62,6 +80,7 @@ class GroundTruth:
             widths=self.widths[:count],
             heights=self.heights[:count],
             file_names=self.file_names[:count],
+            own_image_ids=None if self.own_image_ids is None else self.own_image_ids[:count],
         ).restricted(self.image_ids[:count])
 
     def restricted(self, image_ids: npt.NDArray[np.int64]) -> GroundTruth:
@@ -92,9 +111,12 @@ def read_ground_truth(path: Path) -> GroundTruth:
     """
     try:
         with path.open("rb") as file:
-            dataset = json.load(file)
+            dataset = json.load(file)  # which knows UTF-8, UTF-16 and UTF-32, with and without a byte order mark
     except OSError as error:
         raise DatasetError(f"the annotations cannot be read: {error.strerror}", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        hint = "is it gzipped, or in a local encoding? JSON is UTF-8"
+        raise DatasetError("the annotations are not text in UTF-8", where=str(path), hint=hint) from error
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"the annotations are not JSON: {error}", where=str(path)) from error
     return ground_truth_of(path, dataset)
@@ -112,13 +134,13 @@ def ground_truth_of(path: Path, dataset: Any) -> GroundTruth:
     try:
         truth = GroundTruth(
             path=path,
-            image_ids=np.array([image["id"] for image in images], dtype=np.int64),
+            image_ids=_ids(path, images, "images", "id"),
             widths=np.array([image["width"] for image in images], dtype=np.float64),
             heights=np.array([image["height"] for image in images], dtype=np.float64),
-            category_ids=np.array([category["id"] for category in categories], dtype=np.int64),
-            category_names=tuple(str(category["name"]) for category in categories),
-            box_image_ids=np.array([box["image_id"] for box in boxes], dtype=np.int64),
-            box_category_ids=np.array([box["category_id"] for box in boxes], dtype=np.int64),
+            category_ids=_ids(path, categories, "categories", "id"),
+            category_names=_names(categories),
+            box_image_ids=_ids(path, boxes, "annotations", "image_id"),
+            box_category_ids=_ids(path, boxes, "annotations", "category_id"),
             boxes=np.array([box["bbox"] for box in boxes], dtype=np.float64).reshape(len(boxes), 4),
             areas=np.array([box["area"] for box in boxes], dtype=np.float64),
             crowds=np.array([box.get("iscrowd", 0) for box in boxes], dtype=np.int64).astype(np.bool_),
@@ -146,6 +168,41 @@ def _column(path: Path, dataset: Any, key: str, needed: tuple[str, ...], *, may_
     return entries
 
 
+def _ids(path: Path, entries: list[Any], key: str, name: str) -> npt.NDArray[np.int64]:
+    """One column of ids, which are whole numbers: nothing is cut or rounded to make them so.
+
+    Raises:
+        DatasetError: one is no whole number, or does not fit 64 bits; names the entry.
+    """
+    for number, entry in enumerate(entries):
+        found = entry[name]
+        if isinstance(found, float) and found.is_integer() and abs(found) < MAX_EXACT:
+            continue
+        if type(found) is not int or not -(2**63) <= found < 2**63:
+            shown = repr(found)[:40]
+            raise DatasetError(f"{key}[{number}] has {shown} as {name!r}, which is no whole number", where=str(path))
+    return np.array([int(entry[name]) for entry in entries], dtype=np.int64)
+
+
+def _names(categories: list[Any]) -> tuple[str, ...]:
+    """The categories' names; those that several have are told apart by their ids."""
+    names = [str(category["name"]) for category in categories]
+    return tuple(
+        f"{name} (id {category['id']})" if names.count(name) > 1 else name
+        for name, category in zip(names, categories, strict=True)
+    )
+
+
+def _with_exact_ids(truth: GroundTruth) -> GroundTruth:
+    """Image ids that a float64 cannot hold are replaced by their ranks, for evaluators take rows of float64."""
+    ids = truth.image_ids
+    if (np.abs(ids) < MAX_EXACT).all():
+        return truth
+    ranks = np.argsort(np.argsort(ids)) + 1
+    places = truth.places_of(truth.box_image_ids)
+    return replace(truth, image_ids=ranks, own_image_ids=ids, box_image_ids=ranks[places])
+
+
 def _checked(truth: GroundTruth) -> GroundTruth:
     for what, ids in (("image", truth.image_ids), ("category", truth.category_ids)):
         values, counts = np.unique(ids, return_counts=True)
@@ -156,8 +213,10 @@ def _checked(truth: GroundTruth) -> GroundTruth:
         raise DatasetError("an image without a positive width and height", where=str(truth.path))
     if not (np.isfinite(truth.boxes).all() and np.isfinite(truth.areas).all()):
         raise DatasetError("a box or an area that is not a finite number", where=str(truth.path))
+    if not (np.abs(truth.category_ids) < MAX_EXACT).all():
+        raise DatasetError("a category id from 2⁵³ on, which evaluators round", where=str(truth.path))
     known = np.isin(truth.box_category_ids, truth.category_ids)
-    return replace(
+    sound = replace(
         truth,
         file_names=truth.file_names if len(truth.file_names) == len(truth.image_ids) else (),
         box_image_ids=truth.box_image_ids[known],
@@ -165,4 +224,5 @@ def _checked(truth: GroundTruth) -> GroundTruth:
         boxes=truth.boxes[known],
         areas=truth.areas[known],
         crowds=truth.crowds[known],
-    ).restricted(truth.image_ids)
+    )
+    return _with_exact_ids(sound.restricted(truth.image_ids))

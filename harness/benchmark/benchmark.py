@@ -70,12 +70,20 @@ def run_benchmark(
                 hint = "there were no results yet, and the earlier run is as it was"
             raise Interrupted("interrupted", where=str(folder), hint=hint) from None
         except BaseException as error:
-            _end(run, str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}")
+            _end(run, _reason(error))
             raise
         with terminal.task("Report") as report:
             report(0, None, run.layout.report.name)
             write_report(folder)
         return summary
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, HarnessError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'a file'}: {error.strerror}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _end(run: RunDirectory, reason: str) -> bool:

@@ -14,9 +14,9 @@ from harness.dataset.synthetic import cached_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.dataset.tensors import CachedTensors, DirectTensors
 from harness.errors import ModelError
-from harness.files import sha256_file
 from harness.loadgen.plan import Mode, Plan, SampleSource
 from harness.loadgen.process import check_loadgen, check_shared_memory
+from harness.model.file_hash import sha256_of_model
 from harness.model.io_check import check_model
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
@@ -221,7 +221,7 @@ def _model_file(
             path = run_in_child(
                 _default_file, model.name, settings.model.precision, say=lambda doing: report(0, None, doing)
             )
-    return path.resolve(), sha256_file(path)
+    return path.resolve(), sha256_of_model(path)
 
 
 def _dataset_files(settings: RunSettings, terminal: Terminal) -> tuple[Path, Path, bool]:

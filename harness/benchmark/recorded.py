@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 
 from harness.benchmark.inputs import Inputs
+from harness.benchmark.machine_watch import MachineWatch
 from harness.benchmark.running_map import RunningMap
 from harness.benchmark.system import code_sha256, versions
 from harness.live.display import shown
@@ -36,11 +37,13 @@ def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Termin
     if done is not None:
         terminal.say(f"{title}: already done, kept")
         return done
+    watch = MachineWatch()
     with (
         _running_map(inputs, plan) as running,
         shown(plan, terminal, title=title, subtitle=inputs.subtitle, accuracy=running) as show,
     ):
         finished = run_test(plan, show, watchdog_s=inputs.settings.watchdog_s, startup_s=inputs.settings.startup_s)
+    machine = watch.record()
     if plan.trace:
         with terminal.task(f"{title}, trace"):
             write_trace(plan.folder, [slot.name for slot in plan.slots], title)
@@ -54,6 +57,7 @@ def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Termin
             "performance_sample_count": plan.performance_sample_count,
             "sessions": [asdict(slot) | {"name": slot.name} for slot in plan.slots],
             **asdict(finished),
+            "machine": machine,
             "logs": log_hashes(plan.folder),
         }
     )

@@ -73,7 +73,8 @@ class RunningMap:
             return
         results = results_of_log(self._log.so_far(), self._truth, self._labels)
         accuracy = evaluate(self._truth, results, results.image_ids, evaluator="hotcoco")
-        self._latest = (accuracy.mAP, images)
+        if accuracy.mAP >= 0:  # else these images have no objects to find
+            self._latest = (accuracy.mAP, images)
 
     def _watch(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)  # the devices' cores are for the devices

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +25,15 @@ from harness.accuracy.evaluate import (
     evaluate,
     has_hotcoco,
     missing_images,
+    percent_text,
 )
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
 from harness.command_line.json_output import add_json_option, show_or_write
 from harness.commands import accuracy_against, accuracy_doctor
-from harness.errors import DataError, UsageError
+from harness.errors import DataError, LogError, UsageError
 from harness.files import sha256_file
-from harness.runs.evaluation import accuracy_source
+from harness.runs.evaluation import AccuracySource, accuracy_source
 from harness.terminal import output
 
 SUMMARY = "Evaluate any MLPerf accuracy log of a COCO detector: mAP and the other COCO figures."
@@ -104,44 +108,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluates and prints; 1 if the evaluators differ or images that are required are missing."""
     if args.cross_check and not has_hotcoco():
-        raise DataError("--cross-check needs hotcoco", hint="pip install hotcoco")
-    source_of(args)
+        raise DataError(
+            "--cross-check needs hotcoco", hint="pip install hotcoco (the extra fast-eval), or leave it out"
+        )
+    with contextlib.ExitStack() as stack:
+        return _run(args, stack)
+
+
+def _run(args: argparse.Namespace, stack: contextlib.ExitStack) -> int:
+    source_run = source_of(args, stack)
     truth = read_ground_truth(args.annotations).first(args.count)
     if args.doctor:
-        return accuracy_doctor.run(args, truth)
+        return accuracy_doctor.run(args, truth, source_run)
     source = _read(args, args.log, truth)
     choice: ImageChoice = args.images_evaluated or ("logged" if source.kind == "accuracy log" else "all")
     image_ids = chosen_images(truth, source.results, choice)
     evaluator: Evaluator = args.evaluator or ("hotcoco" if has_hotcoco() else "pycocotools")
     if args.against is not None:
-        other = accuracy_source(args.against).log if args.against.is_dir() else args.against
+        other = accuracy_source(args.against).log if args.against.is_dir() else whole_file(args.against, stack)
         before = _read(args, other, truth).results
         return accuracy_against.run(args, truth, other, before, source.results, evaluator)
     accuracy = evaluate(truth, source.results, image_ids, evaluator=evaluator)
     report: dict[str, Any] = _report(args, truth, source, choice, accuracy)
     if args.cross_check:
         second: Evaluator = "pycocotools" if evaluator == "hotcoco" else "hotcoco"
-        other = evaluate(truth, source.results, image_ids, evaluator=second)
-        report["cross_check"] = {"evaluator": other.evaluator, "differences": differences(accuracy, other)}
+        again = evaluate(truth, source.results, image_ids, evaluator=second)
+        report["cross_check"] = {"evaluator": again.evaluator, "differences": differences(accuracy, again)}
     show_or_write(report, args.json, lambda: _print(output(), report, accuracy if args.per_class else None))
     differ = args.cross_check and bool(report["cross_check"]["differences"])
     return 1 if differ or (args.require_complete and report["partial"]) else 0
 
 
-def source_of(args: argparse.Namespace) -> None:
+def source_of(args: argparse.Namespace, stack: contextlib.ExitStack) -> AccuracySource | None:
     """Puts the files of a run, if one is given, in the places of LOG, --annotations and --count.
 
+    Returns:
+        What the run was made with, if its own annotations are used.
+
     Raises:
-        LogError: the folder is no run with an accuracy test.
+        LogError: no such file, or the folder is no run with an accuracy test.
+        DatasetError: the run's annotations are not there, or not what they were.
         UsageError: no annotations.
     """
+    for path in (args.log, args.against):
+        if path is not None and not path.exists():
+            raise LogError("no such file or folder", where=str(path), hint="give a log, or the --output of a run")
+    source, own = None, args.annotations is None
     if args.log.is_dir():
-        source = accuracy_source(args.log)
-        args.log = source.log
-        args.annotations = args.annotations or source.annotations
+        source = accuracy_source(args.log, args.annotations)
+        args.log, args.annotations = source.log, source.annotations
         args.count = args.count or source.images
     if args.annotations is None:
         raise UsageError("--annotations is needed with a log", hint="ssd-harness accuracy --help")
+    args.shown_log = args.log
+    args.log, args.annotations = whole_file(args.log, stack), whole_file(args.annotations, stack)
+    return source if own else None
+
+
+def whole_file(path: Path, stack: contextlib.ExitStack) -> Path:
+    """The path of a file that can be read more than once: a pipe's content is kept until the stack is closed."""
+    if path.is_file() or not path.exists():
+        return path
+    kept = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ssd-harness-"))) / path.name
+    with path.open("rb") as file, kept.open("wb") as copy:
+        shutil.copyfileobj(file, copy)
+    return kept
 
 
 def _read(args: argparse.Namespace, path: Path, truth: GroundTruth) -> _Source:
@@ -161,7 +192,7 @@ def _report(
 ) -> dict[str, Any]:
     missing = missing_images(truth, source.results)
     return {
-        "log": str(args.log),
+        "log": str(args.shown_log),
         "kind": source.kind,
         "sha256": source.sha256,
         "annotations": str(args.annotations),
@@ -228,5 +259,4 @@ def _print_classes(console: Console, accuracy: Accuracy) -> None:
 
 
 def _percent(figure: float) -> str:
-    """In percent; a dash for COCO's −1, which means that there was nothing of the kind to find."""
-    return "–" if figure < 0 else f"{100 * figure:.3f}"
+    return percent_text(figure).removesuffix(" %")

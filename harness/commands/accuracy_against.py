@@ -34,7 +34,7 @@ def run(
         report(0, None, "drawing images")
         found = change(truth, before, after, evaluator=evaluator)
     document: dict[str, Any] = {
-        "log": str(args.log),
+        "log": str(args.shown_log),
         "against": str(other),
         "change": found.mAP,
         "significant": found.significant,

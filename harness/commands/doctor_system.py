@@ -60,8 +60,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         write_json(args.output, system)
         terminal.result(str(args.output))
-    for error in system_errors(system, rules):
+    wanting = system_errors(system, rules)
+    for error in wanting:
         terminal.say(f"to be filled in: {error.field}, {error.required}")
-    empty = [name for name, value in system.items() if value == ""]
+    needed = {error.field for error in wanting}
+    empty = [name for name, value in system.items() if value == "" and name not in needed]
     terminal.say(f'left "" (allowed): {", ".join(empty)}')
     return 0

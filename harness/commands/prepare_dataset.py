@@ -12,11 +12,13 @@ from pathlib import Path
 from harness.command_line.argument_types import one_or_more, zero_or_more
 from harness.command_line.model_argument import add_model_name
 from harness.dataset.coco_index import CocoIndex
+from harness.dataset.licences import keep_licences
 from harness.dataset.synthetic import write_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.errors import UsageError
 from harness.model.registry import load_model
 from harness.published import get_published
+from harness.rounds import load_round
 from harness.settings import cache_dir
 from harness.terminal import Terminal
 
@@ -25,6 +27,7 @@ EXAMPLES = """\
   ssd-harness prepare dataset --download coco-val2017 --output coco
   ssd-harness prepare dataset --images val2017 --annotations annotations/instances_val2017.json
   ssd-harness prepare dataset --images val2017 --annotations annotations/instances_val2017.json --count 500
+  ssd-harness prepare dataset --images val2017 --annotations annotations/instances_val2017.json --licence-safe v6.1
   ssd-harness prepare dataset --synthetic 200 --seed 7 --output datasets/synthetic-200"""
 
 
@@ -33,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=Path, metavar="DIR", help="the folder of the images")
     parser.add_argument("--annotations", type=Path, metavar="JSON", help="their COCO instances annotations")
     parser.add_argument("--count", type=one_or_more, metavar="N", help="the first N images only")
+    parser.add_argument(
+        "--licence-safe",
+        metavar="ROUND",
+        help="only the images that the round's benchmarks have, by licence; writes their annotations to --output",
+    )
     parser.add_argument("--download", metavar="NAME", help="get a dataset: a name of configs/downloads.yaml")
     parser.add_argument("--synthetic", type=one_or_more, metavar="N", help="write a synthetic dataset of N images")
     parser.add_argument("--seed", type=zero_or_more, default=0, metavar="S", help="of the synthetic dataset (0)")
@@ -49,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     if args.download is not None:
         return _download(args, terminal)
     images, annotations = _dataset(args, terminal)
+    if args.licence_safe is not None:
+        annotations = _licence_safe(args, annotations, terminal)
     index = CocoIndex.load(annotations, images, args.count)
     index.check_sizes()
     terminal.result(
@@ -69,6 +79,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _licence_safe(args: argparse.Namespace, annotations: Path, terminal: Terminal) -> Path:
+    """Writes the annotations of the images that a round's benchmarks have, and gives the file."""
+    licences = {
+        licence for rules in load_round(args.licence_safe).benchmarks.values() for licence in rules.dataset_licences
+    }
+    if not licences:
+        raise UsageError(f"round {args.licence_safe} has the whole dataset", where="--licence-safe")
+    output: Path = (args.output or annotations.parent) / f"{annotations.stem}_licence_safe.json"
+    count = keep_licences(annotations, licences, output)
+    terminal.result(f"{count} images of licences {', '.join(map(str, sorted(licences)))}: {output}")
+    return output
+
+
 def _download(args: argparse.Namespace, terminal: Terminal) -> int:
     if any(option is not None for option in (args.images, args.annotations, args.count, args.synthetic)):
         raise UsageError("--download goes with --output DIR only", hint="then prepare what was downloaded")
@@ -81,7 +104,8 @@ def _download(args: argparse.Namespace, terminal: Terminal) -> int:
 def _dataset(args: argparse.Namespace, terminal: Terminal) -> tuple[Path, Path]:
     """The images folder and the annotations file, written now if they are to be synthetic."""
     if args.synthetic is None:
-        if args.images is None or args.annotations is None or args.output is not None:
+        stray = args.output is not None and args.licence_safe is None
+        if args.images is None or args.annotations is None or stray:
             raise UsageError(
                 "which dataset?",
                 hint="either --images DIR --annotations JSON, or --synthetic N --output DIR, or --download NAME",

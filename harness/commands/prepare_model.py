@@ -33,6 +33,7 @@ from harness.quantization.calibration import Method, calibrate, runtime_version
 from harness.quantization.int8 import quantize
 from harness.quantization.ranges_file import RangesFile, read_ranges, write_ranges
 from harness.quantization.resumed_calibration import Images, calibrate_minmax
+from harness.quantization.sensitivity import output_ranges, sensitivities
 from harness.settings import cache_dir
 from harness.terminal import Terminal
 
@@ -47,11 +48,12 @@ EXAMPLES = """\
 SYNTHETIC_CALIBRATION = (16, 1)
 """Images and seed; another seed than any set that is evaluated."""
 SYNTHETIC_EVALUATION = (20, 2017)
+SENSITIVITY_IMAGES = 3
 
 _STEPS = {
     "download": ("output",),
     "extract": ("output",),
-    "calibrate": ("ranges", "method", "images", "list", "count"),
+    "calibrate": ("ranges", "method", "images", "list", "count", "keep_float32"),
     "quantize": ("ranges", "output", "float_outputs", "evaluate", "images", "annotations", "count"),
 }
 """Step → the options that go with it."""
@@ -69,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ranges", type=Path, metavar="YAML", help="the ranges: --calibrate writes, --quantize reads")
     parser.add_argument(
         "--method", choices=("minmax", "entropy", "percentile"), help="of calibration (minmax; only it can be resumed)"
+    )
+    parser.add_argument(
+        "--keep-float32",
+        type=one_or_more,
+        metavar="N",
+        help="leave the N convolution inputs in float32 whose quantization changes the outputs most; of --calibrate",
     )
     parser.add_argument("--images", type=Path, metavar="DIR", help="calibration or evaluation images (synthetic ones)")
     parser.add_argument("--list", type=Path, metavar="FILE", help="names of the calibration images, one a line (all)")
@@ -141,6 +149,15 @@ def _calibrate(args: argparse.Namespace, terminal: Terminal, model: DetectionMod
             tensors = (tensor() for tensor in images.values())
             ranges = calibrate(args.calibrate, tensors, method=method, progress=report, total=len(images))
             made = len(images)
+    float32_inputs = None
+    if args.keep_float32 is not None:
+        few = [tensor() for tensor in list(images.values())[:SENSITIVITY_IMAGES]]
+        with terminal.task("Sensitivity", "activations") as report:
+            errors = sensitivities(args.calibrate, ranges, few, report)
+        float32_inputs = tuple(list(errors)[: args.keep_float32])
+        ranges = {**ranges, **output_ranges(args.calibrate, [tensor() for tensor in images.values()])}
+        for name in float32_inputs:
+            terminal.result(f"{name} stays float32: in 8 bits it alone changes the outputs by {errors[name]:.2%}")
     content = RangesFile(
         method=method,
         images=len(images),
@@ -148,6 +165,7 @@ def _calibrate(args: argparse.Namespace, terminal: Terminal, model: DetectionMod
         model_sha256=sha256,
         onnxruntime=runtime_version(),
         ranges=ranges,
+        float32_inputs=float32_inputs,
     )
     write_ranges(args.ranges, content)
     terminal.result(f"{len(ranges)} ranges by {method} over {len(images)} images ({made} new) in {args.ranges}")
@@ -164,6 +182,7 @@ def _quantize(args: argparse.Namespace, terminal: Terminal, model: DetectionMode
             args.output,
             normalisation=model.normalisation,
             quantized_outputs=not args.float_outputs,
+            float32_inputs=content.float32_inputs,
         )
     outputs = "float32" if args.float_outputs else "int8"
     terminal.result(f"{_written(args.output)}: uint8 in, {outputs} out, {content.method} over {content.images} images")

@@ -1,4 +1,7 @@
-"""``ssd-harness report``: the report of a run made again from its directory, and runs compared."""
+"""``ssd-harness report``: the report of a run made again from its directory, and runs compared.
+
+Of a folder with LoadGen's logs of anybody's: its figures, and why it is VALID or INVALID.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.command_line.argument_types import file_to_write
 from harness.command_line.json_output import add_json_option, json_format
-from harness.errors import UsageError
+from harness.errors import RunFailed, UsageError
 
 if TYPE_CHECKING:
     from harness.runs.recorded_run import Run
@@ -20,6 +23,7 @@ EXAMPLES = """\
   ssd-harness report results/a results/b --format markdown         the figures of two runs, for a document
   ssd-harness report results/b --compare results/a                 what changed, and whether it is more than noise
   ssd-harness report results/b --compare results/a --format html --output comparison.html
+  ssd-harness report their_results/Offline/performance/run_1       LoadGen's logs of anybody's, explained
   ssd-harness report results/b --compare results/a --fail-if-slower    exit status 1 when b is slower"""
 FORMATS = ("table", "csv", "markdown", "json", "html")
 
@@ -28,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `report`."""
     add_json_option(parser, "the figures")
     add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help="a run directory")
+    add("runs", nargs="+", type=Path, metavar="RUN", help="a run directory, or a folder of LoadGen's logs")
     add("--compare", type=Path, metavar="BASELINE", help="the run directory that each RUN is compared with")
     add("--format", choices=FORMATS, help="default: a table, and report.html in each run directory")
     add(
@@ -55,8 +59,13 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.threshold:g} is not a percentage from 0 to 100", where="--threshold")
     if args.fail_if_slower and args.compare is None:
         raise UsageError("--fail-if-slower needs a baseline", hint="give --compare BASELINE")
+    from harness.runs.layout import MANIFEST
+    from harness.runs.loadgen_logs import is_log_folder
     from harness.runs.recorded_run import load_run
 
+    logs = [path for path in args.runs if not (path / MANIFEST).is_file() and is_log_folder(path)]
+    if logs:
+        return _report_logs(args, logs)
     runs = [load_run(path) for path in args.runs]
     if args.compare is not None:
         return _compare(args, runs)
@@ -64,7 +73,45 @@ def run(args: argparse.Namespace) -> int:
         _write_pages(args, runs)
     if args.format != "html":
         _show(args, runs)
+    failed = [run for run in runs if run.manifest.status != "complete"]
+    if failed:
+        return RunFailed.exit_status
     return 0 if all(run.summary.valid for run in runs) else 1
+
+
+def _report_logs(args: argparse.Namespace, folders: list[Path]) -> int:
+    """The figures of LoadGen's logs of anybody's, and why they are VALID or INVALID; 1 if one is INVALID."""
+    from harness.report.output import write_out
+    from harness.runs.loadgen_logs import read_logged_test
+    from harness.terminal import Terminal
+
+    if len(folders) < len(args.runs) or args.compare is not None or args.format not in (None, "table", "json"):
+        what = "LoadGen's logs of one test are shown as a table or as JSON, and not beside runs"
+        raise UsageError(what, where=str(folders[0]), hint="give folders of logs alone, with --format table or json")
+    tests = [read_logged_test(folder) for folder in folders]
+    if args.format == "json":
+        data = [
+            {
+                "folder": str(test.folder),
+                "scenario": test.title,
+                "mode": test.mode,
+                "loadgen": test.loadgen,
+                "sut": test.sut,
+                "valid": test.valid,
+                "invalid_because": list(test.reasons),
+                "figures": test.figures,
+            }
+            for test in tests
+        ]
+        write_out(f"{json.dumps(data, indent=2, ensure_ascii=False)}\n", args.output)
+    else:
+        terminal = Terminal()
+        for test in tests:
+            terminal.result(f"{test.folder}: {test.title} {test.mode}, LoadGen {test.loadgen}, {test.sut}")
+            for name, value in test.figures.items():
+                terminal.result(f"  {name}: {value:.7g}" if isinstance(value, float) else f"  {name}: {value}")
+            terminal.result("  VALID" if test.valid else f"  INVALID: {'; '.join(test.reasons)}")
+    return 0 if all(test.valid for test in tests) else 1
 
 
 def _write_pages(args: argparse.Namespace, runs: list[Run]) -> None:

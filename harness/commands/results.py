@@ -55,13 +55,11 @@ def run(args: argparse.Namespace) -> int:
     """Lists the runs, or writes the chart."""
     json_format(args)
     from harness.report.output import write_out
-    from harness.report.results import Filter, chart_html, find_results, results_table
+    from harness.report.results import Filter, chart_html, find_results, for_people, results_table
     from harness.terminal import Terminal
 
     wanted = Filter(args.scenario, args.backend, args.model, args.name, args.since, args.valid)
-    found, damaged = find_results(args.folder, wanted)
-    for path, reason in damaged:
-        Terminal().say(f"Left out: {path}: {reason}")
+    found = find_results(args.folder, wanted)
     if args.chart is not None:
         target = args.output or args.folder / "chart.html"
         write_out(chart_html(found, args.chart), target)
@@ -70,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
     if not found and args.format == "table":
         Terminal().say(f"No such runs in {args.folder}")
         return 0
-    write_out([results_table(found)], args.output, args.format)
+    table = results_table(found)
+    write_out([for_people(table) if args.format in ("table", "markdown") else table], args.output, args.format)
     return 0
 
 

@@ -273,6 +273,8 @@ def _judge_accuracy(settings: RunSettings, summary: Summary) -> tuple[bool, str]
     if accuracy is None:
         return True, ""
     percent, gate, expected = accuracy.mAP * 100, _gate(settings, summary), settings.expected_map_percent
+    if accuracy.mAP < 0:
+        return True, "mAP is not defined: these images have no objects to find, and no gate is judged by them"
     if gate is not None and percent < gate:
         return False, f"mAP {percent:.3f} % is below the gate of {gate:g} %"
     if expected is None or summary.backend.simulated:

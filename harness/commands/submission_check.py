@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rich.table import Table
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.command_line.json_output import add_json_option, show_or_write
 from harness.errors import UsageError
+from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import Round, load_round
 from harness.submission.accuracy_backup import default_backup
 from harness.submission.check import Checked, PlaceResult, check_tree
@@ -41,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--official", type=Path, metavar="CLONE", help="also run the official checker of a clone of mlcommons/inference"
     )
+    add("--strict", action="store_true", help="exit with status 1 on warnings too")
     add("--failures", action="store_true", help="print what fails or was not looked at, not what passes")
     add_json_option(parser, "findings and results")
 
@@ -59,16 +62,16 @@ def run(args: argparse.Namespace) -> int:
             checked.findings.extend(check_officially(args.official, args.tree, round_.round, args.submitter))
     report = _report(args, round_, checked)
     show_or_write(report, args.json, lambda: print_checked(checked, failures_only=args.failures))
-    return 1 if checked.failures else 0
+    return 1 if checked.failures or (args.strict and checked.warnings) else 0
 
 
 def print_checked(checked: Checked, *, failures_only: bool) -> None:
     """The findings, failures last, the results and the count."""
     terminal = Terminal()
-    for status in ("SKIP", "FAIL") if failures_only else ("PASS", "SKIP", "FAIL"):
-        for finding in checked.findings:
-            if finding.status == status:
-                terminal.result(str(finding))
+    for status in ("SKIP", "WARN", "FAIL") if failures_only else ("PASS", "SKIP", "WARN", "FAIL"):
+        for cause in checked.causes:
+            if cause.finding.status == status:
+                terminal.result(str(cause))
     if checked.results:
         output().print(_table(checked))
     terminal.result(summary_line(checked))
@@ -76,11 +79,10 @@ def print_checked(checked: Checked, *, failures_only: bool) -> None:
 
 def summary_line(checked: Checked) -> str:
     """``114 checks: 113 passed, 1 failed``."""
-    counts = {
-        status: sum(finding.status == status for finding in checked.findings) for status in ("PASS", "FAIL", "SKIP")
-    }
+    counts = Counter(cause.finding.status for cause in checked.causes)
+    warned = f", {counts['WARN']} warnings" if counts["WARN"] else ""
     skipped = f", {counts['SKIP']} not looked at" if counts["SKIP"] else ""
-    return f"{len(checked.findings)} checks: {counts['PASS']} passed, {counts['FAIL']} failed{skipped}"
+    return f"{counts.total()} checks: {counts['PASS']} passed, {counts['FAIL']} failed{warned}{skipped}"
 
 
 def _table(checked: Checked) -> Table:
@@ -94,7 +96,7 @@ def _table(checked: Checked) -> Table:
         value = _shown(result)
         accuracy = "–" if result.accuracy_percent is None else f"{result.accuracy_percent:.3f} %"
         inferred = " (inferred)" if result.inferred else ""
-        names = (place.division, place.submitter, place.system, place.benchmark, place.scenario)
+        names = (place.division, place.submitter, place.system, place.benchmark, place.folder)
         table.add_row(*names, value + inferred, accuracy)
     return table
 
@@ -105,12 +107,18 @@ def _report(args: argparse.Namespace, round_: Round, checked: Checked) -> dict[s
         "round": round_.round,
         "passed": not checked.failures,
         "findings": [dataclasses.asdict(finding) for finding in checked.findings],
-        "results": [dataclasses.asdict(result.place) | _figures(result) for result in checked.results],
+        "results": [_figures(result) for result in checked.results],
     }
 
 
 def _figures(result: PlaceResult) -> dict[str, Any]:
+    place = result.place
     return {
+        "division": place.division,
+        "submitter": place.submitter,
+        "system": place.system,
+        "benchmark": place.benchmark,
+        "scenario": LOADGEN_SCENARIOS[place.scenario],
         "value": result.value,
         "unit": result.unit,
         "inferred": result.inferred,

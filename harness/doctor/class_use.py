@@ -89,7 +89,8 @@ def class_use(trial: Trial, reading: Reading) -> ClassUse:
     matches = match(objects, trial.pairs(reading.order), read.boxes, None)
     known = read.categories >= 0
     on_object = known & (matches.iou >= _ON_AN_OBJECT)
-    own = on_object & (read.categories == objects.categories[matches.objects])
+    own = on_object.copy()
+    own[on_object] = read.categories[on_object] == objects.categories[matches.objects[on_object]]
     if own.any():  # confusions have lower scores than a class that is written as another
         on_object &= read.scores >= np.quantile(read.scores[own], _SURE_ENOUGH)
     pairs = np.unique(matches.objects[on_object] * count + read.categories[on_object])

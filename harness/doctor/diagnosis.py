@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.accuracy.evaluate import Accuracy, Evaluator, evaluate
+from harness.accuracy.evaluate import Accuracy, Evaluator, evaluate, percent_text
 from harness.doctor.by_image import resized_images, turned_images, unknown_order
 from harness.doctor.cause import Cause
 from harness.doctor.choices import Choice
@@ -29,6 +29,7 @@ LEAST_GAIN = 0.002
 """mAP that a repair must give at least: 0.2 points."""
 _CERTAINTY_OF_ESTIMATES = 2.0  # which come with an interval of their own
 _CERTAINTY_BY_IMAGE = 2.0  # these come with a count of images of their own, and a tenth of the images may be harmed
+_SURELY_SOMETHING = 0.5  # average precision that needs no comparison: other images may have the same objects
 _NOTHING = 0.01  # average precision of boxes that have nothing to do with the images
 
 
@@ -85,7 +86,27 @@ def diagnose(evidence: Evidence, evaluator: Evaluator, say: Callable[[str], None
         advice = "see what the model gives (ssd-harness doctor model) and which score threshold is applied"
         nothing = Cause("no-detections", "nothing was detected in any image", images, advice)
         return Diagnosis((nothing,), 0.0, None, (), (), evaluator, len(evidence.images), 0)
-    return _Search(evidence, evaluator, say).diagnosis()
+    search = _Search(evidence, evaluator, say)
+    if not search.trial.objects.counts.any():
+        what = f"none of the {len(search.trial.objects.counts)} images of the annotations has an object besides crowds"
+        nothing = Cause("no-objects", "there is nothing to find, and no mAP is defined", what, "give other annotations")
+        return Diagnosis((nothing,), -1.0, None, (), (), evaluator, len(evidence.images), 0)
+    return search.diagnosis()
+
+
+def diagnose_default_model(evidence: Evidence, evaluator: Evaluator) -> Diagnosis:
+    """The diagnosis of a log that the harness's own model made of photographs: nothing else need be looked for."""
+    readings = Readings.of(evidence)
+    results = readings.results(readings.default)
+    accuracy = evaluate(evidence.truth, results, results.image_ids, evaluator=evaluator)
+    cause = Cause(
+        "default-model",
+        "the model is the harness's own one, which knows synthetic objects only, and the images are photographs",
+        f"its mAP on them is {percent_text(accuracy.mAP)}, and means nothing for the device or its speed",
+        "give a model that was trained on COCO with --model",
+    )
+    attempt = Attempt((), (), accuracy.mAP)
+    return Diagnosis((cause,), accuracy.mAP, None, (attempt,), (), accuracy.evaluator, accuracy.images, 1)
 
 
 class _Search:
@@ -171,7 +192,8 @@ class _Search:
     def _fits_at_all(self, best: Reading) -> bool:
         """Whether detections agree with the annotations better than with those of other images."""
         elsewhere = [float(self.trial.parts_elsewhere(best, step).sum()) for step in (1, 3, 7)]
-        return float(self.parts(best).sum()) > max(_NOTHING, 4 * float(np.mean(elsewhere)))
+        fit = float(self.parts(best).sum())
+        return fit > min(_SURELY_SOMETHING, max(_NOTHING, 4 * float(np.mean(elsewhere))))
 
     def _traces(self, best: Reading, lost: list[Cause]) -> list[Cause]:
         """What else can be seen; of images only where it is known which they are."""

@@ -33,6 +33,7 @@ class Evidence:
         labels: (N,) int64.
         reading: how the labels are said to be meant.
         path: of the log.
+        own_annotations: whether the annotations are surely those that the log was made with.
     """
 
     kind: Kind
@@ -44,6 +45,7 @@ class Evidence:
     labels: Ints
     reading: LabelMap
     path: Path
+    own_annotations: bool = False
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -64,9 +66,9 @@ def evidence_of_log(log: AccuracyLog, truth: GroundTruth, labels: LabelMap) -> E
     )
 
 
-def evidence_of_results(rows: Floats, truth: GroundTruth, path: Path) -> Evidence:
+def evidence_of_results(image_ids: Ints, rows: Floats, truth: GroundTruth, path: Path) -> Evidence:
     """COCO results, (N, 7) as `CocoResults.rows`; an image that the annotations do not have is at place −1."""
-    places = places_of(truth, rows[:, 0].astype(np.int64))
+    places = truth.places_of(image_ids)
     return Evidence(
         kind="COCO results",
         truth=truth,
@@ -80,14 +82,6 @@ def evidence_of_results(rows: Floats, truth: GroundTruth, path: Path) -> Evidenc
     )
 
 
-def places_of(truth: GroundTruth, image_ids: Ints) -> Ints:
-    """Where the images are in the annotations' list; −1 for one that is not there."""
-    order = np.argsort(truth.image_ids)
-    found = np.searchsorted(truth.image_ids, image_ids, sorter=order).clip(max=len(order) - 1)
-    places = order[found]
-    return np.where(truth.image_ids[places] == image_ids, places, -1)
-
-
 def read_evidence(path: Path, truth: GroundTruth, labels: LabelMap) -> Evidence:
     """An accuracy log or a COCO results file, which may be of other images or classes than the annotations'.
 
@@ -95,5 +89,6 @@ def read_evidence(path: Path, truth: GroundTruth, labels: LabelMap) -> Evidence:
         LogError: the file is damaged.
     """
     if is_coco_results(path):
-        return evidence_of_results(read_coco_rows(path)[0], truth, path)
+        image_ids, rows, _ = read_coco_rows(path)
+        return evidence_of_results(image_ids, rows, truth, path)
     return evidence_of_log(read_accuracy_log(path), truth, labels)

@@ -88,6 +88,14 @@ class Way:
 
 
 @dataclass(frozen=True, eq=False)
+class _Fed:
+    """The raw outputs of every image, fed in one way."""
+
+    reading: InputReading
+    outputs: list[OutputMaps]
+
+
+@dataclass(frozen=True, eq=False)
 class _Experiment:
     """What running the images in every way gave.
 
@@ -142,6 +150,7 @@ class _Examination:
         self.runner = runner
         self.model = model
         self.objects: Objects | None = None if truth is None else objects_of(truth)
+        self.sizes = [] if truth is None else [*zip(truth.widths.astype(int), truth.heights.astype(int), strict=True)]
         self.decode = model.decoder("native").decode
 
     def diagnosis(self, order_cause: Cause | None) -> ModelDiagnosis:
@@ -159,16 +168,16 @@ class _Examination:
         inputs = self.model.probe.inputs(self.runner.dtype)
         alternatives = self.model.probe.outputs()
         expected = Way(inputs[0], tuple(ways[0] for ways in alternatives))
-        raw = self.runner.run(inputs[0], 1, len(inputs))
+        raw = _Fed(inputs[0], self.runner.run(inputs[0], 1, len(inputs)))
         best = Way(inputs[0], self._best_reading(raw, alternatives))
         before, after = self._quality(raw, expected.outputs), self._quality(raw, best.outputs)
         fed = {inputs[0].name: after}
         for number, reading in enumerate(inputs[1:], 2):
-            outputs = self.runner.run(reading, number, len(inputs))
+            fed_so = _Fed(reading, self.runner.run(reading, number, len(inputs)))
             # once objects are found, only the feeding can still be wrong, and the search for a reading is left out
             works = self.objects is not None and after.mean() >= LEAST_FOUND
-            chosen = best.outputs if works else self._best_reading(outputs, alternatives)
-            fed[reading.name] = self._quality(outputs, chosen)
+            chosen = best.outputs if works else self._best_reading(fed_so, alternatives)
+            fed[reading.name] = self._quality(fed_so, chosen)
             if _better(fed[reading.name], after):
                 best, after = Way(reading, chosen), fed[reading.name]
         enough = bool(after.mean() >= (LEAST_FOUND if self.objects is not None else 1e-9))
@@ -176,21 +185,19 @@ class _Examination:
         shown = {}
         if best.input is inputs[0] and enough:
             shown = self._outputs_shown(raw, best, alternatives, after)
-        traces = _mean([self.model.probe.traces(outputs) for outputs in raw])
+        traces = _mean([self.model.probe.traces(outputs) for outputs in raw.outputs])
         input_shown = enough and bool(after.sum() * _NO_DIFFERENCE > others)
         return _Experiment(expected, best, before, after, fed, input_shown, shown, traces)
 
-    def _best_reading(
-        self, outputs: list[OutputMaps], alternatives: list[list[OutputReading]]
-    ) -> tuple[OutputReading, ...]:
+    def _best_reading(self, fed: _Fed, alternatives: list[list[OutputReading]]) -> tuple[OutputReading, ...]:
         """The best way to read the outputs: the expected one unless another is clearly better."""
-        chosen = self._by_traces(outputs, alternatives)
-        best, quality = chosen, self._quality(outputs, chosen)
+        chosen = self._by_traces(fed.outputs, alternatives)
+        best, quality = chosen, self._quality(fed, chosen)
         if self.objects is None:
             return best
         ways = [way for way in itertools.product(*alternatives) if _mistakes(way) <= _MOST_MISTAKES and way != best]
         for way in sorted(ways, key=_mistakes):
-            other = self._quality(outputs, way)
+            other = self._quality(fed, way)
             if _better(other, quality) or (_mistakes(way) < _mistakes(best) and other.sum() >= quality.sum()):
                 best, quality = way, other
         return best
@@ -212,22 +219,24 @@ class _Examination:
             chosen[at] = ways[best] if clearly else ways[0]
         return tuple(chosen)
 
-    def _quality(self, outputs: list[OutputMaps], readings: Sequence[OutputReading]) -> Floats:
+    def _quality(self, fed: _Fed, readings: Sequence[OutputReading]) -> Floats:
         """(I,) how good each image's outputs are: the average precision within it, or sureness and agreement."""
-        read = [_read(maps, readings) for maps in outputs]
+        read = [_read(maps, readings) for maps in fed.outputs]
         if self.objects is None:
             traces = [self.model.probe.traces(maps) for maps in read]
             return np.array([each.agreement * np.log1p(each.confident) * each.background for each in traces])
-        return _precision([self.decode(maps) for maps in read], self.objects)
+        sizes = self.sizes[: len(read)] if fed.reading.keeps_aspect else [None] * len(read)
+        found = [self.decode(maps, image_size=size) for maps, size in zip(read, sizes, strict=True)]
+        return _precision(found, self.objects)
 
     def _outputs_shown(
-        self, outputs: list[OutputMaps], best: Way, alternatives: list[list[OutputReading]], quality: Floats
+        self, fed: _Fed, best: Way, alternatives: list[list[OutputReading]], quality: Floats
     ) -> dict[str, bool]:
         """For each thing that may be read in several ways, whether every other way is worse."""
         shown = {}
         for at, ways in enumerate(alternatives):
             others = [
-                self._quality(outputs, [*best.outputs[:at], reading, *best.outputs[at + 1 :]]).sum()
+                self._quality(fed, [*best.outputs[:at], reading, *best.outputs[at + 1 :]]).sum()
                 for reading in ways
                 if reading is not best.outputs[at]
             ]
@@ -247,7 +256,8 @@ class _Examination:
     def _input_checks(self, experiment: _Experiment, causes: frozenset[str]) -> Iterator[Check]:
         best = experiment.best.input
         fed = ", ".join(f"{name} {round(float(quality.mean()), 3)}" for name, quality in experiment.fed.items())
-        for about in ("normalisation", "colour order"):
+        subjects = {about: None for reading in self.model.probe.inputs(self.runner.dtype) for about in reading.about}
+        for about in dict.fromkeys(("normalisation", "colour order", *subjects)):
             if about == "normalisation" and self.runner.dtype != "float32":
                 yield Check(about, "not applicable", "the model takes bytes: its normalisation is inside")
                 continue

@@ -36,6 +36,13 @@ def no_reading_fits(readings: Readings, trial: Trial) -> Cause:
                 f"{100 * np.mean(boxes >= 0.7):.0f} % of the boxes lie on an object, but of another class",
                 "see which list of classes the labels count",
             )
+    if evidence.own_annotations:
+        return Cause(
+            "nothing-found",
+            "what is detected has nothing to do with the objects in the images",
+            "neither boxes nor classes agree with the run's own annotations better than with those of other images",
+            "see that the model was trained on these classes, and how it is fed: ssd-harness doctor model --model FILE",
+        )
     what = f"{len(outside)} of its images are not in the annotations" if len(outside) else "no reading of it fits them"
     return Cause(
         "wrong-annotations",

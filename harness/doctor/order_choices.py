@@ -18,8 +18,8 @@ def order_choices(evidence: Evidence) -> list[Choice]:
     count = len(truth.image_ids)
     every = np.arange(count)
     choices = [Choice("order-of-annotations", "order", "the samples are in the annotations' order", "", _at(every))]
-    by_id = np.argsort(truth.image_ids, kind="stable")
-    by_text = np.argsort(truth.image_ids.astype(str), kind="stable")
+    by_id = np.argsort(truth.ids_in_file, kind="stable")
+    by_text = np.argsort(truth.ids_in_file.astype(str), kind="stable")
     by_name = np.argsort(np.array(truth.file_names, dtype=str), kind="stable") if truth.file_names else by_id
     annotated = np.flatnonzero(np.isin(truth.image_ids, truth.box_image_ids))
     if evidence.kind == "COCO results":

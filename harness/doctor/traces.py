@@ -13,7 +13,7 @@ from harness.doctor.reading import Read
 
 USUAL_THRESHOLD = 0.4
 """A lowest score above it is a threshold for looking at pictures. Published logs are cut at 0.05 and at 0.3."""
-DETECTIONS_KEPT = 200  # SSD-ResNet34's, and more than COCO's 100 a class can use in most images
+DETECTIONS_KEPT = 200  # the SSD benchmarks', and more than COCO's 100 a class can use in most images
 _PAIRS_LOOKED_AT = 3_000_000
 _CROWDED = 8  # objects in an image of which some are found by any detector
 
@@ -48,7 +48,7 @@ def score_causes(scores: Floats) -> Iterator[Cause]:
             "score-threshold",
             f"a score threshold of about {_rounded(low)} was applied",
             f"no score of {len(scores)} is below {low:.4f}; mAP needs the uncertain detections too",
-            "decode with the threshold of the model: 0.05 for SSD-ResNet34",
+            "decode with the model's own threshold: 0.05 or less",
         )
 
 
@@ -60,7 +60,7 @@ def count_causes(evidence: Evidence) -> Iterator[Cause]:
     """Detections cut off at a number, of an image or of a class in an image."""
     counts = np.bincount(np.unique(evidence.places, return_inverse=True)[1])
     most = _cap(counts)
-    advice = f"keep {DETECTIONS_KEPT} detections of an image (all classes together), as SSD-ResNet34 does"
+    advice = f"keep {DETECTIONS_KEPT} detections of an image (all classes together)"
     if most is not None and most < DETECTIONS_KEPT:
         yield Cause(
             "too-few-detections",
@@ -182,7 +182,7 @@ def nms_causes(read: Read) -> Iterator[Cause]:
             "the NMS is the MLPerf reference's, which also suppresses boxes that are apart in x and in y",
             f"of pairs of a class that are apart, {int(gap[2])} are at a distance at which it suppresses, "
             f"but {around} just nearer or farther",
-            "decode with nms: corrected (0.2201 mAP against 0.2132 in the published pair of SSD-ResNet34)",
+            "decode with nms: corrected (0.2201 mAP against 0.2132 in a published pair)",
         )
     if looked_at >= 50 and duplicates > 0.1 * looked_at:
         yield Cause(

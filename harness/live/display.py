@@ -166,9 +166,9 @@ class _JsonLines:
 def _rounded(value: Any) -> Any:
     """Microseconds are enough."""
     if isinstance(value, dict):
-        return {key: _rounded(it) for key, it in value.items()}
+        return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_rounded(it) for it in value]
+        return [_rounded(item) for item in value]
     return round(value, 6) if isinstance(value, float) else value
 
 

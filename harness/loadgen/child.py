@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import functools
 import resource
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from multiprocessing.connection import Connection
+from time import monotonic
 from typing import Any
 
 from harness.errors import HarnessError, RunFailed
 from harness.loadgen.answers import responder
+from harness.loadgen.burst import SHORT_S, burst, worth_a_burst
 from harness.loadgen.messages import Closed, Finished, Phase, Warned
 from harness.loadgen.plan import Calibration, Plan
 from harness.loadgen.reporter import Reporter, log_output
@@ -24,6 +27,7 @@ from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Dispatcher, Inline, Retired
+from harness.pipeline.lane import LaneFailed
 from harness.pipeline.postprocess import DecodeSetup
 from harness.pipeline.postprocessors import new_postprocess
 from harness.pipeline.pulse import Pulse
@@ -31,6 +35,10 @@ from harness.pipeline.session_queue import SessionQueue
 from harness.sessions import Session, SessionRequest, open_session
 
 CALIBRATION_RUNS = 3
+OFFLINE_MARGIN = 1.1
+"""How much more than the fastest of so few runs promises is expected of Offline, beside LoadGen's own slack of 1.1."""
+PREPARING_S = 600.0
+"""How long LoadGen may take before its first query: it makes those of Offline by the million."""
 
 
 def main(plan: Plan, parent: Connection, pulse: Pulse) -> None:
@@ -68,6 +76,7 @@ class ChildTest:
         self._model = load_model(plan.model.name, plan.model_file)
         self._library = SampleLibrary(plan.source, pulse.beat)
         self._warm_up = plan.backend.warmup if plan.mode == "performance" else 0
+        self._loading = False
         reporter.send(Phase("opening sessions"))
         self._dispatcher = self._open()
 
@@ -92,7 +101,10 @@ class ChildTest:
         )
         reporter.send(Phase("running", expected_samples(plan, settings)))
         # LoadGen reads this file where it is there; one lying in the working directory would change the test
+        over = threading.Event()
+        threading.Thread(target=self._beat_until_queries_come, args=(over,), name="preparing", daemon=True).start()
         lg.StartTestWithLogSettings(sut, qsl, settings, _log_settings(lg, plan), str(plan.folder / AUDIT_NAME))
+        over.set()
         lg.DestroyQSL(qsl)
         lg.DestroyFastSUT(sut)
         self._dispatcher.settle()  # LoadGen has the last answers before they are recorded
@@ -122,8 +134,7 @@ class ChildTest:
             self._open_session,
             *place,
             batches=offline,
-            # a query of Server is better off with the next free session than as the second one of a busy one
-            ahead=1 if plan.scenario == "server" else 2,
+            ahead=self._ahead(),
             retire=plan.backend.on_device_failure == "continue",
             hang_s=plan.watchdog_s,
             on_retired=self._warn_of,
@@ -160,16 +171,59 @@ class ChildTest:
         first = self._library.tensors[0]
         runs = CALIBRATION_RUNS if self._plan.mode == "performance" else 1
         seconds = self._dispatcher.rehearse(first, runs)
-        return self._plan.calibration or Calibration(min(seconds), sum(1 / s for s in seconds))
+        if self._plan.calibration is not None:
+            return self._plan.calibration
+        offline = self._plan.scenario == "offline"
+        lanes, latency_s = self._dispatcher.lanes, min(seconds)
+        if self._is_rate_needed() and worth_a_burst(lanes, latency_s):
+            goes_on = self._plan.backend.on_device_failure == "continue"
+            setup, hang_s = _decode_setup(self._plan, self._model), self._plan.watchdog_s if goes_on else None
+            try:
+                rate = burst(lanes, first, setup, self._pulse.beat, batches=offline, ahead=self._ahead(), hang_s=hang_s)
+                return Calibration(latency_s, rate)
+            except LaneFailed as error:
+                if not goes_on:
+                    raise
+                what = f"{error.slot.name} failed while the rate was calibrated: {error}; single runs give it instead"
+                self._reporter.send(Warned(what))
+        return Calibration(latency_s, sum(1 / s for s in seconds) * (OFFLINE_MARGIN if offline else 1))
+
+    def _is_rate_needed(self) -> bool:
+        """Whether LoadGen's settings depend on the rate of all sessions."""
+        plan, asked = self._plan, self._plan.scenario_settings
+        given = {
+            "offline": asked.expected_qps,
+            "server": asked.target_qps,
+            "multi_stream": asked.expected_latency_ms,
+            "single_stream": 1,
+        }
+        long = plan.rules.min_duration_s >= SHORT_S
+        return plan.mode == "performance" and long and given[plan.scenario] is None and not self._dispatcher.retired
+
+    def _ahead(self) -> int:
+        # a query of Server is better off with the next free session than as the second one of a busy one
+        return 1 if self._plan.scenario == "server" else 2
+
+    def _beat_until_queries_come(self, over: threading.Event) -> None:
+        """Says that LoadGen is preparing, until it has issued a query; loading samples has signs of its own."""
+        deadline = monotonic() + PREPARING_S
+        while not over.wait(1) and monotonic() < deadline:
+            counters = self._pulse.counters()
+            if counters.submitted or counters.done.any() or counters.at_work.any():
+                return
+            if not self._loading:
+                self._pulse.beat()
 
     def _load(self, indices: Sequence[int]) -> None:
         """LoadSamplesToRam. The first samples warm the sessions up, which LoadGen does not time here."""
+        self._loading = True
         self._library.load(indices)
         if self._warm_up:
             runs, self._warm_up = self._warm_up, 0
             tensor = self._library.tensors[indices[0]]
-            self._dispatcher.rehearse(tensor, runs)
+            self._dispatcher.rehearse(tensor, runs, indices[0])
         self._pulse.beat()
+        self._loading = False
 
     def _finished(self, calibration: Calibration) -> Finished:
         names = self._plan.sample_names

@@ -16,6 +16,8 @@ TRACE_LOG = "mlperf_log_trace.json"
 USER_CONF = "user.conf"
 """The settings of a test, as LoadGen reads them and a submission shows them."""
 PREFIX = ":::MLLOG "
+COUNTS = {"result_query_count", "result_overlatency_query_count"}
+"""Keys whose numbers some commits of LoadGen 2.0 wrote as text."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,16 @@ class DetailLog:
         errors: texts of the entries that LoadGen marks as errors.
         warnings: likewise of warnings.
         repeated: keys with more than one entry → all their values, in order.
+        times_ms: key → when its last entry was written, from LoadGen's start.
+        other: lines that are no entries, with their numbers.
     """
 
     values: dict[str, Any]
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
     repeated: dict[str, list[Any]] = field(default_factory=dict)
+    times_ms: dict[str, float] = field(default_factory=dict)
+    other: tuple[tuple[int, str], ...] = ()
 
     @property
     def valid(self) -> bool:
@@ -54,15 +60,23 @@ def read_detail(path: Path) -> DetailLog:
     repeated: dict[str, list[Any]] = {}
     errors: list[str] = []
     warnings: list[str] = []
+    times_ms: dict[str, float] = {}
+    other: list[tuple[int, str]] = []
     try:
         with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.startswith(PREFIX):
-                    continue
+            for number, text in enumerate(lines, 1):
+                line = text
+                if not text.startswith(PREFIX):
+                    if text.strip():
+                        other.append((number, text.strip()))
+                    # what LoadGen wrote counts where something was put before it
+                    line = text.lstrip("\ufeff \t")
+                    if not line.startswith(PREFIX):
+                        continue
                 try:
-                    entry = json.loads(line[len(PREFIX) :])
-                    key, value, metadata = entry["key"], entry["value"], entry["metadata"]
-                except (ValueError, KeyError, TypeError) as error:
+                    entry = json.loads(line[len(PREFIX) :], strict=False)  # LoadGen 1.x wrote a name's NUL
+                    key, value, metadata = str(entry["key"]), entry["value"], dict(entry["metadata"])
+                except (ValueError, KeyError, TypeError, RecursionError) as error:
                     raise LogError(f"line {number} is not a LoadGen entry", where=str(path)) from error
                 if metadata.get("is_error"):
                     errors.append(f"{key}: {value}")
@@ -70,10 +84,11 @@ def read_detail(path: Path) -> DetailLog:
                     warnings.append(f"{key}: {value}")
                 if key in values:
                     repeated.setdefault(key, [values[key]]).append(value)
-                values[key] = value
+                times_ms[key] = float(entry.get("time_ms") or 0)
+                values[key] = int(value) if key in COUNTS and str(value).isdecimal() else value
     except (OSError, UnicodeDecodeError) as error:
         raise LogError(f"cannot be read: {error}", where=str(path)) from error
-    return DetailLog(values, tuple(errors), tuple(warnings), repeated)
+    return DetailLog(values, tuple(errors), tuple(warnings), repeated, times_ms, tuple(other))
 
 
 class WarningTail:

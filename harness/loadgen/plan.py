@@ -35,7 +35,8 @@ class Calibration:
 
     Attributes:
         latency_s: inference and decoding of one sample on the fastest session.
-        samples_per_second: of all sessions at once.
+        samples_per_second: of all sessions at once; in Offline, as many as they may reach: a test that is too short is
+            INVALID.
     """
 
     latency_s: float

@@ -17,9 +17,6 @@ AUDIT_NAME = "audit.config"
 
 LATENCY_MARGIN = 1.5
 """LoadGen generates queries for min_duration at the expected latency; to run out of them is fatal, so expect less."""
-OFFLINE_MARGIN = 1.1
-"""An Offline test below min_duration is INVALID, so expect more; comes on top of LoadGen's own slack of 1.1."""
-
 LOADGEN_SLACK = 1.1
 """How many more samples LoadGen makes in Offline than the expected rate needs: ``offline_expected_qps`` in
 TestSettingsInternal (test_settings_internal.cc)."""
@@ -47,7 +44,7 @@ def user_conf(plan: Plan, calibration: Calibration) -> str:
         values["target_latency"] = rules.latency_ms or 0
         values["target_qps"] = asked.target_qps or min(calibration.samples_per_second, MOST_QPS) / 2
     else:
-        values["target_qps"] = asked.expected_qps or min(calibration.samples_per_second, MOST_QPS) * OFFLINE_MARGIN
+        values["target_qps"] = asked.expected_qps or min(calibration.samples_per_second, MOST_QPS)
     prefix = f"{plan.benchmark}.{LOADGEN_SCENARIOS[plan.scenario]}"
     return "".join(f"{prefix}.{key} = {_number(value)}\n" for key, value in values.items())
 

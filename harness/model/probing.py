@@ -22,6 +22,8 @@ class InputReading:
         problem: what is wrong if this one is right; empty for the expected way.
         advice: what to do about it.
         tensor: an encoded image → the (3, H, W) tensor.
+        keeps_aspect: False if this way stretches an image that the model object letterboxes. The boxes are then
+            normalised to the image as they come.
     """
 
     name: str
@@ -29,6 +31,7 @@ class InputReading:
     problem: str
     advice: str
     tensor: Callable[[bytes], npt.NDArray[np.uint8] | Floats]
+    keeps_aspect: bool = True
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,1 +1,1 @@
-"""The C++ extensions: the SSD decoder and the tally of samples."""
+"""The C++ extensions: the SSD decoder, and what the pipeline needs beside its thread."""

@@ -42,14 +42,19 @@ class Dispatcher(Protocol):
         """One query. Never raises: a failure goes to ``on_failure``."""
         ...
 
-    def rehearse(self, tensor: Tensor, runs: int) -> list[float]:
+    def rehearse(self, tensor: Tensor, runs: int, sample_index: int = 0) -> list[float]:
         """Runs inference and decoding on every session at once, answered to nobody and recorded nowhere.
+
+        A session that fails is retired where that is wanted and another one is left.
+
+        Args:
+            sample_index: the sample whose tensor it is.
 
         Returns:
             Of each session that is not retired, the seconds of its fastest run.
 
         Raises:
-            Exception: the first session's that failed; ValueError for an output with a NaN or an infinity.
+            LaneFailed: a session failed, or gave a NaN or an infinity.
         """
         ...
 
@@ -104,15 +109,18 @@ class Inline:
                 return
             cells[current] = 0
 
-    def rehearse(self, tensor: Tensor, runs: int) -> list[float]:
+    def rehearse(self, tensor: Tensor, runs: int, sample_index: int = 0) -> list[float]:
         """Runs them on the calling thread."""
         seconds = []
-        for _ in range(runs):
-            began = monotonic()
-            outputs = self._run(tensor)
-            self._postprocess.finish(REHEARSAL, REHEARSAL, 0, 0, 0, 0, outputs)
-            seconds.append(monotonic() - began)
-            check_all(outputs)
+        try:
+            for _ in range(runs):
+                began = monotonic()
+                outputs = self._run(tensor)
+                self._postprocess.finish(REHEARSAL, REHEARSAL, 0, 0, 0, 0, outputs)
+                seconds.append(monotonic() - began)
+                check_all(outputs)
+        except Exception as error:
+            raise LaneFailed(self.lanes[0].slot, sample_index, what_failed(error)) from error
         return [min(seconds)]
 
     def settle(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
+from harness.pipeline.postprocess import REHEARSAL
 from harness.sessions.protocol import Tensor
 
 
@@ -14,10 +15,12 @@ class Rehearsal:
     Args:
         tensor: what they run on.
         runs: how many each session has.
+        sample_index: the sample whose tensor it is, to be named where a run fails.
     """
 
-    def __init__(self, tensor: Tensor, runs: int) -> None:
+    def __init__(self, tensor: Tensor, runs: int, sample_index: int = 0) -> None:
         self.tensor = tensor
+        self.sample = REHEARSAL, sample_index, 0
         self.took_ns: dict[int, int] = {}
         """Slot → ns of its fastest run."""
         self._runs = runs
@@ -43,6 +46,11 @@ class Rehearsal:
     def fail(self, slot: int, error: BaseException) -> None:
         """A run failed: this session does no more of them."""
         self._errors[slot] = error
+        self._end(slot)
+
+    def leave(self, slot: int) -> None:
+        """The session was retired: it takes no part any more."""
+        self.took_ns.pop(slot, None)
         self._end(slot)
 
     def _end(self, slot: int) -> None:

@@ -101,9 +101,9 @@ class SessionQueue:
         while len(sample_ids) < BIG_QUERY and self._left() > MOST_WAITING:
             sleep(0.0005)
 
-    def rehearse(self, tensor: Tensor, runs: int) -> list[float]:
+    def rehearse(self, tensor: Tensor, runs: int, sample_index: int = 0) -> list[float]:
         """Runs them on all sessions at once, on each one after the other."""
-        rehearsal = Rehearsal(tensor, runs)
+        rehearsal = Rehearsal(tensor, runs, sample_index)
         self._mailbox.put(lambda: self._begin(rehearsal))
         return rehearsal.result()
 
@@ -238,7 +238,12 @@ class SessionQueue:
     def _failed(self, lane: Lane, sample: Sample, error: BaseException) -> None:
         if sample[0] == REHEARSAL and self._rehearsal is not None:
             lane.flights.clear()
-            self._rehearsal.fail(lane.slot.index, error)
+            reason = what_failed(error)
+            if self._retire and len(self._balance.lanes) > 1:
+                self._remove(lane, sample, reason)
+                self._rehearsal.leave(lane.slot.index)
+            else:
+                self._rehearsal.fail(lane.slot.index, _failure(lane, sample, reason, error))
         elif not self._take_out(lane, sample, what_failed(error)):
             self._give_up(lane, sample, what_failed(error), error)
 
@@ -250,23 +255,24 @@ class SessionQueue:
         if lane in self._balance.lanes:
             if not self._retire or len(self._balance.lanes) < 2:
                 return False
-            self._balance.remove(lane)
-            self.retired.append(Retired(lane.slot, sample[1], reason))
-            if isinstance(lane.driven, SessionThread):
-                lane.driven.end()
-            self._on_retired(self.retired[-1])
+            self._remove(lane, sample, reason)
         lane.flights.clear()
         self._say_current(lane)
         self._queries.appendleft(iter(samples))
         self._taken -= len(samples)
         return True
 
+    def _remove(self, lane: Lane, sample: Sample, reason: str) -> None:
+        self._balance.remove(lane)
+        self.retired.append(Retired(lane.slot, sample[1], reason))
+        if isinstance(lane.driven, SessionThread):
+            lane.driven.end()
+        self._on_retired(self.retired[-1])
+
     def _give_up(self, lane: Lane, sample: Sample, reason: str, error: BaseException | None = None) -> None:
         if lane in self._balance.lanes:
             self._balance.remove(lane)
-        failure = LaneFailed(lane.slot, sample[1], reason)
-        failure.__cause__ = error
-        self._on_failure(failure)
+        self._on_failure(_failure(lane, sample, reason, error))
 
     def _retire_hanging(self, seconds: Sequence[float]) -> None:
         for lane in list(self._balance.lanes):
@@ -281,7 +287,7 @@ class SessionQueue:
         self._rehearsal = rehearsal
         rehearsal.begin(lane.slot.index for lane in self._balance.lanes)
         for lane in list(self._balance.lanes):
-            self._give(lane, (REHEARSAL, 0, 0), rehearsal.tensor)
+            self._give(lane, rehearsal.sample, rehearsal.tensor)
 
     def _check_rehearsal(self, outputs: object) -> int:
         """Looks at every value and decodes; gives the ns that the decoding took."""
@@ -297,5 +303,11 @@ class SessionQueue:
     def _rehearsed(self, lane: Lane) -> None:
         rehearsal = cast(Rehearsal, self._rehearsal)
         if rehearsal.end_one(lane.slot.index, lane.took_ns):
-            self._give(lane, (REHEARSAL, 0, 0), rehearsal.tensor)
+            self._give(lane, rehearsal.sample, rehearsal.tensor)
         lane.took_ns = rehearsal.took_ns[lane.slot.index]
+
+
+def _failure(lane: Lane, sample: Sample, reason: str, error: BaseException | None) -> LaneFailed:
+    failure = LaneFailed(lane.slot, sample[1], reason)
+    failure.__cause__ = error
+    return failure

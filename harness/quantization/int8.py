@@ -8,7 +8,7 @@ quantizer, where zero-padding still means the mean; it takes less than half a pe
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 
 def quantize(
-    model: Path, ranges: Ranges, output: Path, *, normalisation: Normalisation, quantized_outputs: bool = False
+    model: Path,
+    ranges: Ranges,
+    output: Path,
+    *,
+    normalisation: Normalisation,
+    quantized_outputs: bool = False,
+    float32_inputs: Collection[str] | None = None,
 ) -> None:
     """Writes the INT8 model, whole or not at all.
 
@@ -35,6 +41,11 @@ def quantize(
         ranges: of its activations, as `calibrate` gives them.
         output: input of the same name and shape as uint8 pixels; the same outputs, as float32 or,
             with ``quantized_outputs``, int8 with scale and zero-point in the metadata (`output_quantization`).
+        normalisation: what turns a pixel into the float32 model's input.
+        quantized_outputs: int8 outputs.
+        float32_inputs: None: everything that has an integer kernel is quantized. Else the weights and the inputs of
+            convolutions only, which activation functions after a convolution (SiLU) need, and not the convolutions
+            that read one of these tensors (`sensitivity`).
 
     Raises:
         ModelError: the model cannot be read or does not quantize.
@@ -45,6 +56,7 @@ def quantize(
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     float32 = folding.fold(onnx_file.load(model), str(model))
+    excluded, options = _precision(float32, float32_inputs)
     float32_ranges = {
         name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in ranges.items()
     }
@@ -57,9 +69,9 @@ def quantize(
             activation_qType=QuantType.QUInt8,
             tensors_range=TensorsData(CalibrationMethod.MinMax, float32_ranges),
             nodes_to_quantize=[],
-            nodes_to_exclude=[],
-            op_types_to_quantize=list(OPERATORS),
-            extra_options={},
+            nodes_to_exclude=excluded,
+            op_types_to_quantize=list(OPERATORS) if float32_inputs is None else ["Conv"],
+            extra_options=options,
         )
         try:
             quantizer.quantize_model()
@@ -71,8 +83,18 @@ def quantize(
     quantized = quantizer.model.model
     _take_pixels(quantized, normalisation)
     if quantized_outputs:
-        _leave_outputs_quantized(quantized)
+        _leave_outputs_quantized(quantized, ranges)
     onnx_file.save(quantized, output)
+
+
+def _precision(model: onnx.ModelProto, float32_inputs: Collection[str] | None) -> tuple[list[str], dict[str, object]]:
+    """The nodes that are not quantized, and the quantizer's options."""
+    if float32_inputs is None:
+        return [], {}
+    for k, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}.{k}"  # the quantizer excludes by name
+    excluded = [node.name for node in model.graph.node if node.op_type == "Conv" and node.input[0] in float32_inputs]
+    return excluded, {"OpTypesToExcludeOutputQuantization": ["Conv"]}
 
 
 @contextmanager
@@ -109,7 +131,7 @@ def _take_pixels(model: onnx.ModelProto, normalisation: Normalisation) -> None:
     graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
 
 
-def _leave_outputs_quantized(model: onnx.ModelProto) -> None:
+def _leave_outputs_quantized(model: onnx.ModelProto, ranges: Ranges) -> None:
     """Turns each float32 output into int8, and writes scales and zero-points into the metadata.
 
     The DequantizeLinear stays and a QuantizeLinear to int8 follows: exact, for only the zero-point moves by 128, and
@@ -124,7 +146,11 @@ def _leave_outputs_quantized(model: onnx.ModelProto) -> None:
     for output in graph.output:
         node = producers[output.name]
         if node.op_type != "DequantizeLinear":
-            raise ModelError(f"output {output.name} is not quantized: it comes from a {node.op_type}")
+            if output.name not in ranges:
+                raise ModelError(f"output {output.name} is not quantized: it comes from a {node.op_type}")
+            table[output.name] = _quantize_output(model, node, output.name, ranges[output.name])
+            output.type.tensor_type.elem_type = TensorProto.INT8
+            continue
         scale, zero_point = (numpy_helper.to_array(constants[name]) for name in node.input[1:3])
         shifted = np.array(int(zero_point) - 128, np.int8)
         table[output.name] = Quantization(float(scale), int(shifted))
@@ -134,3 +160,23 @@ def _leave_outputs_quantized(model: onnx.ModelProto) -> None:
         graph.node.append(helper.make_node("QuantizeLinear", inputs, [output.name], f"{output.name}.int8"))
         output.type.tensor_type.elem_type = TensorProto.INT8
     helper.set_model_props(model, {p.key: p.value for p in model.metadata_props} | {METADATA_KEY: to_metadata(table)})
+
+
+def _quantize_output(
+    model: onnx.ModelProto, producer: onnx.NodeProto, name: str, limits: tuple[float, float]
+) -> Quantization:
+    """Puts a QuantizeLinear to int8 behind a float32 output."""
+    from onnx import helper, numpy_helper
+
+    low, high = min(0.0, limits[0]), max(0.0, limits[1])
+    scale = np.float32((high - low) / 255 or 1.0)
+    zero_point = np.int8(np.clip(np.round(-128 - low / scale), -128, 127))
+    inner = f"{name}.float32"
+    for node in model.graph.node:
+        node.input[:] = [inner if read == name else read for read in node.input]
+    producer.output[:] = [inner if made == name else made for made in producer.output]
+    parts = (f"{name}.int8_scale", f"{name}.int8_zero_point")
+    for part, value in zip(parts, (scale, zero_point), strict=True):
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), part))
+    model.graph.node.append(helper.make_node("QuantizeLinear", [inner, *parts], [name], f"{name}.int8"))
+    return Quantization(float(scale), int(zero_point))

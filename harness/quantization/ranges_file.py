@@ -26,6 +26,8 @@ class RangesFile(Section):
     onnxruntime: str
     ranges: Annotated[dict[str, tuple[FiniteFloat, FiniteFloat]], Field(min_length=1)]
     """Tensor → smallest and largest value."""
+    float32_inputs: tuple[str, ...] | None = None
+    """The convolution inputs that lose most by being quantized, and stay float32; none: they were not looked for."""
 
     @model_validator(mode="after")
     def _in_order(self) -> RangesFile:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from harness.accuracy.evaluate import percent_text
 from harness.report.differences import differences
 from harness.report.significance import (
     LEAST_RUNS,
@@ -18,9 +20,11 @@ from harness.report.significance import (
 )
 from harness.report.tables import Cell, Table
 from harness.runs.recorded_run import Run, Test
+from harness.runs.score import percentile_name, score_of
 from harness.scenarios import TITLES, Scenario, title_of
 from harness.stages import PERCENTILES
 
+SCORE = "score"
 UNCHANGED = "no significant change"
 FEW_SAMPLES = "not enough samples to tell"
 FEW_RUNS = "not enough runs to tell"
@@ -110,6 +114,7 @@ class Comparison:
         ]
         titles = ("", "figure", self.baseline.name, self.run.name, "change", "95 % interval", "")
         note = f"{names}: {self.verdict}. Changes within ±{100 * self.threshold:g} % do not count."
+        note += "".join(f" {sentence}." for run in (self.baseline, self.run) for sentence in _disturbances(run))
         if self.not_compared:
             note += f" Not compared: {', '.join(self.not_compared)}."
         return [Table(f"What differs: {names}", columns, rows, nothing), Table("Figures", titles, figures, note)]
@@ -126,6 +131,14 @@ class Comparison:
             "figures": [asdict(figure) for figure in self.figures],
             "not_compared": list(self.not_compared),
         }
+
+
+def _disturbances(run: Run) -> list[str]:
+    return [
+        f"{run.name}: {TITLES[scenario]} was disturbed: {reason}"
+        for scenario, figures in run.summary.scenarios.items()
+        for reason in figures.disturbed_by
+    ]
 
 
 def compare(baseline: Run, run: Run, threshold: float = 0.01) -> Comparison:
@@ -180,7 +193,7 @@ def _measured(scenario: Scenario, baseline: list[Test], run: list[Test]) -> list
 def _noise(tests: list[Test]) -> tuple[dict[str, float], dict[str, Noise]]:
     """The figures of a scenario, means over its repetitions, and their noise as far as it is known."""
     per_run = [_figures(test) for test in tests]
-    figures = {name: float(np.exp(np.mean([np.log(of_run[name]) for of_run in per_run]))) for name in per_run[0]}
+    figures = {name: float(np.exp(np.mean([np.log(of_run[name]) for of_run in per_run]))) for name in _common(per_run)}
     if len(tests) >= LEAST_RUNS:
         of_runs = {name: noise_of_runs([of_run[name] for of_run in per_run]) for name in figures}
         return figures, {name: noise for name, noise in of_runs.items() if noise is not None}
@@ -189,7 +202,16 @@ def _noise(tests: list[Test]) -> tuple[dict[str, float], dict[str, Noise]]:
         rate = noise_of_rate(np.sort(test.samples["completed_ns"].to_numpy()) / 1e9, len(test.record.sessions))
         return per_run[0], {} if rate is None else {"samples_per_second": rate}
     latencies = test.queries.sort_values("issued_ns", kind="stable")["latency_ms"].to_numpy()
-    return per_run[0], noise_of_latencies(latencies, PERCENTILES)
+    noises = noise_of_latencies(latencies, PERCENTILES)
+    percentile = noises.get(percentile_name(test.figures))
+    if percentile is not None:  # the score is that percentile, or an estimate of it
+        noises[SCORE] = percentile
+    return per_run[0], noises
+
+
+def _common(figures: Sequence[Mapping[str, float]]) -> list[str]:
+    """The names that every repetition has: one may be too short for a score."""
+    return [name for name in figures[0] if all(name in of_run for of_run in figures)]
 
 
 def _figures(test: Test) -> dict[str, float]:
@@ -197,7 +219,9 @@ def _figures(test: Test) -> dict[str, float]:
     figures = test.figures
     if test.scenario == "offline":
         return {"samples_per_second": float(figures.samples_per_second or 0.0)}
-    return {name: value for name, value in figures.latency_ms.items() if name == "mean" or name in PERCENTILES}
+    score = score_of(test.scenario, figures)
+    scored = {} if score.value is None or score.unit != "ms" else {SCORE: score.value}
+    return scored | {name: ms for name, ms in figures.latency_ms.items() if name == "mean" or name in PERCENTILES}
 
 
 def _judge(figure: _Measured, figures: int, threshold: float) -> Figure:
@@ -222,6 +246,8 @@ def _judge(figure: _Measured, figures: int, threshold: float) -> Figure:
 
 def _accuracy(before: float, after: float) -> Figure:
     change = after - before
+    if min(before, after) < 0:
+        return Figure("accuracy", "mAP", before, after, 0.0, None, None, UNCHANGED, "not defined: no objects to find")
     verdict = UNCHANGED if abs(change) < LEAST_MAP_CHANGE else "better" if change > 0 else "worse"
     return Figure("accuracy", "mAP", before, after, change, None, None, verdict, "the same images")
 
@@ -232,7 +258,7 @@ def _title(figure: Figure) -> str:
 
 def _values(figure: Figure) -> tuple[str, str]:
     if figure.scenario == "accuracy":
-        return f"{100 * figure.baseline:.3f} %", f"{100 * figure.value:.3f} %"
+        return percent_text(figure.baseline), percent_text(figure.value)
     unit = "/s" if figure.name == "samples_per_second" else " ms"
     return f"{figure.baseline:.6g}{unit}", f"{figure.value:.6g}{unit}"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.report.summary_tables import percentile_name
+from harness.accuracy.evaluate import percent_text
 from harness.runs.figures import ScenarioFigures, Summary
+from harness.runs.score import Score, percentile_name, score_of
 from harness.scenarios import TITLES, Scenario
 
 
@@ -47,6 +48,12 @@ def validity_of(summary: Summary) -> Validity:
         caveats.append("Synthetic images: the accuracy is not COCO's.")
     if summary.traced:
         caveats.append("Traced: the times include the tracing.")
+    disturbed = [
+        f"{TITLES[scenario]} was disturbed: {reason}."
+        for scenario, figures in summary.scenarios.items()
+        for reason in figures.disturbed_by
+    ]
+    caveats += disturbed
     because = [
         f"{TITLES[scenario]}: {reason}"
         for scenario, figures in summary.scenarios.items()
@@ -77,21 +84,34 @@ def headlines(summary: Summary) -> list[Headline]:
         found.append(Headline(f"{TITLES[scenario]} peak", rate, "queries/s" if scenario == "server" else "samples/s"))
     if summary.accuracy is not None:
         accuracy = summary.accuracy
-        note = f"{accuracy.images} images, AP50 {100 * accuracy.AP50:.3f} %"
-        found.append(Headline("mAP", f"{100 * accuracy.mAP:.3f}", "%", note))
+        note = f"{accuracy.images} images, AP50 {percent_text(accuracy.AP50)}"
+        figure, *unit = percent_text(accuracy.mAP).rsplit(" %")
+        found.append(Headline("mAP", figure, "%" if unit else "", note))
     return found
 
 
 def _of_scenario(scenario: Scenario, figures: ScenarioFigures) -> Headline:
-    title = TITLES[scenario]
+    """The scored figure, with what else a person looks for beside it."""
+    title, score = TITLES[scenario], score_of(scenario, figures)
     if scenario == "offline":
-        return Headline(title, f"{figures.samples_per_second:.5g}", "samples/s", f"{figures.samples} samples")
-    latency = figures.latency_ms
-    if scenario == "server":
-        note = ", ".join(f"{name} {latency[name]:.3f} ms" for name in ("p50", "p99") if name in latency)
-        return Headline(title, f"{figures.scheduled_samples_per_second:.5g}", "queries/s", note)
-    name = percentile_name(figures)
-    note = f"{name} of {figures.queries} queries"
-    if name not in latency:
-        return Headline(title, "–", "ms", f"see {name} in LoadGen's summary")
-    return Headline(title, f"{latency[name]:.3f}" if latency[name] < 1000 else f"{latency[name]:.1f}", "ms", note)
+        note = f"{figures.samples} samples"
+    elif scenario == "server":
+        shown = {name: figures.latency_ms[name] for name in ("p50", "p99") if name in figures.latency_ms}
+        note = ", ".join(f"{name} {latency:.3f} ms" for name, latency in shown.items())
+    else:
+        name = percentile_name(figures)
+        latency = figures.latency_ms.get(name)
+        note = f"{score.measure} of {figures.queries} queries"
+        if score.measure != name and latency is not None:
+            note += f"; {name} {latency:.3f} ms"
+    if score.value is None:
+        note = f"too few queries for the {note}"
+    digits = "–" if score.value is None else _digits(score)
+    return Headline(title if figures.valid else f"{title}, INVALID", digits, score.unit, note)
+
+
+def _digits(score: Score) -> str:
+    assert score.value is not None
+    if score.unit == "ms":
+        return f"{score.value:.3f}" if score.value < 1000 else f"{score.value:.1f}"
+    return f"{score.value:.5g}"

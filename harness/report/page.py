@@ -21,7 +21,7 @@ from harness.report.requirements import reference_plots, reference_table, requir
 from harness.report.summary_tables import accuracy_table, peak_table, repetitions_table
 from harness.report.tables import Cell, Table, json_ready, text_of_cell
 from harness.report.throughput_plots import devices_plot, offline_plots
-from harness.runs.gallery import KINDS, read_gallery
+from harness.runs.gallery import KINDS, read_gallery, thumbnail
 from harness.runs.layout import RunLayout, TestFolder
 from harness.runs.recorded_run import Run, load_run
 from harness.scenarios import TITLES, Scenario
@@ -161,13 +161,10 @@ def _accuracy(run: Run) -> list[PageSection]:
 def _gallery(files: TestFolder) -> dict[str, list[dict[str, Any]]]:
     """Kind → images, each with its thumbnail as a data URI, None where it is gone."""
     kinds: dict[str, list[dict[str, Any]]] = {}
-    for entry in read_gallery(files.path):
-        name = entry["thumbnail"]
-        path = files.gallery / str(name)
-        # a run may come from somebody else: no name in it, and no link, shall bring another file into the page
-        there = isinstance(name, str) and Path(name).name == name and path.is_file() and not path.is_symlink()
-        uri = f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}" if there else None
-        kinds.setdefault(KINDS[entry["kind"]], []).append({**entry, "uri": uri})
+    for image in read_gallery(files.path):
+        small = thumbnail(files.path, image)
+        uri = None if small is None else f"data:image/jpeg;base64,{base64.b64encode(small).decode()}"
+        kinds.setdefault(KINDS[image.kind], []).append({**image.as_json(), "uri": uri})
     return kinds
 
 
@@ -188,7 +185,7 @@ def _system(run: Run) -> PageSection:
     ]
     test = run.accuracy_test
     if test is not None:
-        text = test.files.accuracy_txt.read_text(encoding="utf-8")
+        text = test.files.accuracy_txt.read_text(encoding="utf-8", errors="replace")
         found = next((line.partition("=")[2] for line in text.splitlines() if line.startswith("hash=")), None)
         hashes.append(("accuracy log", str(test.files.accuracy_log.relative_to(run.folder)), found))
     table = Table("SHA-256", ("what", "file", "sha256"), hashes)

@@ -51,8 +51,10 @@ class Plot:
     @property
     def legend(self) -> list[tuple[str, str, bool]]:
         """Name, colour and whether it is a broken line, of the traces that have names; the page sets it as text."""
-        looks = [(it, it.get("line") or it["marker"]) for it in self.traces if "name" in it]
-        return [(html.unescape(it["name"]), look["color"], look.get("dash", "solid") != "solid") for it, look in looks]
+        looks = [(trace, trace.get("line") or trace["marker"]) for trace in self.traces if "name" in trace]
+        return [
+            (html.unescape(trace["name"]), look["color"], look.get("dash", "solid") != "solid") for trace, look in looks
+        ]
 
     @property
     def figure(self) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from harness.accuracy.evaluate import percent_text
 from harness.report.plot import BLUE, GREY, Plot, axes, bars_height, text_of
 from harness.report.summary_tables import validity
 from harness.report.tables import Cell, Table
 from harness.rounds import load_round
 from harness.runs.figures import Summary
 from harness.runs.records import StartedManifest
+from harness.runs.score import score_of
 from harness.scenarios import TITLES
 from harness.settings import Positive, Section, configs_dir, read_yaml, validate
 
@@ -65,8 +67,9 @@ def requirements(manifest: StartedManifest, summary: Summary) -> Table:
             met = latency is not None and latency <= needed.latency_ms
             row(f"{title}: {name}", f"at most {needed.latency_ms:g} ms", shown, met)
     if summary.accuracy is not None:
-        gate, reached = rules.accuracy.gate_percent, summary.accuracy.mAP * 100
-        row("mAP", f"{gate:g} % on COCO", f"{reached:.3f} %{synthetic}", reached >= gate and not made_up)
+        gate, reached = rules.accuracy.gate_percent, summary.accuracy.mAP
+        enough = 100 * reached >= gate and not made_up
+        row("mAP", f"{gate:g} % on COCO", f"{percent_text(reached)}{synthetic}", enough)
     else:
         row("mAP", f"{rules.accuracy.gate_percent:g} % on COCO", "not measured", False)
     title = f"What MLPerf {manifest.round} asks for (closed division)"
@@ -85,7 +88,7 @@ def reference_table(name: str, summary: Summary) -> Table | None:
         (other.system, other.samples_per_second, other.single_stream_p90_ms, other.accuracy_percent) for other in others
     ]
     columns = ("system", "Offline, samples/s", "SingleStream p90, ms", "mAP, %")
-    return Table("Among published results", columns, rows, note=f"Source: {references.source}.")
+    return Table("Among published results", columns, rows, note=_measure(summary) + f"Source: {references.source}.")
 
 
 def reference_plots(table: Table) -> list[Plot]:
@@ -132,18 +135,29 @@ def reference_plots(table: Table) -> list[Plot]:
     return plots
 
 
+def _measure(summary: Summary) -> str:
+    """In which measure SingleStream is compared, where it is not the one that the run's round scores."""
+    single = summary.scenarios.get("single_stream")
+    score = None if single is None else score_of("single_stream", single)
+    if score is None or score.value is None or score.measure == "p90":
+        return ""
+    return f"SingleStream is compared by the 90th percentile, as listed here; this run's score is {score.text}. "
+
+
 def _own_figures(summary: Summary) -> tuple[float | None, float | None, float | None]:
     """The figures that published results have, of this run, in the same order."""
     offline, single = summary.scenarios.get("offline"), summary.scenarios.get("single_stream")
     rate = None if offline is None else offline.samples_per_second
     latency = None if single is None else single.latency_ms.get("p90")
-    return rate, latency, None if summary.accuracy is None else round(summary.accuracy.mAP * 100, 3)
+    accuracy = summary.accuracy
+    return rate, latency, None if accuracy is None or accuracy.mAP < 0 else round(accuracy.mAP * 100, 3)
 
 
 def _caveat(summary: Summary) -> str:
     """What keeps its figures from being a system's."""
     caveats = ["SIMULATED device"] * summary.backend.simulated
     caveats += ["synthetic images"] * summary.dataset.synthetic
+    caveats += ["INVALID"] * (not summary.valid)
     return f" ({', '.join(caveats)})" if caveats else ""
 
 

@@ -10,14 +10,16 @@ from pathlib import Path
 from harness.errors import DataError, LogError, UsageError
 from harness.report.page import PageSection, render
 from harness.report.plot import BLUE, ORANGE, PURPLE, TEAL, Plot, axes, text_of
-from harness.report.summary_tables import metric, validity
+from harness.report.summary_tables import validity
 from harness.report.tables import Cell, Table
+from harness.runs.directory import is_taken
 from harness.runs.documents import read_document
 from harness.runs.figures import Summary
 from harness.runs.layout import MANIFEST, RunLayout
 from harness.runs.records import Manifest, read_manifest
+from harness.runs.score import score_of
 from harness.runs.summary import summary_rows
-from harness.scenarios import TITLES
+from harness.scenarios import TITLES, Scenario
 
 COLOURS = (BLUE, ORANGE, TEAL, PURPLE)
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
@@ -25,22 +27,61 @@ SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run, by its manifest and its summary (None: it did not come so far)."""
+    """One run, by its manifest and its summary.
+
+    Attributes:
+        manifest: None where it is damaged.
+        summary: None where the run did not come so far, or it is damaged.
+        damage: what is damaged, in words; empty for a sound run.
+        alive: whether a process is at the run.
+    """
 
     folder: Path
-    manifest: Manifest
+    manifest: Manifest | None
     summary: Summary | None
+    damage: str = ""
+    alive: bool = False
 
     @property
-    def started(self) -> datetime:
-        """The moment at which it was started."""
-        return datetime.fromisoformat(self.manifest.started or "").astimezone()
+    def started(self) -> datetime | None:
+        """The moment at which it was started; None where the manifest does not say."""
+        try:
+            return datetime.fromisoformat((self.manifest and self.manifest.started) or "").astimezone()
+        except (ValueError, OverflowError):
+            return None
 
     @property
     def figures(self) -> dict[str, float]:
-        """Every number of the summary, as ``offline.samples_per_second`` and ``accuracy.mAP``."""
+        """Every number of the summary, as ``offline.score`` and ``accuracy.mAP``."""
         rows = [] if self.summary is None else summary_rows(self.summary)
         return {f"{group}.{name}": value for group, name, value in rows if type(value) in (int, float)}
+
+    @property
+    def backend(self) -> str:
+        """The name of the backend; a question mark where it is not known."""
+        backend = None if self.manifest is None else self.manifest.backend
+        return "?" if backend is None else backend.name
+
+    @property
+    def verdict(self) -> str:
+        """VALID or INVALID, or how the run ended ("failed", "interrupted", "running"), or "damaged"."""
+        if self.damage or self.manifest is None:
+            return "damaged"
+        if self.manifest.status == "running":
+            return "running" if self.alive else "interrupted"
+        if self.summary is None or self.manifest.status != "complete":
+            return self.manifest.status
+        return validity(self.summary.valid)
+
+    @property
+    def reason(self) -> str | None:
+        """What is damaged, why the run failed, or which tests are INVALID; None for a VALID run."""
+        if self.damage:
+            return self.damage
+        if self.verdict == "INVALID" and self.summary is not None:
+            figures = self.summary.scenarios.items()
+            return ", ".join(TITLES[scenario] for scenario, of in figures if not of.valid) or None
+        return None if self.manifest is None else self.manifest.reason
 
 
 @dataclass(frozen=True)
@@ -56,69 +97,116 @@ class Filter:
 
     def takes(self, row: RunRow) -> bool:
         """Whether it is one of them."""
-        summary, model, backend = row.summary, row.manifest.model, row.manifest.backend
-        texts = [] if model is None else [model.name, model.benchmark, model.path or "", model.sha256 or ""]
+        summary, manifest = row.summary, row.manifest
+        model, backend = (None, None) if manifest is None else (manifest.model, manifest.backend)
+        texts = [] if model is None else [model.name, model.shown, model.path or "", model.sha256 or ""]
         return (
             (self.scenario is None or (summary is not None and self.scenario in summary.scenarios))
             and (self.backend is None or (backend is not None and backend.name == self.backend))
             and (self.model is None or any(self.model in text for text in texts))
             and (self.name is None or self.name in row.folder.name)
-            and (self.since is None or row.started >= self.since)
-            and (not self.valid or (summary is not None and summary.valid))
+            and (self.since is None or (row.started is not None and row.started >= self.since))
+            and (not self.valid or (summary is not None and summary.valid and row.verdict == "VALID"))
         )
 
 
-def find_results(folder: Path, wanted: Filter) -> tuple[list[RunRow], list[tuple[Path, str]]]:
-    """The runs in a folder, the oldest first, and what looks like a run and cannot be read, with the reason.
+def find_results(folder: Path, wanted: Filter) -> list[RunRow]:
+    """The runs in a folder, the oldest first, those that do not say when they were started last.
+
+    One that is damaged is a row that says so.
 
     Raises:
         DataError: there is no such folder.
     """
     if not folder.is_dir():
         raise DataError("no such folder", where=str(folder), hint="give the folder that holds the run directories")
-    found, damaged = [], []
-    for path in sorted(folder.glob(f"*/{MANIFEST}")):
-        try:
-            result = _read(path.parent)
-            if wanted.takes(result):
-                found.append(result)
-        except (LogError, ValueError) as error:
-            damaged.append((path.parent, error.what if isinstance(error, LogError) else f"not a manifest: {error}"))
-    return sorted(found, key=lambda row: (row.started, row.folder.name)), damaged
+    rows = [row for path in folder.glob(f"*/{MANIFEST}") if wanted.takes(row := read_row(path.parent))]
+    return sorted(
+        rows, key=lambda row: (row.started is None, row.started.timestamp() if row.started else 0.0, row.folder.name)
+    )
 
 
-def _read(folder: Path) -> RunRow:
-    manifest = read_manifest(folder)
+def read_row(folder: Path) -> RunRow:
+    """A run as a row, whatever state its files are in."""
+    try:
+        manifest = read_manifest(folder)
+    except LogError as error:
+        return RunRow(folder, None, None, f"{MANIFEST} {error.what}")
+    alive = manifest.status == "running" and is_taken(folder)
     path = RunLayout(folder).summary
-    return RunRow(folder, manifest, read_document(Summary, path) if path.is_file() else None)
+    if not path.is_file():
+        return RunRow(folder, manifest, None, "", alive)
+    try:
+        return RunRow(folder, manifest, read_document(Summary, path), "", alive)
+    except LogError as error:
+        return RunRow(folder, manifest, None, f"{path.name} {error.what}", alive)
 
 
-def results_table(results: Sequence[RunRow]) -> Table:
-    """One run a row."""
-    columns = ("run", "started", "backend", "images", *TITLES.values(), "mAP, %", "verdict")
-    rows: list[tuple[Cell, ...]] = []
-    for run in results:
-        backend, dataset, summary = run.manifest.backend, run.manifest.dataset, run.summary
-        scenarios = {} if summary is None else summary.scenarios
-        accuracy = None if summary is None else summary.accuracy
-        rows.append(
-            (
-                run.folder.name,
-                f"{run.started:%Y-%m-%d %H:%M}",
-                None if backend is None else f"{backend.name}{' (SIMULATED)' * backend.simulated}",
-                None if dataset is None else f"{dataset.images}{' synthetic' * dataset.synthetic}",
-                *(metric(name, scenarios[name]) if name in scenarios else None for name in TITLES),
-                None if accuracy is None else f"{100 * accuracy.mAP:.3f}",
-                _verdict(run),
-            )
-        )
-    return Table(f"{len(rows)} runs", columns, rows)
+UNITS: dict[Scenario, str] = {
+    "single_stream": "ms",
+    "multi_stream": "ms",
+    "server": "queries/s",
+    "offline": "samples/s",
+}
+"""Of the scored figures."""
 
 
-def _verdict(row: RunRow) -> str:
-    if row.summary is None or row.manifest.status != "complete":
-        return row.manifest.status
-    return validity(row.summary.valid)
+def results_table(rows: Sequence[RunRow]) -> Table:
+    """One run a row, with the scored figure of every scenario as a number."""
+    scores = (f"{TITLES[scenario]}, {unit}" for scenario, unit in UNITS.items())
+    columns = ("run", "started", "backend", "images", "simulated", "synthetic", *scores, "mAP, %", "verdict", "reason")
+    return Table(f"{len(rows)} runs", columns, [_row(row) for row in rows])
+
+
+def _row(row: RunRow) -> tuple[Cell, ...]:
+    backend, dataset = (None, None) if row.manifest is None else (row.manifest.backend, row.manifest.dataset)
+    scenarios = {} if row.summary is None else row.summary.scenarios
+    accuracy = None if row.summary is None else row.summary.accuracy
+    scores = [score_of(name, scenarios[name]).value if name in scenarios else None for name in UNITS]
+    return (
+        row.folder.name,
+        None if row.started is None else f"{row.started:%Y-%m-%d %H:%M}",
+        None if backend is None else backend.name,
+        None if dataset is None else dataset.images,
+        None if backend is None else "yes" if backend.simulated else "no",
+        None if dataset is None else "yes" if dataset.synthetic else "no",
+        *scores,
+        None if accuracy is None or accuracy.mAP < 0 else round(100 * accuracy.mAP, 3),
+        row.verdict,
+        row.reason,
+    )
+
+
+HEADINGS = {
+    "SingleStream, ms": "Single\nStream\nms",
+    "MultiStream, ms": "Multi\nStream\nms",
+    "Server, queries/s": "Server\nqueries/s",
+    "Offline, samples/s": "Offline\nsamples/s",
+    "mAP, %": "mAP\n%",
+}
+"""In lines, for a narrow terminal."""
+
+
+def for_people(table: Table) -> Table:
+    """The same for a narrow terminal: marks instead of columns of yes and no, no empty columns, short numbers."""
+    rows: list[list[Cell]] = []
+    for name, started, backend, images, simulated, synthetic, *scores, verdict, reason in table.rows:
+        marked = None if backend is None else f"{backend}{'*' * (simulated == 'yes')}"
+        counted = None if images is None else f"{images}{'*' * (synthetic == 'yes')}"
+        text = f"{verdict}: {reason}" if reason else verdict
+        day = None if started is None else str(started)[5:].replace(" ", "\n")
+        rows.append([name, day, marked, counted, *map(_short, scores), text])
+    columns = [HEADINGS.get(name, name) for name in table.columns if name not in ("simulated", "synthetic", "reason")]
+    kept = [k for k in range(len(columns)) if k < 4 or any(row[k] is not None for row in rows)]
+    marks = any("*" in str(row[k]) for row in rows for k in (2, 3))
+    note = "* simulated devices or synthetic images: no real system's figures." if marks else ""
+    return Table(table.title, [columns[k] for k in kept], [[row[k] for k in kept] for row in rows], note)
+
+
+def _short(cell: Cell) -> Cell:
+    if not isinstance(cell, float):
+        return cell
+    return f"{cell:.4g}" if abs(cell) < 1000 else f"{cell:.0f}"
 
 
 def chart_html(results: Sequence[RunRow], figure: str) -> str:
@@ -127,7 +215,7 @@ def chart_html(results: Sequence[RunRow], figure: str) -> str:
     Raises:
         UsageError: no run has that figure.
     """
-    having = [row for row in results if figure in row.figures]
+    having = [row for row in results if figure in row.figures and row.started is not None]
     if not having:
         known = sorted(
             {name for row in results for name in row.figures if name.split(".")[1] not in ("sessions", "runs")}
@@ -138,13 +226,13 @@ def chart_html(results: Sequence[RunRow], figure: str) -> str:
         raise UsageError(f"no run has the figure {figure!r}", where="--chart", hint=hint)
     by_backend: dict[str, list[RunRow]] = {}
     for row in having:
-        by_backend.setdefault(_backend(row), []).append(row)
+        by_backend.setdefault(row.backend, []).append(row)
     traces = [
         {
             "type": "scatter",
             "mode": "lines+markers",
             "name": text_of(name),
-            "x": [row.started.isoformat() for row in runs],
+            "x": [moment(row).isoformat() for row in runs],
             "y": [row.figures[figure] for row in runs],
             "text": [text_of(row.folder.name) for row in runs],
             "line": {"color": COLOURS[k % len(COLOURS)], "width": 1.5},
@@ -162,7 +250,7 @@ def chart_html(results: Sequence[RunRow], figure: str) -> str:
         layout=axes("", text_of(figure), yaxis={"rangemode": "tozero"}),
         columns=("run", "started", "backend", figure, "verdict"),
         rows=[
-            (row.folder.name, f"{row.started:%Y-%m-%d %H:%M}", _backend(row), row.figures[figure], _verdict(row))
+            (row.folder.name, f"{moment(row):%Y-%m-%d %H:%M}", row.backend, row.figures[figure], row.verdict)
             for row in having
         ],
         note="Open marks: INVALID runs.",
@@ -176,9 +264,11 @@ def chart_html(results: Sequence[RunRow], figure: str) -> str:
     return render("results.html.j2", title=figure, count=len(having), sections=sections)
 
 
-def _backend(row: RunRow) -> str:
-    return "?" if row.manifest.backend is None else row.manifest.backend.name
+def moment(row: RunRow) -> datetime:
+    """When a run in a chart was started: the others are not in it."""
+    assert row.started is not None
+    return row.started
 
 
 def _symbol(row: RunRow, backend: int) -> str:
-    return SYMBOLS[backend % len(SYMBOLS)] + ("" if _verdict(row) == "VALID" else "-open")
+    return SYMBOLS[backend % len(SYMBOLS)] + ("" if row.verdict == "VALID" else "-open")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.accuracy.evaluate import MEANINGS
+from harness.accuracy.evaluate import MEANINGS, percent_text
 from harness.report.tables import Cell, Table, print_table
 from harness.runs.figures import AccuracyFigures, RepetitionFigures, ScenarioFigures, Summary
 from harness.runs.layout import RunLayout
 from harness.runs.records import Peak
+from harness.runs.score import score_of
 from harness.scenarios import TITLES, Scenario
 from harness.stages import PERCENTILES
 
@@ -61,12 +62,14 @@ def _remarks(summary: Summary) -> Iterator[str]:
     for scenario, figures in summary.scenarios.items():
         for reason in figures.invalid_because:
             yield f"{TITLES[scenario]} is INVALID: {reason}"
+        for reason in figures.disturbed_by:
+            yield f"{TITLES[scenario]} was DISTURBED: {reason}; measure again on a quiet machine"
     for reason in summary.accuracy_invalid_because:
         yield f"Accuracy is INVALID: {reason}"
     accuracy = summary.accuracy
     if accuracy is not None:
         yield (
-            f"mAP {100 * accuracy.mAP:.3f} % (AP50 {100 * accuracy.AP50:.3f} %, AP75 {100 * accuracy.AP75:.3f} %)"
+            f"mAP {percent_text(accuracy.mAP)} (AP50 {percent_text(accuracy.AP50)}, AP75 {percent_text(accuracy.AP75)})"
             f" on {accuracy.images} images, {accuracy.detections} detections, {accuracy.evaluator}"
         )
 
@@ -101,9 +104,14 @@ def scenarios_table(summary: Summary) -> Table:
             )
         )
     images = f"{summary.dataset.images} images{synthetic}"
-    title = f"{summary.model.benchmark} on {summary.backend.name}{simulated}, {images}"
+    title = f"{summary.model.shown} on {summary.backend.name}{simulated}, {images}"
     percentiles = (f"{name} ms" for name in PERCENTILES)
-    return Table(title, ("scenario", "metric", *percentiles, "samples", "busy", "verdict"), rows)
+    estimated = any("(ES " in str(row[1]) for row in rows)
+    return Table(title, ("scenario", "metric", *percentiles, "samples", "busy", "verdict"), rows, ES * estimated)
+
+
+ESTIMATE = "early-stopping estimate of "
+ES = f"ES: LoadGen's {ESTIMATE}the percentile, which is what the round scores."
 
 
 def validity(valid: bool) -> str:
@@ -155,16 +163,8 @@ def accuracy_table(accuracy: AccuracyFigures) -> Table:
 
 
 def metric(scenario: Scenario, figures: ScenarioFigures) -> str:
-    """The figure that counts in a scenario, with its unit."""
-    if scenario == "offline":
-        return f"{figures.samples_per_second:.3f} samples/s"
-    if scenario == "server":
-        return f"{figures.scheduled_samples_per_second:.3f} queries/s"
-    name = percentile_name(figures)
-    latency = figures.latency_ms.get(name)
-    return f"see {name} in LoadGen's summary" if latency is None else f"{latency:.3f} ms ({name})"
-
-
-def percentile_name(figures: ScenarioFigures) -> str:
-    """The round's percentile as "p90"; the median where the record has none."""
-    return f"p{(figures.percentile or 0.5) * 100:g}"
+    """The scored figure of a scenario, with its unit and, for a latency, what it is."""
+    score = score_of(scenario, figures)
+    if score.unit != "ms" or score.value is None:
+        return score.text
+    return f"{score.text} ({score.measure.replace(ESTIMATE, 'ES ')})"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.report.comparison import Figure, compare
+from harness.report.comparison import SCORE, UNCHANGED, Figure, compare
 from harness.report.headlines import validity_of
 from harness.report.page import PageSection, render
 from harness.report.plot import BLUE, GREY, ROW_PX, Plot, axes, text_of
-from harness.report.summary_tables import metric, percentile_name, validity
+from harness.report.summary_tables import metric, validity
 from harness.report.tables import Cell, Table
 from harness.runs.recorded_run import Run
+from harness.runs.score import score_of
 from harness.scenarios import TITLES, Scenario
 
 
@@ -37,17 +38,28 @@ class Ranked:
     Attributes:
         value: samples/s in Offline, else the latency in ms at the round's percentile.
         against_best: the same figure against the best combination's; None for the best.
+        valid: whether LoadGen calls its result VALID.
     """
 
     point: Point
     run: Run
     value: float
     against_best: Figure | None
+    valid: bool
 
     @property
     def as_good(self) -> bool:
-        """Whether it is the best, or not worse than the best by more than noise."""
-        return self.against_best is None or self.against_best.verdict not in ("slower", "worse")
+        """Whether it is the best, or VALID and known not to differ from the best by more than noise."""
+        return self.against_best is None or (self.valid and self.against_best.verdict == UNCHANGED)
+
+    @property
+    def mark(self) -> str:
+        """What noise says of it: "best", "=", "slower", or "?" where its noise or its verdict is not enough to tell."""
+        if self.against_best is None:
+            return "best"
+        if self.as_good:
+            return "="
+        return self.against_best.verdict if self.valid and self.against_best.verdict == "slower" else "?"
 
 
 def ranking(points: Sequence[Point], scenario: Scenario) -> list[Ranked]:
@@ -63,7 +75,13 @@ def ranking(points: Sequence[Point], scenario: Scenario) -> list[Ranked]:
         return []
     best = measured[0][1]
     return [
-        Ranked(point, run, _value(run, scenario), None if run is best else _against(best, run, scenario))
+        Ranked(
+            point,
+            run,
+            _value(run, scenario),
+            None if run is best else _against(best, run, scenario),
+            run.summary.scenarios[scenario].valid,
+        )
         for point, run in measured
     ]
 
@@ -91,9 +109,10 @@ def sweep_page(points: Sequence[Point], scenarios: Sequence[Scenario]) -> str:
 
 def _value(run: Run, scenario: Scenario) -> float:
     figures = run.summary.scenarios[scenario]
-    if scenario == "offline":
-        return float(figures.samples_per_second or 0.0)
-    return figures.latency_ms.get(percentile_name(figures), float("inf"))
+    score = score_of(scenario, figures).value
+    if score is None:  # too short a test for one
+        return 0.0 if scenario == "offline" else float("inf")
+    return score
 
 
 def _order(run: Run, scenario: Scenario) -> tuple[bool, float]:
@@ -102,8 +121,7 @@ def _order(run: Run, scenario: Scenario) -> tuple[bool, float]:
 
 
 def _against(best: Run, run: Run, scenario: Scenario) -> Figure | None:
-    figures = run.summary.scenarios[scenario]
-    name = "samples_per_second" if scenario == "offline" else percentile_name(figures)
+    name = "samples_per_second" if scenario == "offline" else SCORE
     found = (figure for figure in compare(best, run).figures if (figure.scenario, figure.name) == (scenario, name))
     return next(found, None)
 
@@ -113,7 +131,9 @@ def _table(ranked: Sequence[Ranked], scenario: Scenario) -> Table:
         return Table(TITLES[scenario], (), ())
     columns = (*ranked[0].point.values, "figure", "against the best", "95 % interval", "", "verdict", "run")
     rows = [_row(place, scenario) for place in ranked]
-    notes = ["Combinations marked = are not worse than the best by more than noise."] if len(rows) > 1 else []
+    notes = []
+    if len(rows) > 1:
+        notes.append("=: not worse than the best by more than noise; ?: INVALID, or too few samples or runs to tell.")
     notes += dict.fromkeys(caveat for place in ranked for caveat in validity_of(place.run.summary).caveats)
     return Table(f"{TITLES[scenario]}: {len(rows)} combinations", columns, rows, " ".join(notes))
 
@@ -121,14 +141,20 @@ def _table(ranked: Sequence[Ranked], scenario: Scenario) -> Table:
 def _row(place: Ranked, scenario: Scenario) -> tuple[Cell, ...]:
     figures, figure = place.run.summary.scenarios[scenario], place.against_best
     change = within = None
-    mark = "best"
     if figure is not None:
         change = f"{100 * figure.change:+.1f} %"
         if figure.low is not None and figure.high is not None:
             within = f"{100 * figure.low:+.1f} to {100 * figure.high:+.1f} %"
-        mark = "=" if place.as_good else figure.verdict
     verdict = validity(figures.valid)
-    return (*place.point.values.values(), metric(scenario, figures), change, within, mark, verdict, place.run.name)
+    return (
+        *place.point.values.values(),
+        metric(scenario, figures),
+        change,
+        within,
+        place.mark,
+        verdict,
+        place.run.name,
+    )
 
 
 def _plot(ranked: Sequence[Ranked], scenario: Scenario) -> Plot:

@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
+
+ROOMY = 100
+"""Columns of a terminal from which on a table has a frame."""
 
 Cell: TypeAlias = "str | int | float | None"
 
@@ -56,8 +60,11 @@ def _is_number(cell: Cell) -> bool:
 def print_table(table: Table, console: Console) -> None:
     """As a table in the terminal; text from files is shown as it is."""
     shown = RichTable(title=Text(table.title))
-    for column, right in zip(table.columns, table.to_the_right, strict=True):
-        shown.add_column(Text(column), justify="right" if right else "left", overflow="fold")
+    if console.width < ROOMY:
+        shown.box, shown.pad_edge = SIMPLE_HEAD, False
+    for place, (column, right) in enumerate(zip(table.columns, table.to_the_right, strict=True)):
+        whole = right and all(" " not in text_of_cell(row[place]) for row in table.rows)
+        shown.add_column(Text(column), justify="right" if right else "left", overflow="fold", no_wrap=whole)
     for row in table.rows:
         shown.add_row(*(Text(text_of_cell(cell)) for cell in row))
     if table.rows:

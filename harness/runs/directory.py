@@ -15,12 +15,16 @@ from harness.files import remove_unfinished, sha256_file, unfinished
 from harness.loadgen.plan import Mode
 from harness.locks import Busy, made_and_locked
 from harness.runs import earlier_run
-from harness.runs.documents import read_document, write_document
+from harness.runs.documents import read_document, write_document, write_over
 from harness.runs.layout import LOADGEN_LOGS, RunLayout, TestFolder
 from harness.runs.records import Manifest, TestRecord, read_manifest
 
 FREE_BYTES = 256 << 20
 """The logs of a run are far below this; a disk with less is about to be full."""
+
+
+LAST_WORDS = 4096
+"""Bytes that the manifest of a running run keeps free for the reason of its end: the disk may be full then."""
 
 
 @dataclass
@@ -94,7 +98,8 @@ class RunDirectory:
     def update(self, **parts: object) -> None:
         """Replaces parts of the manifest and writes it."""
         self.manifest = self.manifest.model_copy(update=parts)
-        write_document(self.layout.manifest, self.manifest)
+        room = LAST_WORDS if self.manifest.status == "running" else 0
+        write_document(self.layout.manifest, self.manifest, room=room)
 
     def add_test(self, test: TestRecord) -> None:
         """Adds a finished test to the manifest and writes it; from now on there are results."""
@@ -109,7 +114,10 @@ class RunDirectory:
         """The last word: "complete" or "failed", and why."""
         if status == "complete":
             earlier_run.forget(self.folder)
-        self.update(status=status, reason=reason, ended=_now())
+        try:
+            self.update(status=status, reason=reason, ended=_now())
+        except OSError:  # a full disk; the manifest of a running run keeps room for its end
+            write_over(self.layout.manifest, self.manifest)
 
     def test_folder(self, scenario: str, mode: Mode, number: int = 1) -> Path:
         """Where one test's files go; ``number`` counts the repetitions of a performance test."""
@@ -161,6 +169,17 @@ def alone_in(folder: Path) -> Iterator[None]:
                 f"cannot be written: {error.strerror}", where=str(folder), hint="give another --output"
             ) from error
         yield
+
+
+def is_taken(folder: Path) -> bool:
+    """Whether a process is at the run that is there; nothing is changed by asking."""
+    try:
+        with made_and_locked(folder):
+            return False
+    except Busy:
+        return True
+    except OSError:  # a folder that may not be opened does not say
+        return False
 
 
 def check_free(folder: Path) -> None:

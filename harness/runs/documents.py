@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import LogError
-from harness.files import write_json
+from harness.files import write_text
 
 SCHEMA = 1
 """Of ``manifest.json``, ``summary.json`` and ``compliance.json``; a change that old readers cannot bear raises it."""
@@ -63,16 +63,32 @@ def read_document(kind: type[DocumentT], path: Path) -> DocumentT:
     Raises:
         LogError: it is missing or damaged, or of a later version that this one cannot read.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LogError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    except (ValueError, RecursionError) as error:
-        raise LogError(f"is damaged: {error}", where=str(path)) from error
+    data = _read_json(path)
     schema = data.get("schema", SCHEMA) if isinstance(data, dict) else SCHEMA
     if isinstance(schema, int) and schema > SCHEMA:
         raise LogError(f"has schema {schema}; this harness reads {SCHEMA}", where=str(path), hint="use a later version")
     return checked(kind, data, path)
+
+
+def read_documents(kind: type[DocumentT], path: Path) -> list[DocumentT]:
+    """Reads a JSON file of a run that holds a list.
+
+    Raises:
+        LogError: it is missing or damaged.
+    """
+    data = _read_json(path)
+    if not isinstance(data, list):
+        raise LogError(f"is damaged: a {type(data).__name__} instead of a list", where=str(path))
+    return [checked(kind, entry, path) for entry in data]
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LogError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise LogError(f"is damaged: {error}", where=str(path)) from error
 
 
 def checked(kind: type[DocumentT], data: object, path: Path) -> DocumentT:
@@ -89,11 +105,30 @@ def checked(kind: type[DocumentT], data: object, path: Path) -> DocumentT:
         raise LogError(f"is damaged: {f'{key}: ' if key else ''}{first['msg']}", where=str(path)) from error
 
 
-def write_document(path: Path, document: Document) -> None:
+def write_document(path: Path, document: Document, *, room: int = 0) -> None:
     """Writes a JSON file of a run atomically.
+
+    Args:
+        room: spaces after it, in whose place `write_over` can write more although the disk is full.
 
     Raises:
         OSError: as writing does, e.g. no space left.
         ValueError: a figure is not a finite number.
     """
-    write_json(path, document.as_json())
+    write_text(path, _text(document) + " " * room)
+
+
+def write_over(path: Path, document: Document) -> None:
+    """Writes a JSON file in the place of the one that is there, as far as that has room for it; takes no more space.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    content = _text(document).encode()
+    with path.open("r+b") as file:
+        file.write(content)
+        file.truncate()
+
+
+def _text(document: Document) -> str:
+    return json.dumps(document.as_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"

@@ -17,13 +17,13 @@ from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.log import read_accuracy_log
 from harness.accuracy.per_image import image_precisions
 from harness.dataset.coco_index import CocoIndex
-from harness.errors import LogError
-from harness.files import replacing
+from harness.errors import DatasetError, LogError
+from harness.files import replacing, sha256_file
 from harness.runs.accuracy_test import accuracy_scenario
 from harness.runs.documents import write_document
 from harness.runs.figures import AccuracyFigures, CategoryAccuracy, Evaluation
 from harness.runs.layout import RunLayout, TestFolder
-from harness.runs.records import read_manifest, started
+from harness.runs.records import StartedManifest, read_manifest, started
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,18 +78,32 @@ def evaluate_run(folder: Path, dataset: CocoIndex, truth: GroundTruth, labels: L
 
 @dataclass(frozen=True)
 class AccuracySource:
-    """The accuracy log of a run, the annotations that the run had, and how many of their images."""
+    """The accuracy log of a run, and what it was made with.
+
+    Attributes:
+        log: the accuracy log.
+        annotations: the annotations that the run had.
+        images: how many of their images were run.
+        default_model_on_photographs: whether the harness's own model, which knows synthetic objects only, was run on
+            images that are not synthetic.
+    """
 
     log: Path
     annotations: Path
     images: int
+    default_model_on_photographs: bool
 
 
-def accuracy_source(folder: Path) -> AccuracySource:
+def accuracy_source(folder: Path, annotations: Path | None = None) -> AccuracySource:
     """What an evaluation of a run directory needs; of several accuracy logs the one that `accuracy_scenario` chooses.
+
+    Args:
+        folder: of the run.
+        annotations: to be used in place of the run's own.
 
     Raises:
         LogError: the folder is no run of ours, its manifest is damaged, or it has no accuracy test.
+        DatasetError: the run's annotations are no longer there, or are no longer what they were.
     """
     hint = "give a log, or the --output of a run"
     if not RunLayout(folder).manifest.is_file():
@@ -99,8 +113,23 @@ def accuracy_source(folder: Path) -> AccuracySource:
     if scenario is None:
         hint = "ssd-harness run --mode accuracy"
         raise LogError("the run has no accuracy test", where=str(folder), hint=hint)
-    dataset = manifest.dataset
-    return AccuracySource(layout.accuracy(scenario).accuracy_log, Path(dataset.annotations), dataset.images)
+    dataset, own = manifest.dataset, manifest.model.default and not manifest.backend.simulated
+    log = layout.accuracy(scenario).accuracy_log
+    return AccuracySource(log, annotations or _own_annotations(manifest), dataset.images, own and not dataset.synthetic)
+
+
+def _own_annotations(manifest: StartedManifest) -> Path:
+    """The annotations of a run: relative paths are meant from where the run was started; the content decides."""
+    recorded, sha256 = Path(manifest.dataset.annotations), manifest.dataset.sha256
+    places = dict.fromkeys([Path(manifest.directory or ".") / recorded, recorded])
+    there = [path for path in places if path.is_file()]
+    for path in there:
+        if sha256_file(path) == sha256:
+            return path
+    hint = "give the file that the run had with --annotations"
+    if not there:
+        raise DatasetError("the run's annotations are no longer there", where=str(next(iter(places))), hint=hint)
+    raise DatasetError("is not what it was when the run was made: another sha256", where=str(there[0]), hint=hint)
 
 
 def _evaluation(truth: GroundTruth, accuracy: Accuracy) -> Evaluation:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from harness.loadgen.plan import Mode
@@ -21,9 +23,10 @@ class SessionFigures(Document):
 
 
 class RepetitionFigures(Document):
-    """The figure of one repetition of a performance test: the rate of Offline, the latencies elsewhere."""
+    """One repetition of a performance test: its score, and the rate of Offline or the latencies elsewhere."""
 
     valid: bool
+    score: float | None = None
     samples_per_second: float | None = None
     latency_ms: dict[str, float] = Field(default_factory=dict)
 
@@ -31,13 +34,18 @@ class RepetitionFigures(Document):
 class ScenarioFigures(Document):
     """The figures of a performance test.
 
-    ``latency_ms`` has LoadGen's mean and percentiles ("p50", …), of queries; ``percentile`` is the round's, in 0..1;
-    ``efficiency`` is the share of the test in which the sessions were inferring; ``stages_ms`` has the mean and
-    percentiles of the five stages; ``runs`` the repetitions, where there are several.
+    ``score`` is what the round publishes, in ``score_unit``, null where the test was too short for ``score_measure``.
+    ``latency_ms`` has LoadGen's mean and percentiles ("p50", …), of queries; ``percentile`` is the round's, in 0..1.
+    ``disturbed_by`` says what kept the machine from being quiet, see `harness.runs.quietness`; ``longest_gap_ms`` is
+    the longest time between two answers. ``efficiency`` is the share of the test in which the sessions were inferring;
+    ``stages_ms`` has the mean and percentiles of the stages; ``runs`` the repetitions, where there are several.
     """
 
     valid: bool
     invalid_because: tuple[str, ...] = ()
+    score: float | None = None
+    score_unit: str | None = None
+    score_measure: str | None = None
     samples: int | None = None
     samples_per_second: float | None = None
     queries: int | None = None
@@ -45,6 +53,9 @@ class ScenarioFigures(Document):
     percentile: float | None = None
     scheduled_samples_per_second: float | None = None
     early_stopping_latency_ms: float | None = None
+    quiet: bool | None = None
+    disturbed_by: tuple[str, ...] = ()
+    longest_gap_ms: float | None = None
     duration_s: float
     efficiency: float
     sessions: dict[str, SessionFigures]
@@ -87,6 +98,38 @@ class Evaluation(Document):
 
     per_class: tuple[CategoryAccuracy, ...]
     precision_recall: dict[str, tuple[float, ...]]
+
+
+class GalleryObject(Document):
+    """An object of an image: its box, left, top, right, bottom in pixels."""
+
+    box: tuple[float, float, float, float]
+    category: str
+    crowd: bool = False
+
+
+class GalleryDetection(Document):
+    """A detection in an image; ``correct`` where it found an object."""
+
+    box: tuple[float, float, float, float]
+    category: str
+    score: float
+    correct: bool
+
+
+class GalleryImage(Document):
+    """An image that the report shows; ``thumbnail`` is the name of a file in the gallery, None where there is none."""
+
+    kind: Literal["best", "worst", "random"]
+    file_name: str
+    image_id: int
+    sample_index: int
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    AP50: float | None = None
+    thumbnail: str | None = Field(None, pattern=r"^[A-Za-z0-9_]+\.jpg$")
+    objects: tuple[GalleryObject, ...]
+    detections: tuple[GalleryDetection, ...]
 
 
 class RecordedVerdict(Document):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,20 @@ from harness.accuracy.coco_results import CocoResults
 from harness.accuracy.ground_truth import GroundTruth
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.tensors import read_image
-from harness.errors import DatasetError, LogError
+from harness.errors import DatasetError
 from harness.files import replacing, write_json
+from harness.runs.documents import read_documents
 from harness.runs.evaluation import Evaluated
+from harness.runs.figures import GalleryImage
 from harness.runs.layout import TestFolder
-from harness.runs.samples import read_table
+from harness.runs.samples import read_images
 
 KINDS = {"best": "Best", "worst": "Worst", "random": "Random"}
 OF_EACH_KIND = 4
 LONGEST_SIDE = 480
 QUALITY = 72
+JPEG = b"\xff\xd8\xff"
+"""What a JPEG file begins with."""
 MOST_DETECTIONS = 20
 SURE = 0.3
 """Detections below this score are shown only where there is none above: the best few then say what the model saw."""
@@ -49,7 +52,7 @@ def keep_gallery(folder: Path, dataset: CocoIndex, evaluated: Evaluated) -> None
     """
     files = TestFolder(folder)
     truth, results, found = evaluated.truth, evaluated.results, evaluated.found
-    images = read_table(files.images)
+    images = read_images(files.images)
     entries = []
     for kind, indices in choose(images).items():
         for number, index in enumerate(indices, 1):
@@ -66,8 +69,8 @@ def keep_gallery(folder: Path, dataset: CocoIndex, evaluated: Evaluated) -> None
                     "height": int(image["height"]),
                     "AP50": None if np.isnan(image["AP50"]) else float(image["AP50"]),
                     "thumbnail": name if kept else None,
-                    "objects": _objects(truth, int(image["image_id"])),
-                    "detections": _detections(truth, results, found, int(image["image_id"])),
+                    "objects": _objects(truth, int(truth.image_ids[index])),
+                    "detections": _detections(truth, results, found, int(truth.image_ids[index])),
                 }
             )
     write_json(files.gallery_list, entries)
@@ -84,26 +87,31 @@ def choose(images: pd.DataFrame) -> dict[str, list[int]]:
     each = min(OF_EACH_KIND, max(1, len(images) // 3))
     chosen = {"best": best["sample_index"].head(each).tolist()}
     chosen["worst"] = [i for i in worst["sample_index"].tolist() if i not in chosen["best"]][:each]
-    rest = images["sample_index"][~images["sample_index"].isin(chosen["best"] + chosen["worst"])].to_numpy()
+    rest = images["sample_index"][~images["sample_index"].isin(chosen["best"] + chosen["worst"])].to_numpy(copy=True)
     # the same images every time: the report of a run does not depend on when it was made
     chosen["random"] = sorted(np.random.default_rng(0).permutation(rest)[:each].tolist())
     return chosen
 
 
-def read_gallery(folder: Path) -> list[dict[str, Any]]:
+def read_gallery(folder: Path) -> list[GalleryImage]:
     """What `keep_gallery` kept for a test; empty where nothing was.
 
     Raises:
         LogError: the file is damaged.
     """
     path = TestFolder(folder).gallery_list
-    if not path.is_file():
-        return []
-    try:
-        entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise LogError(f"cannot be read: {error}", where=str(path)) from error
-    return entries
+    return read_documents(GalleryImage, path) if path.is_file() else []
+
+
+def thumbnail(folder: Path, image: GalleryImage) -> bytes | None:
+    """The small JPEG of an image of the gallery; None where it is gone, or is something else than a JPEG file there."""
+    if image.thumbnail is None:
+        return None
+    path = TestFolder(folder).gallery / image.thumbnail
+    if path.is_symlink() or not path.is_file():
+        return None
+    content = path.read_bytes()
+    return content if content.startswith(JPEG) else None
 
 
 def _keep(source: Path, target: Path) -> bool:

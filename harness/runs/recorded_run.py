@@ -16,7 +16,7 @@ from harness.runs.documents import read_document
 from harness.runs.figures import Evaluation, ScenarioFigures, Summary
 from harness.runs.layout import RunLayout, TestFolder
 from harness.runs.records import StartedManifest, TestRecord, read_manifest, started
-from harness.runs.samples import read_samples, read_table
+from harness.runs.samples import read_images, read_samples
 from harness.runs.summary import performance_figures, summary_of, summary_rows
 from harness.scenarios import Scenario
 from harness.stages import STAGES
@@ -171,7 +171,7 @@ class Run:
         test = self.accuracy_test
         if test is None or not test.files.images.is_file():
             return None
-        return read_table(test.files.images)
+        return read_images(test.files.images)
 
     @functools.cached_property
     def evaluation(self) -> Evaluation | None:

@@ -31,6 +31,11 @@ class ModelRecord(Document):
     default: bool
     precision: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """For people: which model it is, and the benchmark whose rules it followed."""
+        return f"{self.title}, {self.benchmark}" if self.title else self.benchmark
+
 
 class DatasetRecord(Document):
     """The dataset of a run: the first ``images`` of its annotations; ``sha256`` is of the list of images."""
@@ -93,6 +98,26 @@ class Retirement(Document):
     reason: str
 
 
+class MachineRecord(Document):
+    """What else the machine did during a test; None is what the system does not say.
+
+    ``others_cores`` is how many cores other programs kept busy, ``steal_percent`` the time that a host gave to other
+    guests, ``throttled_s`` the time that a container was stopped by its quota, ``cpu_quota`` in cores.
+    """
+
+    cores: int | None = None
+    cpu_quota: float | None = None
+    load_before: float | None = None
+    load_after: float | None = None
+    others_cores: float | None = None
+    steal_percent: float | None = None
+    throttled_s: float | None = None
+    involuntary_switches: int | None = None
+    frequency_before_mhz: float | None = None
+    frequency_after_mhz: float | None = None
+    temperature_celsius: float | None = None
+
+
 class TestRecord(Document):
     """``test.json``, and the same in the manifest: a test that was finished.
 
@@ -115,6 +140,8 @@ class TestRecord(Document):
     samples_per_second: float | None = None
     peak_memory_bytes: int | None = None
     retired: tuple[Retirement, ...] = ()
+    warnings: tuple[str, ...] = ()
+    machine: MachineRecord | None = None
     logs: dict[str, str] = Field(default_factory=dict)
 
     @property

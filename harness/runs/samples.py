@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -11,18 +13,21 @@ from harness.errors import LogError
 from harness.runs.figures import SessionFigures
 from harness.stages import PERCENTILES, STAGES
 
+MOMENTS = tuple(dict.fromkeys(moment for pair in STAGES.values() for moment in pair))
+WHOLE_NUMBERS = ("session", "sample_id", "sample_index", *MOMENTS)
+"""The columns of a test's samples."""
+OF_IMAGES = ("sample_index", "image_id", "file_name", "width", "height", "objects", "detections", "AP50")
+"""The columns of an accuracy test's images."""
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A compressed CSV file of a run directory.
+
+def read_images(path: Path) -> pd.DataFrame:
+    """One row an image of an accuracy test, see `Run.images`.
 
     Raises:
         LogError: the file is missing or damaged.
     """
-    try:
-        # a file called NA.jpg is not a missing one
-        return pd.read_csv(path, keep_default_na=False, na_values={"AP50": [""]})
-    except (OSError, ValueError, EOFError) as error:
-        raise LogError(f"cannot be read: {error}", where=str(path)) from error
+    # a file called NA.jpg is not a missing one, nor one called 0012 a number
+    return _read_table(path, OF_IMAGES, keep_default_na=False, na_values={"AP50": [""]}, dtype={"file_name": str})
 
 
 def read_samples(path: Path) -> pd.DataFrame:
@@ -33,10 +38,26 @@ def read_samples(path: Path) -> pd.DataFrame:
     Raises:
         LogError: the file is missing or damaged.
     """
-    samples = read_table(path)
-    if "decoding_ns" not in samples and "inferred_ns" in samples:
+    samples = _read_table(path, [column for column in WHOLE_NUMBERS if column != "decoding_ns"])
+    if "decoding_ns" not in samples:
         samples.insert(list(samples).index("inferred_ns") + 1, "decoding_ns", samples["inferred_ns"])
+    if samples.empty:
+        raise LogError("is damaged: no samples in it", where=str(path))
+    for column in WHOLE_NUMBERS:
+        if not pd.api.types.is_integer_dtype(samples[column]):
+            raise LogError(f"is damaged: {column} is no whole number everywhere", where=str(path))
     return samples
+
+
+def _read_table(path: Path, columns: Sequence[str], **options: Any) -> pd.DataFrame:
+    try:
+        table: pd.DataFrame = pd.read_csv(path, **options)
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        raise LogError(f"cannot be read: {error}", where=str(path)) from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise LogError(f"is damaged: it has no column {', '.join(missing)}", where=str(path))
+    return table
 
 
 def stages_ms(samples: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -38,7 +38,9 @@ def not_submittable(
     gate = rules.accuracy.gate_percent
     open_division = manifest.submission is not None and manifest.submission.division == "open"
     for mean in {accuracy.mAP * 100: None for accuracy in accuracies.values()}:  # once where they are equal
-        if mean < gate and not open_division:
+        if mean < 0:
+            reasons.append("mAP is not defined: the images have no objects to find")
+        elif mean < gate and not open_division:
             reasons.append(f"mAP {mean:.3f} %; a closed submission needs {gate:g} %")
     if manifest.submission is not None:
         reasons += missing_scenarios(manifest.submission, rules, scenarios)

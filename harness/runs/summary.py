@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from harness.errors import LogError
 from harness.files import write_text
 from harness.loadgen.log import DetailLog, read_detail
@@ -25,8 +27,10 @@ from harness.runs.figures import (
     Summary,
 )
 from harness.runs.layout import RunLayout, TestFolder
+from harness.runs.quietness import disturbances, longest_gap_ms
 from harness.runs.records import StartedManifest, TestRecord, read_manifest, started
 from harness.runs.samples import read_samples, sessions, stages_ms
+from harness.runs.score import score_of_log
 from harness.runs.submittable import not_submittable
 from harness.runs.verdict import explain, explain_accuracy
 from harness.scenarios import Scenario
@@ -110,6 +114,8 @@ def _measured(layout: RunLayout, manifest: StartedManifest) -> _Measured:
         else:
             found.repeated.setdefault(test.scenario, []).append(performance_figures(folder, test))
     for scenario, others in found.repeated.items():
+        if scenario not in found.scenarios:
+            raise LogError(f"has repetitions of {scenario} without their first", where=str(layout.manifest))
         first = found.scenarios[scenario]
         runs = tuple(_repetition(scenario, figures) for figures in (first, *others))
         found.scenarios[scenario] = first.model_copy(update={"runs": runs})
@@ -118,9 +124,10 @@ def _measured(layout: RunLayout, manifest: StartedManifest) -> _Measured:
 
 def _repetition(scenario: Scenario, figures: ScenarioFigures) -> RepetitionFigures:
     """The figures of a test that a person compares: the rate of Offline, the latencies elsewhere."""
+    score: dict[str, Any] = {} if figures.score_unit is None else {"score": figures.score}
     if scenario == "offline":
-        return RepetitionFigures(valid=figures.valid, samples_per_second=figures.samples_per_second)
-    return RepetitionFigures(valid=figures.valid, latency_ms=figures.latency_ms)
+        return RepetitionFigures(valid=figures.valid, samples_per_second=figures.samples_per_second, **score)
+    return RepetitionFigures(valid=figures.valid, latency_ms=figures.latency_ms, **score)
 
 
 def _valid(manifest: StartedManifest, measured: _Measured) -> bool:
@@ -196,9 +203,21 @@ def performance_figures(folder: TestFolder, test: TestRecord) -> ScenarioFigures
     if "result_validity" not in log.values:
         raise LogError("the test was not finished: there is no verdict in it", where=str(folder.detail_log))
     samples = read_samples(folder.samples)
+    try:
+        return _figures(log, samples, test)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        what = f"is damaged: {type(error).__name__} {error}".splitlines()[0]
+        raise LogError(what, where=str(folder.detail_log)) from error
+
+
+def _figures(log: DetailLog, samples: pd.DataFrame, test: TestRecord) -> ScenarioFigures:
     busy = sessions(samples, test.session_names)
+    disturbed_by = tuple(disturbances(test.machine, samples))
     return ScenarioFigures(
         valid=log.valid,
+        quiet=not disturbed_by,
+        disturbed_by=disturbed_by,
+        longest_gap_ms=longest_gap_ms(samples),
         duration_s=round(float((samples["completed_ns"].max() - samples["issued_ns"].min()) / 1e9), 3),
         efficiency=round(sum(session.busy for session in busy.values()) / len(busy), 4),
         sessions=busy,
@@ -212,6 +231,9 @@ def _loadgen_figures(log: DetailLog, test: TestRecord, samples: int) -> Iterator
     scenario, values = test.scenario, log.values
     if not log.valid:
         yield "invalid_because", tuple(explain(log, scenario))
+    score = score_of_log(log, test)
+    if score is not None:
+        yield from {"score": score.value, "score_unit": score.unit, "score_measure": score.measure}.items()
     if scenario == "offline":
         yield "samples", samples
         yield "samples_per_second", values["result_samples_per_second"]

@@ -9,7 +9,7 @@ from harness.errors import UsageError
 from harness.submission.accuracy_log import cut_log
 from harness.submission.rules.accuracy import TXT
 from harness.submission.rules.loadgen_test import ACCURACY
-from harness.submission.tree import SCENARIO_FOLDERS, SubmissionTree
+from harness.submission.tree import SubmissionTree
 
 
 def backup_of(tree: Path) -> Path:
@@ -38,7 +38,7 @@ def cut_accuracy_logs(tree: SubmissionTree, backup: Path) -> list[str]:
     cut = []
     for folder in accuracy_folders(tree):
         path = f"{folder}/{ACCURACY}"
-        if path in tree.files and cut_log(tree.root / path, tree.root / folder / TXT, rules, backup / path):
+        if path in tree.there and cut_log(tree.root / path, tree.root / folder / TXT, rules, backup / path):
             cut.append(path)
     return cut
 
@@ -47,6 +47,6 @@ def accuracy_folders(tree: SubmissionTree) -> Iterator[str]:
     """The folders that hold an accuracy log: of the accuracy runs, and of the compliance tests that log answers."""
     for place in tree.places:
         yield tree.folder("accuracy", place)
-        for name, rules in tree.rules(place).compliance_of(SCENARIO_FOLDERS[place.scenario]).items():
+        for name, rules in tree.rules(place).compliance_of(place.scenario).items():
             if rules.accuracy:
                 yield tree.folder("compliance_accuracy", place, test=name)

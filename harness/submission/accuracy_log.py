@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from harness.accuracy.log import read_accuracy_log
+from harness.accuracy_record import BYTES_PER_DETECTION, FIELDS
 from harness.errors import LogError
 from harness.files import replacing, sha256_file
 from harness.rounds import AccuracyLogRules
 
 _CUT = b"\n\n...\n\n"
-_RECORD = re.compile(rb'\{ *"seq_id" *: *(\d+) *, *"qsl_idx" *: *(\d+) *, *"data" *: *"')
+_OBJECT = re.compile(rb"\{[^{}]*\}?")
+_FIELD = re.compile(rb'"(seq_id|qsl_idx)"\s*:\s*(\d+)\s*[,}]|"(data)"\s*:\s*"([0-9A-Fa-f]*)')
+_ROUNDED = 0.01
+"""How far a score may be outside 0 to 1, by low precision."""
 _HASH = re.compile(r"^hash=(\S*)\s*$", re.MULTILINE)
 
 
@@ -51,7 +58,12 @@ def read_log_in_tree(path: Path, rules: AccuracyLogRules) -> LogInTree:
             beginning = file.read(rules.most_bytes)
     except OSError as error:
         raise LogError(f"cannot be read: {error}", where=str(path)) from error
-    indices = tuple((int(seq), int(qsl)) for seq, qsl in _RECORD.findall(beginning))
+    indices = tuple(
+        (record.seq_id, record.qsl_idx)
+        for part in beginning.split(_CUT)
+        for record in seen_records(part)
+        if record.seq_id is not None and record.qsl_idx is not None
+    )
     if size <= rules.most_bytes and _CUT in beginning:
         return LogInTree(size, True, None, None, None, indices, _damage_of_cut(beginning))
     if size > rules.most_bytes:
@@ -71,7 +83,57 @@ def _damage_of_cut(content: bytes) -> str | None:
         return f"it ends with {tail[-20:]!r}, not with a record and ]"
     if not re.fullmatch(rb"[\s\[\]{}:,\"0-9A-Za-z_]*", head + tail):
         return "it holds what no accuracy log holds"
-    return None if _RECORD.search(head) else "no record at its beginning"
+    first = next(seen_records(head), None)
+    if first is None or (first.qsl_idx is None and not first.data):
+        return "no record at its beginning"
+    for record in (*seen_records(head), *seen_records(tail)):
+        if record.data and (problem := _damage_of_data(record)) is not None:
+            return problem
+    return None
+
+
+@dataclass(frozen=True)
+class SeenRecord:
+    """As much of a record as a cut log shows.
+
+    Attributes:
+        seq_id, qsl_idx: None where it is not there.
+        data: the hexadecimal digits.
+        whole: it is there to its end.
+    """
+
+    seq_id: int | None
+    qsl_idx: int | None
+    data: str
+    whole: bool
+
+
+def seen_records(content: bytes) -> Iterator[SeenRecord]:
+    """The records of a part of a log, in any JSON layout, with their keys in any order."""
+    for match in _OBJECT.finditer(content):
+        numbers: dict[bytes, int] = {}
+        data = b""
+        for key, number, _, digits in _FIELD.findall(match[0]):
+            if key:
+                numbers[key] = int(number)
+            else:
+                data = digits
+        yield SeenRecord(numbers.get(b"seq_id"), numbers.get(b"qsl_idx"), data.decode(), match[0].endswith(b"}"))
+
+
+def _damage_of_data(record: SeenRecord) -> str | None:
+    """What of a record's data is no detection, as far as it can be seen; None when nothing is."""
+    digits = len(record.data) // (2 * BYTES_PER_DETECTION) * 2 * BYTES_PER_DETECTION
+    if record.whole and len(record.data) != digits:
+        return f"record {record.seq_id} has {len(record.data) // 2} bytes, which are no detections of 28 bytes each"
+    rows = np.frombuffer(bytes.fromhex(record.data[:digits]), "<f4").reshape(-1, FIELDS)
+    if not np.isfinite(rows).all():
+        return f"record {record.seq_id} has numbers that are not finite"
+    if record.qsl_idx is not None and (rows[:, 0] != record.qsl_idx).any():
+        return f"record {record.seq_id} of image {record.qsl_idx} has detections of image {rows[0, 0]:g}"
+    if (rows[:, 5] < -_ROUNDED).any() or (rows[:, 5] > 1 + _ROUNDED).any():
+        return f"record {record.seq_id} has a score outside 0 to 1"
+    return None
 
 
 def cut_log(path: Path, accuracy_txt: Path, rules: AccuracyLogRules, backup: Path) -> bool:

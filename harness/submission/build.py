@@ -27,7 +27,7 @@ from harness.submission.tree import Kind, folder_rules, read_tree
 
 
 @dataclass(frozen=True)
-class Part:
+class TreePart:
     """One scenario of the tree and where it comes from.
 
     Attributes:
@@ -92,6 +92,7 @@ def build_tree(
         for part in parts:
             _write_readme(tree, round_, part)
         checked = check_tree(tree, round_, backup=whole if cut else None)
+        _write_checker_log(tree, round_, parts, checked)
         if cut:
             whole.rename(backup)
         tree.rename(output)
@@ -99,9 +100,9 @@ def build_tree(
     return Built(output, backup if cut else None, inferred, checked)
 
 
-def _parts(found: Mapping[tuple[str, str, Scenario], RunSource], round_: Round) -> list[Part]:
+def _parts(found: Mapping[tuple[str, str, Scenario], RunSource], round_: Round) -> list[TreePart]:
     """What was run, and what is required and can be inferred from it."""
-    parts = [Part(source, scenario, scenario) for (_, _, scenario), source in found.items()]
+    parts = [TreePart(source, scenario, scenario) for (_, _, scenario), source in found.items()]
     for system, benchmark in dict.fromkeys((system, benchmark) for system, benchmark, _ in found):
         rules = round_.benchmark(benchmark)
         source = next(run for key, run in found.items() if key[:2] == (system, benchmark))
@@ -111,12 +112,12 @@ def _parts(found: Mapping[tuple[str, str, Scenario], RunSource], round_: Round) 
             for origin, result in rules.scenario(scenario).inferred_from.items():
                 run = found.get((system, benchmark, origin))
                 if run is not None and read_detail(run.performance(origin) / DETAIL).values.get(result.key):
-                    parts.append(Part(run, scenario, origin))
+                    parts.append(TreePart(run, scenario, origin))
                     break
     return parts
 
 
-def _write_part(tree: Path, round_: Round, part: Part, implementation: Mapping[str, str]) -> None:
+def _write_part(tree: Path, round_: Round, part: TreePart, implementation: Mapping[str, str]) -> None:
     source, run_scenario = part.source, part.run_scenario
     rules = round_.benchmark(source.benchmark)
     name = LOADGEN_SCENARIOS[part.scenario]
@@ -126,10 +127,15 @@ def _write_part(tree: Path, round_: Round, part: Part, implementation: Mapping[s
 
     write_json(folder("systems") / f"{source.system_id}.json", source.system)
     measurements = folder("measurements")
-    write_text(measurements / "mlperf.conf", mlperf_conf(round_))
+    if "mlperf.conf" in (folder_rules(round_, "measurements").files or ()):
+        write_text(measurements / "mlperf.conf", mlperf_conf(round_))
     _copy(source.performance(run_scenario) / USER_CONF, measurements / USER_CONF)
-    described = f"{source.system_id}_{source.implementation}_{name}.json"
+    fields = {"system": source.system_id, "implementation": source.implementation, "scenario": name}
+    described = fill(folder_rules(round_, "measurements").described or "{scenario}.json", **fields)
     write_json(measurements / described, {**implementation_of(source), **implementation})
+    mapping = round_.submission.tree.model_mapping
+    if mapping is not None and rules.maps_to is not None:
+        write_json(tree / source.division / source.submitter / mapping, {source.benchmark: rules.maps_to})
     code = folder("code")
     if not code.exists():
         write_code(code)
@@ -150,7 +156,7 @@ def _write_part(tree: Path, round_: Round, part: Part, implementation: Mapping[s
             _copy_if_there(given / below, folder(kind, test), names)  # type: ignore[arg-type]
 
 
-def _write_readme(tree: Path, round_: Round, part: Part) -> None:
+def _write_readme(tree: Path, round_: Round, part: TreePart) -> None:
     source = part.source
     root = tree / source.division / source.submitter
     place = Path(source.system_id) / source.benchmark / LOADGEN_SCENARIOS[part.scenario]
@@ -159,7 +165,17 @@ def _write_readme(tree: Path, round_: Round, part: Part) -> None:
     write_text(_folder(tree, round_, part, "measurements") / "README.md", text)
 
 
-def _folder(tree: Path, round_: Round, part: Part, kind: Kind, test: str = "") -> Path:
+def _write_checker_log(tree: Path, round_: Round, parts: Sequence[TreePart], checked: Checked) -> None:
+    """What the check said, where the rules ask for it; of several submitters each has it."""
+    name = "results/compliance_checker_log.txt"
+    if not any(name in pattern for pattern in round_.submission.tree.other):
+        return
+    text = "".join(f"{cause}\n" for cause in checked.causes)
+    for owner in {tree / part.source.division / part.source.submitter for part in parts}:
+        write_text(owner / name, text)
+
+
+def _folder(tree: Path, round_: Round, part: TreePart, kind: Kind, test: str = "") -> Path:
     source = part.source
     fields = {
         "system": source.system_id,

@@ -15,9 +15,9 @@ from harness.submission.rules import performance as performance_rules
 from harness.submission.rules.accuracy import AccuracyTest, stated_accuracy
 from harness.submission.rules.compliance import Compliance
 from harness.submission.rules.description import Measurement, System
-from harness.submission.rules.finding import Finding, Rule, judge
+from harness.submission.rules.finding import Cause, Finding, Rule, by_cause, judge
 from harness.submission.rules.loadgen_test import DETAIL, SUMMARY, LoadGenTest, read_test
-from harness.submission.tree import SCENARIO_FOLDERS, Place, SubmissionTree, read_tree
+from harness.submission.tree import Place, SubmissionTree, read_tree
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,16 @@ class Checked:
 
     findings: list[Finding] = field(default_factory=list)
     results: list[PlaceResult] = field(default_factory=list)
+
+    @property
+    def causes(self) -> list[Cause]:
+        """The findings, those that say the same of several places together."""
+        return by_cause(self.findings)
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """Those that are unusual, and forbidden by no rule."""
+        return [finding for finding in self.findings if finding.status == "WARN"]
 
     @property
     def failures(self) -> list[Finding]:
@@ -111,7 +121,7 @@ def _check_compliance(
     tree: SubmissionTree, place: Place, performance: LoadGenTest | None, findings: list[Finding]
 ) -> None:
     tests = {} if performance is None else {"performance": performance}
-    for name, rules in tree.rules(place).compliance_of(SCENARIO_FOLDERS[place.scenario]).items():
+    for name, rules in tree.rules(place).compliance_of(place.scenario).items():
         folder = tree.folder("compliance_performance", place, test=name)
         test = _logs(tree, place, folder, findings, compliance=rules)
         if test is not None:
@@ -140,7 +150,7 @@ def _logs(
     compliance: ComplianceTest | None = None,
 ) -> LoadGenTest | None:
     """A test's logs; None where they are missing, which the layout's rules say, or damaged, which is a finding here."""
-    if any(f"{folder}/{name}" not in tree.files for name in (DETAIL, SUMMARY)):
+    if any(f"{folder}/{name}" not in tree.there for name in (DETAIL, SUMMARY)):
         return None
     test = read_test(tree, place, folder, mode, compliance)
     if isinstance(test, Finding):
@@ -156,12 +166,14 @@ def _result(tree: SubmissionTree, place: Place, test: LoadGenTest | None) -> Pla
         text = path.read_text(encoding="utf-8", errors="replace")
     stated = stated_accuracy(text, tree.rules(place).accuracy)
     percent = stated[0] if len(stated) == 1 else None
-    rules = tree.rules(place).scenario(SCENARIO_FOLDERS[place.scenario])
+    rules = tree.rules(place).scenario(place.scenario)
     inferred = test is not None and test.inferred
     source = rules.inferred_from[test.scenario] if inferred and test is not None else rules.result
     value = None if test is None else test.detail.values.get(source.key)
     if not isinstance(value, (int, float)):
-        return PlaceResult(place, None, "ms" if source.unit == "ns" else "samples/s", inferred, percent)
-    if source.unit == "ns":
-        return PlaceResult(place, value / 1e6 * (rules.samples_per_query if inferred else 1), "ms", inferred, percent)
+        return PlaceResult(place, None, "ms" if rules.result.unit == "ns" else "samples/s", inferred, percent)
+    if inferred and test is not None and value > 0:
+        value = rules.inferred(value, source, test.rules.samples_per_query)
+    if rules.result.unit == "ns":
+        return PlaceResult(place, value / 1e6, "ms", inferred, percent)
     return PlaceResult(place, float(value), "samples/s", inferred, percent)

@@ -9,6 +9,7 @@ from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import Round
 from harness.scenarios import Scenario
 from harness.submission.accuracy_log import stated_hash
+from harness.submission.path_pattern import fill
 from harness.submission.rules.accuracy import TXT
 from harness.submission.rules.checksums import checksum_lines
 from harness.submission.rules.loadgen_test import ACCURACY
@@ -63,13 +64,15 @@ def readme(
     if scenario != run_scenario:
         origin = LOADGEN_SCENARIOS[run_scenario]
         lines += [f"{LOADGEN_SCENARIOS[scenario]} was not run: its result is inferred from {origin}.", ""]
+    names = {"benchmark": source.benchmark, "implementation": source.implementation}
+    code = fill(round_.submission.tree.code.path, **names)
     command = shlex.join(["ssd-harness", *manifest.command[1:]])
     lines += [
         f"Backend: {manifest.backend.name}. {versions}.",
         f"Model: {_model(source)}. Dataset: {manifest.dataset.images} images, index sha256"
         f" `{manifest.dataset.sha256}`.",
         "",
-        f"The code is in `code/{source.benchmark}/{source.implementation}/`. To run it again, there:",
+        f"The code is in `{code}/`. To run it again, there:",
         "",
         "```",
         "scripts/install",

@@ -26,11 +26,14 @@ class LoadGenConf:
     ignored: tuple[tuple[int, str], ...]
 
     def settings(self, model: str, scenario: str) -> dict[str, str]:
-        """Key → value for one model and scenario; a name counts for more than ``*``, as in LoadGen."""
+        """Key → value for one model and scenario.
+
+        LoadGen looks for the exact names first, then for ``*.Scenario.key``, ``model.*.key`` and ``*.*.key``.
+        """
         found: dict[str, tuple[int, str]] = {}
         for of_model, of_scenario, key, value in self.entries:
             if of_model in (model, "*") and of_scenario in (scenario, "*"):
-                rank = 2 * (of_model == model) + (of_scenario == scenario)
+                rank = (of_model == model) + 2 * (of_scenario == scenario)
                 if rank >= found.get(key, (0, ""))[0]:
                     found[key] = (rank, value)
         return {key: value for key, (_, value) in found.items()}

@@ -45,6 +45,8 @@ class FieldError:
     field: str
     found: str
     required: str
+    unknown: bool = False
+    """The round has no such field, which the official checkers take."""
 
 
 def system_errors(data: Mapping[str, Any], rules: SubmissionRules) -> list[FieldError]:
@@ -55,8 +57,14 @@ def system_errors(data: Mapping[str, Any], rules: SubmissionRules) -> list[Field
         _model(rules).model_validate({**data, **lowered})
     except ValidationError as error:
         kinds = {str(each["loc"][0]): each["type"] for each in error.errors()}
-        return [_field_error(field, kind, data, rules) for field, kind in kinds.items()]
-    return []
+        found = [_field_error(field, kind, data, rules) for field, kind in kinds.items()]
+    else:
+        found = []
+    named = {each.field for each in found}
+    for field in rules.system_fields_not_empty:
+        if field in data and field not in named and not data[field]:
+            found.append(FieldError(field, json.dumps(data[field]), "a value: a text with something in it"))
+    return [each for each in found if not (each.unknown and each.field in rules.system_fields_of_power)]
 
 
 def read_system(settings: SubmissionSettings, rules: SubmissionRules) -> dict[str, Any]:
@@ -126,5 +134,6 @@ def _model(rules: SubmissionRules) -> type[Section]:
 def _field_error(field: str, kind: str, data: Mapping[str, Any], rules: SubmissionRules) -> FieldError:
     if kind == "missing":
         return FieldError(field, "nothing", 'the field, if only as ""')
-    required = "no such field" if kind == "extra_forbidden" else _kinds(rules)[field][1]
-    return FieldError(field, json.dumps(data[field]), required)
+    if kind == "extra_forbidden":
+        return FieldError(field, json.dumps(data[field]), "no such field", unknown=True)
+    return FieldError(field, json.dumps(data[field]), _kinds(rules)[field][1])

@@ -17,7 +17,7 @@ def whole_accuracy_log(tree: SubmissionTree, path: str) -> Path | None:
     Raises:
         LogError: the log in the tree cannot be read.
     """
-    if path not in tree.files:
+    if path not in tree.there:
         return None
     if not read_log_in_tree(tree.root / path, tree.round.submission.accuracy_log).cut:
         return tree.root / path

@@ -28,12 +28,12 @@ def losses(
     """Cross-entropy with hard negatives, and smooth L1 of the offsets, each a positive prior; mean over the scenes."""
     positive = label > 0
     count = positive.sum(1, keepdim=True).clamp(min=1)
-    entropy = functional.cross_entropy(logits.float(), label, reduction="none")
-    hardness = entropy.detach().masked_fill(positive, 0)
+    class_loss = functional.cross_entropy(logits.float(), label, reduction="none")
+    hardness = class_loss.detach().masked_fill(positive, 0)
     rank = hardness.argsort(1, descending=True).argsort(1)
     chosen = positive | (rank < NEGATIVES * count)
-    apart = functional.smooth_l1_loss(offsets.float().transpose(1, 2), target, reduction="none", beta=0.2).sum(2)
-    return (entropy * chosen / count).sum(1).mean(), (apart * positive / count).sum(1).mean()
+    box_loss = functional.smooth_l1_loss(offsets.float().transpose(1, 2), target, reduction="none", beta=0.2).sum(2)
+    return (class_loss * chosen / count).sum(1).mean(), (box_loss * positive / count).sum(1).mean()
 
 
 def normalise(pixels: torch.Tensor) -> torch.Tensor:
@@ -46,12 +46,12 @@ def train_all(stage: Stage, scenes: Iterator[Any]) -> None:
     net, maps = stage.net, MAPS[stage.name]
     priors = priors_of(crops=stage.name == "crops")
     while not stage.done:
-        if stage.part > SETTLED[stage.name]:
+        if stage.share > SETTLED[stage.name]:
             net.norms.eval()  # learns with the statistics that it will be used with
         batch = [next(scenes) for _ in range(BATCH[stage.name])]
         with torch.autocast("cpu", torch.bfloat16):
-            logits, offsets = net.heads(net.trunk(normalise(torch.stack([it[0] for it in batch]))), maps)
-        _backward(stage, logits, offsets, *_targets(priors, [it[1:] for it in batch]))
+            logits, offsets = net.heads(net.trunk(normalise(torch.stack([pixels for pixels, *_ in batch]))), maps)
+        _backward(stage, logits, offsets, *_targets(priors, [scene[1:] for scene in batch]))
         stage.step()
 
 
@@ -68,10 +68,10 @@ def train_behind_the_trunk(stage: Stage, scenes: Iterator[Any]) -> None:
             if len(kept) == KEPT:
                 kept.pop(random.randrange(KEPT))
             kept.append(_with_features(net, *next(scenes)))
-        batch = [shifted(*it) for it in random.sample(kept, BATCH[stage.name])]
+        batch = [shifted(*scene) for scene in random.sample(kept, BATCH[stage.name])]
         with torch.autocast("cpu", torch.bfloat16):
-            logits, offsets = net.heads(torch.cat([it[0] for it in batch]), maps)
-        _backward(stage, logits, offsets, *_targets(priors, [it[1:] for it in batch]))
+            logits, offsets = net.heads(torch.cat([features for features, *_ in batch]), maps)
+        _backward(stage, logits, offsets, *_targets(priors, [scene[1:] for scene in batch]))
         stage.step()
 
 
@@ -106,15 +106,15 @@ def shifted(
 def _targets(priors: torch.Tensor, scenes: Sequence[Sequence[torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
     """(B, P) labels and (B, P, 4) offsets."""
     matched = [match(priors, boxes, labels) for boxes, labels in scenes]
-    return torch.stack([it[0] for it in matched]), torch.stack([it[1] for it in matched])
+    return torch.stack([label for label, _ in matched]), torch.stack([offsets for _, offsets in matched])
 
 
 def _backward(
     stage: Stage, logits: torch.Tensor, offsets: torch.Tensor, label: torch.Tensor, target: torch.Tensor
 ) -> None:
-    entropy, apart = losses(logits, offsets, label, target)
-    (entropy + apart).backward()
-    stage.note(entropy, apart, logits.detach(), label)
+    class_loss, box_loss = losses(logits, offsets, label, target)
+    (class_loss + box_loss).backward()
+    stage.record(class_loss, box_loss, logits.detach(), label)
 
 
 TRAIN = {"crops": train_all, "coarse": train_behind_the_trunk, "whole": train_all}

@@ -52,7 +52,7 @@ class ClassHead(nn.Module):
         nn.init.constant_(self.bias.data[: self.anchors], math.log((NUM_CLASSES - 1) * NEGATIVES))
 
     def weight(self) -> torch.Tensor:
-        parts = torch.cat([it.unflatten(0, (-1, self.anchors)) for it in (self.outer, self.inner, self.figure)])
+        parts = torch.cat([rows.unflatten(0, (-1, self.anchors)) for rows in (self.outer, self.inner, self.figure)])
         shared = (SHARED @ parts.flatten(1)).unflatten(1, parts.shape[1:]).flatten(0, 1)
         return torch.cat([self.own[: self.anchors], self.own[self.anchors :] + shared])
 
@@ -78,7 +78,7 @@ class Renormalisation(nn.BatchNorm2d):
             return super().forward(x)
         with torch.no_grad():
             variance, mean = torch.var_mean(x[:, :, ::2, ::2].float(), (0, 2, 3), correction=0)
-            deviation, running = (torch.sqrt(it + self.eps) for it in (variance, self.running_var))
+            deviation, running = (torch.sqrt(value + self.eps) for value in (variance, self.running_var))
             ratio = (deviation / running).clamp(1 / MOST_RATIO, MOST_RATIO)
             shift = ((mean - self.running_mean) / running).clamp(-MOST_SHIFT, MOST_SHIFT)
             self.running_mean.lerp_(mean, self.momentum)
@@ -103,12 +103,12 @@ class Network(nn.Module):
         self.norms = nn.ModuleDict()
         for conv in network.convolutions():
             if conv.name.startswith("class"):
-                part: nn.Module = ClassHead(conv)
+                layer: nn.Module = ClassHead(conv)
             else:
-                part = nn.Conv2d(conv.channels_in, conv.channels_out, conv.kernel, conv.stride, conv.pad)
-                nn.init.kaiming_normal_(part.weight)
-                nn.init.zeros_(part.bias)
-            self.parts[_key(conv)] = part
+                layer = nn.Conv2d(conv.channels_in, conv.channels_out, conv.kernel, conv.stride, conv.pad)
+                nn.init.kaiming_normal_(layer.weight)
+                nn.init.zeros_(layer.bias)
+            self.parts[_key(conv)] = layer
         for head in network.HEADS[len(FEATURE_MAPS) :]:
             nn.init.normal_(self.parts[_key(head)].weight, 0, 0.01)
         front = [network.STEM, *_of(network.RESIDUAL_BLOCKS[:frozen])] if frozen else []
@@ -156,8 +156,8 @@ class Network(nn.Module):
         """The weights that `network.build` takes, batch normalisation folded."""
         exported = {}
         for conv in network.convolutions():
-            part = self.parts[_key(conv)]
-            weight, bias = part.weight() if isinstance(part, ClassHead) else part.weight, part.bias
+            layer = self.parts[_key(conv)]
+            weight, bias = layer.weight() if isinstance(layer, ClassHead) else layer.weight, layer.bias
             if _key(conv) in self.norms:
                 norm = self.norms[_key(conv)]
                 gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
@@ -192,18 +192,18 @@ class Network(nn.Module):
             norm.weight.fill_(math.sqrt(1 + norm.eps))
             norm.bias.zero_()
         for conv in network.convolutions():
-            part = self.parts[_key(conv)]
+            layer = self.parts[_key(conv)]
             weight, bias = (torch.from_numpy(np.array(exported[f"{conv.name}.{kind}"])) for kind in ("weight", "bias"))
-            if isinstance(part, ClassHead):
-                part.load(weight, bias)
+            if isinstance(layer, ClassHead):
+                layer.load(weight, bias)
             else:
-                part.weight.copy_(weight)
-                part.bias.copy_(bias)
+                layer.weight.copy_(weight)
+                layer.bias.copy_(bias)
 
 
 def _of(blocks: Sequence[network.ResidualBlock | network.ExtraBlock]) -> list[network.Convolution]:
     """The convolutions of these blocks."""
-    return [it for block in blocks for it in vars(block).values() if it is not None]
+    return [conv for block in blocks for conv in vars(block).values() if conv is not None]
 
 
 def _key(conv: network.Convolution) -> str:

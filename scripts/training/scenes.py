@@ -10,8 +10,8 @@ import torch
 from training.network import FINE_MAPS
 
 from harness.dataset import scene
+from harness.model.image_file import decode_image
 from harness.model.ssd_resnet34.heads import FEATURE_MAPS, IMAGE_SIZE
-from harness.model.ssd_resnet34.preprocess import decode_image
 from harness.model.ssd_resnet34.priors import prior_boxes
 
 CROP, CROP_LARGEST = 480, 400

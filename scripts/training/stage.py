@@ -39,19 +39,19 @@ class Stage:
         self.elapsed_s, self.steps, self.scenes = 0.0, 0, 0
         self.last = self.logged = self.saved = time.monotonic()
         self.seen: list[tuple[float, float]] = []
-        self.right = torch.zeros(2, len(FEATURE_MAPS))
+        self.found = torch.zeros(2, len(FEATURE_MAPS))
 
     @property
-    def part(self) -> float:
+    def share(self) -> float:
         """How much of the stage is over, 0..1."""
         return min(self.elapsed_s / (self.minutes * 60), 1)
 
     @property
     def done(self) -> bool:
-        return self.part == 1
+        return self.share == 1
 
     def step(self) -> None:
-        factor = min(1, self.part / 0.04 + 0.02) * 0.5 * (1 + math.cos(math.pi * self.part))
+        factor = min(1, self.share / 0.04 + 0.02) * 0.5 * (1 + math.cos(math.pi * self.share))
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         nn.utils.clip_grad_norm_([p for g in self.optimiser.param_groups for p in g["params"]], 10)
@@ -67,30 +67,32 @@ class Stage:
         if now - self.saved > SAVE_EVERY_S:
             self.save()
 
-    def note(self, entropy: torch.Tensor, apart: torch.Tensor, logits: torch.Tensor, label: torch.Tensor) -> None:
+    def record(
+        self, class_loss: torch.Tensor, box_loss: torch.Tensor, logits: torch.Tensor, label: torch.Tensor
+    ) -> None:
         self.scenes += len(label)
-        self.seen.append((entropy.item(), apart.item()))
+        self.seen.append((class_loss.item(), box_loss.item()))
         at = label.shape[1]
         for k in reversed(MAPS[self.name]):  # from the coarsest: the priors of some maps, or of crops, may not be there
             at -= self._priors_of(k)
             mine = label[:, at : at + self._priors_of(k)]
-            right = (logits[:, :, at : at + self._priors_of(k)].argmax(1) == mine) & (mine > 0)
-            self.right[:, k] += torch.tensor([right.sum(), (mine > 0).sum()])
+            found = (logits[:, :, at : at + self._priors_of(k)].argmax(1) == mine) & (mine > 0)
+            self.found[:, k] += torch.tensor([found.sum(), (mine > 0).sum()])
 
     def _priors_of(self, k: int) -> int:
         grid, anchors, _ = FEATURE_MAPS[k]
         return anchors * (CROP * grid // IMAGE_SIZE if self.name == "crops" else grid) ** 2
 
     def log(self) -> None:
-        entropy, apart = np.mean(self.seen or [(math.nan, math.nan)], 0)
-        share = " ".join(f"{100 * r / n:.0f}" if n else "-" for r, n in self.right.T.tolist())
+        class_loss, box_loss = np.mean(self.seen or [(math.nan, math.nan)], 0)
+        share = " ".join(f"{100 * r / n:.0f}" if n else "-" for r, n in self.found.T.tolist())
         print(
             f"{self.name} {self.elapsed_s / 60:.1f} of {self.minutes:g} min, {self.steps} steps, {self.scenes} scenes:"
-            f" class {entropy:.3f} box {apart:.3f}, positives right a map, in percent: {share}",
+            f" class {class_loss:.3f} box {box_loss:.3f}, positives found, by map, in percent: {share}",
             flush=True,
         )
         self.seen.clear()
-        self.right.zero_()
+        self.found.zero_()
         self.logged = time.monotonic()
 
     def save(self) -> None:

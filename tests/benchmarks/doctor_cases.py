@@ -18,7 +18,7 @@ from harness.doctor.diagnosis import diagnose
 from harness.doctor.evidence import evidence_of_log
 from harness.runs.evaluation import accuracy_source
 from tests.conftest import DATA
-from tests.support.planted_mistakes import DEFECTS, Defect, both
+from tests.support.planted_mistakes import DEFECTS, HARMLESS, Defect, both
 
 LOGS = (("Fujitsu", "v0.7_Fujitsu_T4x4_Offline_TEST01"), ("ssd-small", "v0.5_NVIDIA_T4x20_ssd-small_Offline"))
 HEALTHY = Defect((), lambda log, truth: (log, truth))
@@ -37,7 +37,8 @@ PAIRS = (
 def cases() -> list[tuple[str, Defect]]:
     """Name and defect."""
     combined = [(f"{one} + {other}", both(DEFECTS[one], DEFECTS[other])) for one, other in PAIRS]
-    return [("healthy", HEALTHY), *DEFECTS.items(), *combined]
+    harmless = [(name, Defect((), plant)) for name, plant in HARMLESS.items()]
+    return [("healthy", HEALTHY), *harmless, *DEFECTS.items(), *combined]
 
 
 def main() -> None:

@@ -52,12 +52,13 @@ def plan_of(inputs: Inputs, scenario: Scenario, folder: Path, samples: int) -> P
         slots=tuple(inputs.slots(scenario)),
         source=inputs.source,
         sample_names=tuple(image.file_name for image in inputs.dataset.images),
+        image_sizes=inputs.plan(folder, scenario, "performance").image_sizes,
     )
 
 
 def bare(plan: Plan, result: Connection) -> None:
     """Sends (samples/s of all sessions, ms of every run)."""
-    model = load_model(plan.model.name)
+    model = load_model(plan.model.name, plan.model_file)
     tensors = list(plan.source.load(range(plan.performance_sample_count)))
     take = iter(range(plan.rules.min_queries))
     lock, barrier = threading.Lock(), threading.Barrier(len(plan.slots) + 1)

@@ -24,9 +24,9 @@ from harness.terminal import Terminal, TextConsole
 
 
 def terminal(drawn: bool) -> Terminal:
-    it = Terminal("live" if drawn else "quiet")
-    it.console = TextConsole(file=StringIO(), force_terminal=True, width=100, height=40)
-    return it
+    shown = Terminal("live" if drawn else "quiet")
+    shown.console = TextConsole(file=StringIO(), force_terminal=True, width=100, height=40)
+    return shown
 
 
 def measure(case: Case, seconds: float, drawn: bool) -> tuple[float, float]:

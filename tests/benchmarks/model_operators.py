@@ -37,17 +37,17 @@ def main() -> None:
     for kind, _, ms in times:
         by_kind[kind].append(ms)
     print(f"{model.name}: {total:.1f} ms an image on {len(os.sched_getaffinity(0))} threads (sum of medians)")
-    for kind, values in sorted(by_kind.items(), key=lambda it: -sum(it[1])):
+    for kind, values in sorted(by_kind.items(), key=lambda operator: -sum(operator[1])):
         print(f"  {kind:22} {len(values):4} nodes {sum(values):8.2f} ms {100 * sum(values) / total:6.2f} %")
     print("not on integers, or re-ordering data:")
-    others = sorted((it for it in times if it[0] not in INTEGER), key=lambda it: -it[2])
+    others = sorted((operator for operator in times if operator[0] not in INTEGER), key=lambda operator: -operator[2])
     for kind, name, ms in others[:MOST_SHOWN]:
         print(f"  {kind:22} {name:50} {ms:8.3f} ms {100 * ms / total:6.2f} %")
     rest = others[MOST_SHOWN:]
-    print(f"  {len(rest)} more, together {sum(it[2] for it in rest):.3f} ms")
+    print(f"  {len(rest)} more, together {sum(operator[2] for operator in rest):.3f} ms")
     print("the first layer, and the slowest five:")
-    convolutions = [it for it in times if it[0] == "QLinearConv"]
-    for kind, name, ms in convolutions[:1] + sorted(convolutions, key=lambda it: -it[2])[:5]:
+    convolutions = [operator for operator in times if operator[0] == "QLinearConv"]
+    for kind, name, ms in convolutions[:1] + sorted(convolutions, key=lambda operator: -operator[2])[:5]:
         print(f"  {kind:22} {name:50} {ms:8.3f} ms {100 * ms / total:6.2f} %")
 
 

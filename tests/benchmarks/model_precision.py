@@ -47,7 +47,8 @@ def main() -> None:
 
     pixels = np.random.default_rng(1).integers(0, 256, MODEL.input.shape).astype(np.uint8)
     mean, std = (
-        np.reshape(it, (3, 1, 1)).astype(np.float32) for it in (MODEL.normalisation.mean, MODEL.normalisation.std)
+        np.reshape(statistic, (3, 1, 1)).astype(np.float32)
+        for statistic in (MODEL.normalisation.mean, MODEL.normalisation.std)
     )
     normalised = (pixels / np.float32(255) - mean) / std
     int8, float32 = (MODEL.default_file(precision, print) for precision in ("int8", "float32"))

@@ -64,10 +64,10 @@ def make_accuracy(run: Path, dataset: CocoIndex) -> None:
     where.mkdir(parents=True)
     document = json.loads(dataset.annotations.read_text())
     boxes: dict[int, list[tuple[float, ...]]] = {}
-    for it in document["annotations"]:
-        x, y, w, h = np.array(it["bbox"]) + rng.normal(0, 4, 4)
-        box = (y / 480, x / 640, (y + h) / 480, (x + w) / 640, float(rng.uniform(0.3, 1)), it["category_id"])
-        boxes.setdefault(it["image_id"] - 1, []).append(box)
+    for annotation in document["annotations"]:
+        x, y, w, h = np.array(annotation["bbox"]) + rng.normal(0, 4, 4)
+        box = (y / 480, x / 640, (y + h) / 480, (x + w) / 640, float(rng.uniform(0.3, 1)), annotation["category_id"])
+        boxes.setdefault(annotation["image_id"] - 1, []).append(box)
     payloads = []
     for k in range(IMAGES):
         wrong = rng.uniform(

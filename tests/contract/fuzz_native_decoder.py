@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from harness.model import NativeDecoder
+from harness.model.native_extension import available_simd
 from harness.model.ssd_resnet34.heads import OUTPUTS
-from harness.model.ssd_resnet34.native_decoder import available_simd
 from harness.model.ssd_resnet34.raw_outputs import check_raw_outputs
 from harness.records import QuantizedTensor, RawOutput, TensorSpec, TiledLayout
 from tests.support import raw_output_cases as cases

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from harness.model import NativeDecoder, NumpyDecoder
+from harness.model.native_extension import available_simd
 from harness.model.protocol import Decoder
 from harness.model.ssd_resnet34.example_outputs import example_outputs, quantize, tile_like_an_npu
 from harness.model.ssd_resnet34.heads import OUTPUTS
-from harness.model.ssd_resnet34.native_decoder import available_simd
 from harness.model.ssd_resnet34.priors import prior_boxes
 from harness.records import Nms, QuantizedTensor, RawOutput, TiledLayout
 from tests.support import raw_output_cases as cases

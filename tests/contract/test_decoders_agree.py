@@ -12,7 +12,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from harness.model import NativeDecoder, NumpyDecoder
-from harness.model.ssd_resnet34.native_decoder import available_simd
+from harness.model.native_extension import available_simd
 from tests.support import raw_output_cases as cases
 
 CASES = int(os.environ.get("SSD_HARNESS_CASES", "25"))

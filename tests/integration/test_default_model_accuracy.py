@@ -37,13 +37,15 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> CocoIndex:
     return CocoIndex.load(annotations, images)
 
 
-def raw_outputs(model: Path, dataset: CocoIndex, dtype: str, change: Tensor = lambda it: it) -> list[RawOutputs]:
+def raw_outputs(
+    model: Path, dataset: CocoIndex, dtype: str, change: Tensor = lambda tensor: tensor
+) -> list[RawOutputs]:
     """Of every image, its tensor changed before."""
     request = SessionRequest.of(MODEL, model, threads=2)
     with open_session("onnxruntime", request) as session:
         tensors = (MODEL.tensor(image.path.read_bytes(), dtype) for image in dataset.images)
         # a session's outputs are its own, and the next run's
-        return [copy.deepcopy(session.run(np.ascontiguousarray(change(it))[np.newaxis])) for it in tensors]
+        return [copy.deepcopy(session.run(np.ascontiguousarray(change(tensor))[np.newaxis])) for tensor in tensors]
 
 
 def as_it_is(found: Detections) -> Detections:

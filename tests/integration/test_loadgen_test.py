@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -88,9 +89,9 @@ def simulated(warmup: int = 0, on_device_failure: str = "stop", **options: Any) 
     )
 
 
-def run(it: Plan, seen: list[Progress] | None = None, watchdog_s: float = 20, startup_s: float = 30) -> Finished:
+def run(planned: Plan, seen: list[Progress] | None = None, watchdog_s: float = 20, startup_s: float = 30) -> Finished:
     seen = [] if seen is None else seen
-    return run_test(it, seen.append, watchdog_s=watchdog_s, startup_s=startup_s, poll_s=0.05)
+    return run_test(planned, seen.append, watchdog_s=watchdog_s, startup_s=startup_s, poll_s=0.05)
 
 
 @pytest.mark.parametrize(
@@ -119,9 +120,9 @@ def test_a_performance_test_is_valid_with_the_rounds_seeds_and_the_counts_asked_
 def test_running_percentiles_and_stage_times_are_loadgens(tmp_path: Path) -> None:
     """On the test's own moments, in buckets of 0.8 %; LoadGen's are of its own, some microseconds around them."""
     seen: list[Progress] = []
-    it = plan(tmp_path, "single_stream", queries=200, backend=simulated(latency_ms=5))
-    run(it, seen)
-    figures = Meter(it).read(seen[-1])
+    planned = plan(tmp_path, "single_stream", queries=200, backend=simulated(latency_ms=5))
+    run(planned, seen)
+    figures = Meter(planned).read(seen[-1])
     log = read_detail(tmp_path / "mlperf_log_detail.txt")
     assert figures.done == log.values["result_query_count"] >= 200
     for name, percentile in (("p50", "50.00"), ("p90", "90.00"), ("p99", "99.00")):
@@ -153,6 +154,55 @@ def test_lengths_are_calibrated_when_not_given(tmp_path: Path) -> None:
     assert log.valid
     expected_ms = log.values["requested_single_stream_expected_latency_ns"] / 1e6
     assert expected_ms == pytest.approx(finished.latency_s * 1e3 / 1.5, rel=1e-3)
+
+
+@pytest.mark.parametrize(("at", "when"), [(2, "calibration"), (4, "warm-up")])
+@pytest.mark.parametrize("scenario", ["offline", "single_stream"])
+def test_a_failure_before_the_first_query_names_device_and_sample(
+    tmp_path: Path, scenario: Scenario, at: int, when: str
+) -> None:
+    backend = simulated(warmup=3, latency_ms=1, fault={"kind": "error", "at": at, "device": 0})
+    with pytest.raises(SampleFailed, match=r"sample \d+ \(\d+\.jpg\) on dev#0 in .*: RuntimeError: inference failed"):
+        run(plan(tmp_path, scenario, backend=backend))
+
+
+@pytest.mark.parametrize(("at", "when"), [(2, "calibration"), (4, "warm-up")])
+def test_a_device_that_fails_before_the_first_query_is_retired_where_that_is_wanted(
+    tmp_path: Path, at: int, when: str
+) -> None:
+    fault = {"kind": "death", "at": at, "device": 0}
+    backend = simulated(warmup=3, on_device_failure="continue", latency_ms=1, fault=fault)
+    finished = run(plan(tmp_path, backend=backend))
+    assert [gone["session"] for gone in finished.retired] == ["dev#0"]
+    assert finished.samples_per_session["dev#0"] == 0
+    assert sum(finished.samples_per_session.values()) >= 100
+
+
+def six_seconds(test: Plan) -> Plan:
+    """Long enough for its rate to be calibrated by a burst."""
+    return dataclasses.replace(test, rules=test.rules.model_copy(update={"min_duration_s": 6.0}))
+
+
+def test_the_rate_of_fast_devices_is_calibrated_through_the_queue(tmp_path: Path) -> None:
+    """The fastest runs of 16 devices of no latency, summed, promise some twenty times what they do together."""
+    run(six_seconds(plan(tmp_path, devices="npu*16", backend=simulated(latency_ms=0))))
+    log = read_detail(tmp_path / "mlperf_log_detail.txt")
+    expected, reached = (log.values[key] for key in ("requested_offline_expected_qps", "result_samples_per_second"))
+    assert reached / 4 < expected < 4 * reached
+
+
+def test_a_device_that_fails_in_a_burst_ends_the_test(tmp_path: Path) -> None:
+    fault = {"kind": "death", "at": 10}  # calibration's three runs were well
+    with pytest.raises(SampleFailed, match=r"on npu#\d in Offline performance: RuntimeError: device lost"):
+        run(six_seconds(plan(tmp_path, devices="npu*2", backend=simulated(latency_ms=0, fault=fault))))
+
+
+def test_a_device_that_fails_in_a_burst_is_retired_by_the_test_where_that_is_wanted(tmp_path: Path) -> None:
+    dying = {"kind": "death", "at": 10, "device": 1}
+    backend = simulated(on_device_failure="continue", latency_ms=1, fault=dying)
+    finished = run(six_seconds(plan(tmp_path, devices="npu*2", backend=backend)))
+    assert [gone["session"] for gone in finished.retired] == ["npu#1"]
+    assert any("npu#1 failed while the rate was calibrated" in warning for warning in finished.warnings)
 
 
 def test_an_accuracy_test_asks_for_every_sample_once_and_loads_64_at_a_time(tmp_path: Path) -> None:
@@ -269,8 +319,10 @@ def test_memory_stays_flat_over_50_000_samples(tmp_path: Path) -> None:
     lengths = ScenarioSettings(expected_qps=1)
     # a quarter of what a real run's samples take; a record is 56 bytes, and LoadGen keeps some 30 of its own
     source = Source(copies=5600)
-    it = plan(tmp_path, queries=50_000, devices="npu*32", backend=backend, scenario_settings=lengths, source=source)
-    run_test(it, see, watchdog_s=20, startup_s=30, poll_s=0.02)
+    planned = plan(
+        tmp_path, queries=50_000, devices="npu*32", backend=backend, scenario_settings=lengths, source=source
+    )
+    run_test(planned, see, watchdog_s=20, startup_s=30, poll_s=0.02)
     done, pages = zip(*sizes, strict=True)
     assert done[0] < 10_000
     assert done[-1] >= 50_000

@@ -100,9 +100,9 @@ def test_a_gallery_says_where_an_image_could_not_be_kept(made: Path, tmp_path: P
     shutil.rmtree(folder / "gallery")
     truth = read_ground_truth(index.annotations).first(len(index))
     keep_gallery(folder, index, evaluate_run(folder, index, truth))
-    entries = {it["file_name"]: it for it in read_gallery(folder)}
-    assert entries["002.jpg"]["thumbnail"] is None
-    assert entries["002.jpg"]["AP50"] == 0
+    entries = {image.file_name: image for image in read_gallery(folder)}
+    assert entries["002.jpg"].thumbnail is None
+    assert entries["002.jpg"].AP50 == 0
     assert read(coco)["images"][1]["file_name"] == "002.jpg"
 
 

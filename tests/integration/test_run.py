@@ -121,6 +121,17 @@ def test_a_run_parses_its_annotations_once_and_evaluates_its_accuracy_log_once(
     assert (out / "offline/accuracy/gallery/gallery.json").is_file()
 
 
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_a_run_of_very_few_images_comes_to_its_end(coco: Path, tmp_path: Path, count: str) -> None:
+    out = tmp_path / "out"
+    assert cli.main(arguments(coco, "--scenario", "offline", "--count", count, "--output", str(out))) in (
+        0,
+        1,
+    )  # fast enough or not
+    assert json.loads((out / "manifest.json").read_text())["status"] == "complete"
+    assert (out / "offline/accuracy/gallery/gallery.json").is_file()
+
+
 def test_all_four_scenarios_are_valid_and_their_percentiles_are_loadgens_own(coco: Path, tmp_path: Path) -> None:
     out = tmp_path / "o"
     more = ["--set", "tests.multi_stream.min_queries=662", "--set", "tests.server.min_queries=800"]
@@ -188,12 +199,12 @@ def test_find_peak_ends_with_the_highest_valid_rate_and_its_tries(coco: Path, tm
     summary = json.loads((out / "summary.json").read_text())
     server, offline = summary["peak"]["server"], summary["peak"]["offline"]
     assert summary["scenarios"] == {}
-    assert server["qps"] == max(it["qps"] for it in server["tries"] if it["valid"])
+    assert server["qps"] == max(attempt["qps"] for attempt in server["tries"] if attempt["valid"])
     assert 50 < server["qps"] < 2000
-    assert any(not it["valid"] for it in server["tries"])
+    assert any(not attempt["valid"] for attempt in server["tries"])
     assert 200 < offline["qps"] < 1000
-    for it in server["tries"] + offline["tries"]:
-        assert (out / it["folder"] / "mlperf_log_summary.txt").is_file()
+    for attempt in server["tries"] + offline["tries"]:
+        assert (out / attempt["folder"] / "mlperf_log_summary.txt").is_file()
     assert summary["submittable"] is False
     shown = capsys.readouterr().out
     assert "Server: peak " in shown
@@ -319,7 +330,7 @@ def test_a_bad_dataset_is_one_error_before_any_test(
         (("--model", "nowhere.onnx", "--backend", "onnxruntime"), 3, "nowhere.onnx: no such model"),
         (("--backend", "onnxruntme"), 2, "did you mean 'onnxruntime'?"),
         (("--set", "backend.options={latencyms: 1}"), 2, "did you mean 'latency_ms'?"),
-        (("--set", "model.name=yolo"), 2, "no such model: yolo"),
+        (("--set", "model.name=nosuch"), 2, "no such model: nosuch"),
         (("--devices", "cpu*x"), 2, "cannot read 'cpu*x'"),
         (("--count", "11"), 3, "11"),
         (("--set", "round=v9"), 2, "no such round: v9"),

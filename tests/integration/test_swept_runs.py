@@ -10,7 +10,7 @@ import pytest
 from harness.cli import main
 
 GRID = ("--grid", "options={latency_ms: 2},{latency_ms: 8}", "--grid", "devices=simulated,simulated*2")
-SHORT = ("--scenario", "offline", "--duration", "0.5", "--queries", "64", "--quiet")
+SHORT = ("--scenario", "offline", "--duration", "0", "--queries", "200", "--quiet")
 
 
 def sweep(folder: Path, *more: str) -> int:

@@ -1,6 +1,7 @@
 """Defects that people really bring into a submission tree, each planted into a copy of a sound one.
 
-``plant`` changes the tree below ``closed/ORG``; ``words`` are what the checker's FAIL line must hold.
+``plant`` changes the tree below ``closed/ORG``; ``words`` are what the checker's line must hold, and ``level`` is its
+level.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Defect:
     name: str
     plant: Callable[[Path], object]
     words: str
+    level: str = "FAIL"
 
 
 DEFECTS: list[Defect] = [
@@ -132,12 +134,12 @@ DEFECTS: list[Defect] = [
     Defect(
         "logs of another scenario",
         lambda o: copy_over(run_1(o, "SingleStream"), run_1(o, "Offline")),
-        "scenario and mode: found requested_scenario SingleStream, required Offline",
+        "copy of the scenario it is inferred from: found another",
     ),
     Defect(
         "performance of SingleStream under MultiStream, and nothing else of it",
         lambda o: copy_over(run_1(o, "SingleStream"), run_1(o, "MultiStream")),
-        "copy of the scenario it is inferred from: found another file",
+        "copy of the scenario it is inferred from: found another",
     ),
     Defect(
         "a percentile in the summary changed",
@@ -438,14 +440,20 @@ DEFECTS: list[Defect] = [
         lambda o: copy_to(run_1(o, "Offline"), "run_2"),
         "run_2/mlperf_log_detail.txt: only files that belong",
     ),
-    Defect("a hidden file", lambda o: (o / ".DS_Store").write_text("x"), ".DS_Store: only files that belong there"),
     Defect(
-        "an empty folder", lambda o: (results(o, "Offline") / "power").mkdir(), "power: only files that belong there"
+        "a hidden file", lambda o: (o / ".DS_Store").write_text("x"), ".DS_Store: only files that belong there", "WARN"
+    ),
+    Defect(
+        "an empty folder",
+        lambda o: (results(o, "Offline") / "power").mkdir(),
+        "power: only files that belong there",
+        "WARN",
     ),
     Defect(
         "a scenario in lower case",
         lambda o: results(o, "Offline").rename(results(o, "offline")),
-        "rename offline to Offline",
+        "names of scenarios: found a folder offline, required Offline",
+        "WARN",
     ),
     Defect(
         "a benchmark that there is not",
@@ -466,12 +474,14 @@ DEFECTS: list[Defect] = [
         "a name that is not ASCII",
         lambda o: (o / "code" / BENCHMARK / "\u00fcber.py").write_text("x"),
         "plain names: found a name with odd characters",
+        "WARN",
     ),
     Defect("a division that there is not", lambda o: copy_to(o.parent, "Closed"), "Closed/"),
     Defect(
         "measurements of a scenario without results",
         lambda o: shutil.rmtree(results(o, "Offline")),
-        "Offline/performance/run_1: required files: found nothing",
+        "Offline: only files that belong there: found files of a scenario without results",
+        "WARN",
     ),
     Defect(
         "a system's folder without its JSON",
@@ -544,7 +554,8 @@ DEFECTS: list[Defect] = [
     Defect(
         "measurements that name other code",
         lambda o: move(implementation_json(o, "Offline"), f"{system_of(o)}_other_Offline.json"),
-        "other: code: found nothing",
+        "code: found code, but none called other",
+        "WARN",
     ),
     Defect(
         "a key twice in a systems JSON",
@@ -554,7 +565,8 @@ DEFECTS: list[Defect] = [
     Defect(
         "a system field of a name that there is not",
         lambda o: edit_json(system_json(o), colour="red"),
-        'system fields: found colour "red", required no such field',
+        "system fields: found colour, of which the round does not know",
+        "WARN",
     ),
     Defect(
         "answers of another device in a compliance test",
@@ -572,6 +584,7 @@ DEFECTS: list[Defect] = [
         "a user.conf without its target",
         lambda o: replace(measurements(o, "Offline") / "user.conf", r"(?m)^.*target_qps = .*\n", ""),
         "user.conf: found target_qps nothing, and nothing in mlperf.conf",
+        "WARN",
     ),
     Defect(
         "retraining in the closed division",

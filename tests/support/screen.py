@@ -21,7 +21,9 @@ class Terminal(pyte.Screen):
     """pyte knows no dim text: it is kept as italics, which we do not use."""
 
     def select_graphic_rendition(self, *attributes: int, private: bool = False) -> None:
-        super().select_graphic_rendition(*(3 if it == 2 and len(attributes) < 3 else it for it in attributes))
+        super().select_graphic_rendition(
+            *(3 if attribute == 2 and len(attributes) < 3 else attribute for attribute in attributes)
+        )
 
 
 class Screen:

@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DatasetError
+from harness.model.coco_labels import CLASSES
 from harness.model.decoder_timing import DecoderBench
+from harness.model.image_file import decode_image
 from harness.model.protocol import Decoder, DecoderKind, DetectionModel
 from harness.model.ssd_resnet34 import decoder_bench, default_model, example_outputs, extract, preprocess
 from harness.model.ssd_resnet34.decoding import DECODING
 from harness.model.ssd_resnet34.description import Format, ModelTaskType, Platform
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
-from harness.model.ssd_resnet34.labels import CLASSES
 from harness.model.ssd_resnet34.native_decoder import NativeDecoder
 from harness.model.ssd_resnet34.numpy_decoder import NumpyDecoder
 from harness.model.ssd_resnet34.planted_outputs import planted_outputs
@@ -257,7 +258,7 @@ def _pixels(image: Image) -> npt.NDArray[np.uint8]:
     if isinstance(image, np.ndarray):
         return image
     try:
-        return preprocess.decode_image(Path(image).read_bytes())
+        return decode_image(Path(image).read_bytes())
     except OSError as error:
         raise DatasetError(f"cannot be read ({error.strerror})", where=str(image)) from error
     except ValueError as error:

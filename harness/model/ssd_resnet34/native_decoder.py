@@ -5,18 +5,13 @@ The sources are in ``harness/native``; the method, the figures and how to repeat
 
 from __future__ import annotations
 
-import os
-from types import ModuleType
-
-from harness.errors import BackendError, UsageError
+from harness.model.native_extension import chosen_simd, decode_extension
 from harness.model.protocol import ImageSize
 from harness.model.ssd_resnet34.decoding import DECODING, check_parameters
 from harness.model.ssd_resnet34.heads import FEATURE_MAPS
 from harness.model.ssd_resnet34.priors import prior_boxes
 from harness.model.ssd_resnet34.raw_outputs import check_raw_outputs
 from harness.records import Detections, Nms, QuantizedTensor, RawOutputs, TiledLayout
-
-SIMD_VARIABLE = "SSD_HARNESS_SIMD"
 
 
 class NativeDecoder:
@@ -36,16 +31,9 @@ class NativeDecoder:
             BackendError: the extension was not built here.
             UsageError: this machine cannot run that instruction set.
         """
-        extension = _extension()
-        chosen = simd if simd is not None else os.environ.get(SIMD_VARIABLE, "")
-        if chosen and chosen not in extension.available_simd():
-            raise UsageError(
-                f"this machine cannot run {chosen!r}; it can run {', '.join(extension.available_simd())}",
-                where="the native postprocessor's instruction set",
-                hint=f"unset {SIMD_VARIABLE} to have the fastest chosen" if simd is None else None,
-            )
+        simd = chosen_simd(simd)
         maps = [(m.grid, m.anchors) for m in FEATURE_MAPS]
-        self._decoder = extension.Decoder(maps, prior_boxes(), QuantizedTensor, TiledLayout, chosen)
+        self._decoder = decode_extension().Decoder(maps, prior_boxes(), QuantizedTensor, TiledLayout, simd)
 
     @property
     def simd(self) -> str:
@@ -80,25 +68,3 @@ class NativeDecoder:
     def scan(self, outputs: RawOutputs, *, score_threshold: float = 0.05, repeats: int = 1) -> int:
         """Only the pass that rejects background anchors, for measurements: how many it leaves."""
         return int(self._decoder.scan(outputs, score_threshold, repeats))
-
-
-def available_simd() -> list[str]:
-    """The instruction sets this machine can run, the fastest first; the last is "baseline".
-
-    Raises:
-        BackendError: the extension was not built here.
-    """
-    return list(_extension().available_simd())
-
-
-def _extension() -> ModuleType:
-    try:
-        from harness.native import _decode
-    except ImportError as error:
-        raise BackendError(
-            f"the C++ extension is not available ({error})",
-            where="the native postprocessor",
-            hint="install again with g++ 9 or clang 10 or newer on the PATH, or choose the NumPy postprocessor",
-        ) from error
-    extension: ModuleType = _decode
-    return extension

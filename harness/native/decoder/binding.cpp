@@ -12,6 +12,7 @@
 
 #include "../gil.h"
 #include "../image_decoder.h"
+#include "anchor_free_binding.h"
 #include "decoder.h"
 
 namespace py = pybind11;
@@ -275,6 +276,7 @@ PYBIND11_MODULE(_decode, m) {
         const native::WithoutGil without_gil;
         return ssd::available_kernels().front()->read(data, size);
     });
+    bind_anchor_free(m);
     py::class_<Binding>(m, "Decoder")
         .def(py::init<const std::vector<std::pair<int, int>>&,
                       const py::array_t<float, py::array::c_style | py::array::forcecast>&, py::type, py::type,

@@ -10,6 +10,8 @@ namespace ssd {
 
 namespace {
 
+constexpr std::ptrdiff_t kBestPerClass = 200;  // candidates of a class that reach NMS, as in the MLPerf reference
+
 // Kept per thread, so that a decode allocates nothing once its thread has seen an image as crowded.
 struct Scratch {
     std::vector<MapScratch> maps;
@@ -44,7 +46,7 @@ const std::vector<Detection>& Decoder::decode(const RawOutput* outputs, const Pa
         find_candidates(classes, boxes, map, priors_.data() + 4 * map.first, scratch.survivors,
                         parameters.score_threshold, kernels_, of_map, scratch.candidates);
     }
-    select(scratch.candidates, parameters, kernels_, scratch.nms, scratch.detections);
+    select(scratch.candidates, parameters, kBestPerClass, kernels_, scratch.nms, scratch.detections);
     return scratch.detections;
 }
 

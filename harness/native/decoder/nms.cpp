@@ -35,14 +35,20 @@ void group_by_class(const Candidates& candidates, NmsScratch& scratch) {
 }
 
 void suppress_class(Entry* first, Entry* last, const Candidates& candidates, const Parameters& parameters,
-                    const Kernels& kernels, NmsScratch& scratch) {
-    last = keep_best(first, last, kBestPerClass, better);
+                    std::ptrdiff_t per_class, const Kernels& kernels, NmsScratch& scratch) {
+    last = keep_best(first, last, per_class, better);
     const std::ptrdiff_t n = last - first;
     if (n == 1) {
         scratch.kept.push_back(*first);
         return;
     }
-    auto& a = scratch.arrays;
+    if (static_cast<std::ptrdiff_t>(scratch.alive.size()) < n) {
+        for (auto& array : scratch.arrays) array.resize(n);
+        scratch.alive.resize(n);
+    }
+    float* a[5];
+    for (int k = 0; k < 5; ++k) a[k] = scratch.arrays[k].data();
+    std::uint32_t* alive = scratch.alive.data();
     for (std::ptrdiff_t i = 0; i < n; ++i) {
         const Box& box = candidates.box[first[i].box];
         a[0][i] = box.left;
@@ -53,18 +59,18 @@ void suppress_class(Entry* first, Entry* last, const Candidates& candidates, con
     }
     const BoxArrays boxes{a[0], a[1], a[2], a[3], a[4]};
     const auto suppress = parameters.reference_nms ? kernels.suppress_reference : kernels.suppress;
-    std::fill_n(scratch.alive, n, 1U);
+    std::fill_n(alive, n, 1U);
     for (std::ptrdiff_t i = 0; i < n; ++i) {
-        if (!scratch.alive[i]) continue;
+        if (!alive[i]) continue;
         scratch.kept.push_back(first[i]);
-        suppress(boxes, i, i + 1, n, parameters.iou_threshold, scratch.alive);
+        suppress(boxes, i, i + 1, n, parameters.iou_threshold, alive);
     }
 }
 
 }  // namespace
 
-void select(const Candidates& candidates, const Parameters& parameters, const Kernels& kernels, NmsScratch& scratch,
-            std::vector<Detection>& detections) {
+void select(const Candidates& candidates, const Parameters& parameters, std::ptrdiff_t per_class,
+            const Kernels& kernels, NmsScratch& scratch, std::vector<Detection>& detections) {
     detections.clear();
     if (candidates.keys.empty()) return;
     group_by_class(candidates, scratch);
@@ -72,7 +78,7 @@ void select(const Candidates& candidates, const Parameters& parameters, const Ke
     Entry* entries = scratch.by_class.data();
     for (int c = 1; c < kClasses; ++c) {
         Entry *first = entries + scratch.ends[c - 1], *last = entries + scratch.ends[c];
-        if (first != last) suppress_class(first, last, candidates, parameters, kernels, scratch);
+        if (first != last) suppress_class(first, last, candidates, parameters, per_class, kernels, scratch);
     }
     Entry* best = scratch.kept.data();
     Entry* end = keep_best(best, best + scratch.kept.size(), parameters.max_detections, better_overall);

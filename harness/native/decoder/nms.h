@@ -1,6 +1,7 @@
 // Greedy non-maximum suppression, class by class, and the best over all classes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -10,7 +11,7 @@
 
 namespace ssd {
 
-constexpr int kBestPerClass = 200;  // candidates of a class that reach NMS, as in the MLPerf reference
+constexpr std::ptrdiff_t kAllOfClass = PTRDIFF_MAX;
 
 struct NmsScratch {
     struct Entry {
@@ -20,12 +21,12 @@ struct NmsScratch {
     std::vector<Entry> by_class;    // the candidates, class after class
     std::vector<std::size_t> ends;  // of each class in `by_class`
     std::vector<Entry> kept;
-    float arrays[5][kBestPerClass];
-    std::uint32_t alive[kBestPerClass];
+    std::vector<float> arrays[5];  // of one class: left, top, right, bottom, area
+    std::vector<std::uint32_t> alive;
 };
 
-// Puts the detections, best first, into `detections`.
-void select(const Candidates& candidates, const Parameters& parameters, const Kernels& kernels, NmsScratch& scratch,
-            std::vector<Detection>& detections);
+// Puts the detections, best first, into `detections`. per_class: how many candidates of a class reach NMS.
+void select(const Candidates& candidates, const Parameters& parameters, std::ptrdiff_t per_class,
+            const Kernels& kernels, NmsScratch& scratch, std::vector<Detection>& detections);
 
 }  // namespace ssd

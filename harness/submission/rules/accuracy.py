@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,14 +21,15 @@ from harness.submission.accuracy_log import is_cut_of, read_log_in_tree, stated_
 from harness.submission.rules.checksums import read_checksums
 from harness.submission.rules.figures import message_counts
 from harness.submission.rules.finding import Problem, Rule
-from harness.submission.rules.loadgen_test import ACCURACY, LoadGenTest, shown
-from harness.submission.rules.performance import no_errors, seeds
+from harness.submission.rules.loadgen_test import ACCURACY, DETAIL, LoadGenTest, shown
+from harness.submission.rules.performance import entries_only, no_errors, seeds
 from harness.submission.whole_log import whole_accuracy_log
 
 TXT = ACCURACY_TXT
 _COCO_LINE = re.compile(
     r"^ ?Average Precision +\(AP\) @\[ IoU=0\.50:0\.95 +\| area= *all \| maxDets=100 \] = ([\d.]+)", re.M
 )
+_AP50_LINE = re.compile(r"^ ?Average Precision +\(AP\) @\[ IoU=0\.50 +\| area= *all \| maxDets=100 \] = ([\d.]+)", re.M)
 _COUNT_LINE = re.compile(r"^found (\d+) (results|images)$", re.MULTILINE)
 _EVALUATE = "write it with `ssd-harness run` or the round's accuracy script"
 _ROUNDED = 0.0011  # percent: half of the third decimal, and what evaluators differ in
@@ -60,8 +62,8 @@ class AccuracyTest:
     def text(self) -> str:
         """What accuracy.txt says; empty where it cannot be read."""
         try:
-            return (self.test.tree.root / self.txt).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
+            return (self.test.tree.root / self.txt).read_text(encoding="utf-8", errors="replace")
+        except OSError:
             return ""
 
 
@@ -105,7 +107,12 @@ def accuracy_value(run: AccuracyTest) -> Iterator[Problem]:
     percent = stated[0]
     if not 0 <= percent <= 100:
         yield Problem(run.txt, f"{rules.metric}={percent:g}%", "0 to 100 percent", _EVALUATE)
-    coco = _COCO_LINE.search(text)
+    if "\ufffd" in text:
+        yield Problem(run.txt, "bytes that are not UTF-8", "a text file", _EVALUATE)
+    coco, looser = _COCO_LINE.search(text), _AP50_LINE.search(text)
+    if coco and looser and float(coco[1]) > float(looser[1]):
+        found = f"AP {coco[1]} above AP50 {looser[1]}"
+        yield Problem(run.txt, found, "AP50 at least as high", _EVALUATE)
     if coco and abs(float(coco[1]) * 100 - percent) > 0.0501:
         required = f"{float(coco[1]) * 100:g} percent, as COCO's own line above it"
         yield Problem(run.txt, f"{rules.metric}={percent:g}%", required, _EVALUATE)
@@ -201,6 +208,24 @@ def log_hash(run: AccuracyTest) -> Iterator[Problem]:
         yield Problem(run.log, "a cut log only", required, "give the folder of the backups as --backup", "SKIP")
 
 
+def own_answers(run: AccuracyTest) -> Iterator[Problem]:
+    """The accuracy log is not that of another scenario of the system, unless the result is inferred from it."""
+    tree, place = run.test.tree, run.test.place
+    mine = stated_hashes(run.text())
+    for other in tree.places:
+        same = (other.owner, other.system, other.benchmark) == (place.owner, place.system, place.benchmark)
+        if not same or other.scenario <= place.scenario or not mine:
+            continue
+        folder = tree.folder("accuracy", other)
+        path = tree.root / folder / TXT
+        theirs = stated_hashes(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else []
+        one, two = (tree.root / where / DETAIL for where in (run.folder, folder))
+        copies = one.is_file() and two.is_file() and filecmp.cmp(one, two, shallow=False)
+        if mine == theirs and not copies:
+            remedy = "put each accuracy run's own log and accuracy.txt there"
+            yield Problem(run.txt, f"the hash of {folder}", "a log of its own", remedy)
+
+
 def summary_is_bare(run: AccuracyTest) -> Iterator[Problem]:
     """An accuracy run's summary log counts messages and says nothing else."""
     yield from message_counts(run.test)
@@ -211,6 +236,7 @@ def summary_is_bare(run: AccuracyTest) -> Iterator[Problem]:
 
 RULES: dict[str, Rule[AccuracyTest]] = {
     "mode": mode,
+    "entries of LoadGen only": lambda run: entries_only(run.test),
     "no error entries": lambda run: no_errors(run.test),
     "seeds": lambda run: seeds(run.test),
     "summary and detail log agree": summary_is_bare,
@@ -218,6 +244,7 @@ RULES: dict[str, Rule[AccuracyTest]] = {
     "accuracy": accuracy_value,
     "accuracy log": cut_accuracy_log,
     "hash of the accuracy log": log_hash,
+    "a log of its own": own_answers,
 }
 EVALUATED_AGAIN: dict[str, Rule[AccuracyTest]] = {"accuracy of the whole log": evaluated_again}
 """Only where it is asked for: it takes a while."""
@@ -237,7 +264,7 @@ def _first_records(run: AccuracyTest, indices: Sequence[tuple[int, int]]) -> Ite
     if run.partial or not isinstance(loaded, list) or not isinstance(queries, int) or not isinstance(size, int):
         return
     for sequence, index in indices:
-        if sequence < queries * size and index not in loaded:
+        if sequence < min(queries * size, len(loaded)) and index not in loaded:
             required = "an image of the first loaded_qsl_set in the detail log"
             yield Problem(run.log, f"record {sequence} of image {index}", required, "put this run's own log there")
             return

@@ -10,6 +10,8 @@ from harness.files import sha256_file
 from harness.submission.rules.finding import Problem, Rule
 from harness.submission.tree import Place, SubmissionTree
 
+_MOST_BYTES = 1 << 22
+"""Of a README that is read: a list of checksums is a few kilobytes, whatever else lies there."""
 _LINE = re.compile(r"^- (whole )?`([^`\n]+)`: ([0-9a-f]{64})$", re.MULTILINE)
 
 
@@ -36,7 +38,10 @@ def checksum_lines(owner: Path, folders: list[Path], whole: Mapping[str, str]) -
 def read_checksums(tree: SubmissionTree, place: Place) -> tuple[dict[str, str], dict[str, str]]:
     """Of files and of whole accuracy logs, by their paths from the tree's root; empty where the README has none."""
     path = tree.root / tree.folder("measurements", place) / "README.md"
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    text = ""
+    if path.is_file():
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES).decode(errors="replace")
     found: tuple[dict[str, str], dict[str, str]] = ({}, {})
     for whole, name, sha256 in _LINE.findall(text):
         found[bool(whole)][f"{place.owner}/{name}"] = sha256
@@ -47,7 +52,7 @@ def as_built(subject: tuple[SubmissionTree, Place]) -> Iterator[Problem]:
     """No file that the README lists has been changed since."""
     tree, place = subject
     for path, sha256 in read_checksums(tree, place)[0].items():
-        if path in tree.files and sha256_file(tree.root / path) != sha256:
+        if path in tree.there and sha256_file(tree.root / path) != sha256:
             remedy = "build the tree again; logs are not to be edited"
             yield Problem(path, "a file that was changed", f"sha256 {sha256} of README.md", remedy)
 

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Literal
 
 from harness.errors import LogError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import ComplianceTest, Result, ScenarioRules
 from harness.runs.layout import VERIFY_ACCURACY, VERIFY_PERFORMANCE
+from harness.submission.rules.figures import is_as_printed
 from harness.submission.rules.finding import Problem, Rule
 from harness.submission.rules.loadgen_test import ACCURACY, LoadGenTest, shown
 from harness.submission.tree import folder_rules
@@ -21,6 +23,7 @@ _PASSES = re.compile(r"^TEST PASS\s*$", re.MULTILINE)
 _FAILS = re.compile(r"TEST FAIL|Error|Traceback")
 _SCORE = re.compile(r"^(.+) score = ([0-9.eE+-]+)\s*$", re.MULTILINE)
 _COUNTED = re.compile(r"^(num_\w+) = (\d+)\s*$", re.MULTILINE)
+_OF_THE_SYSTEM: dict[str, Literal["FAIL", "WARN"]] = {"sut_name": "FAIL", "loadgen_version": "WARN"}
 _VERIFY = "run `ssd-harness compliance` again; the files say what was measured and are not to be edited"
 
 
@@ -59,8 +62,8 @@ class Compliance:
 def performance(compliance: Compliance) -> Iterator[Problem]:
     """Within the round's tolerance of what it is compared with."""
     reference = compliance.tests.get(compliance.rules.compared_with or "")
-    if reference is None:
-        return  # compared with nothing, or that is missing and has its own finding
+    if reference is None or reference.scenario != compliance.test.scenario:
+        return  # compared with nothing, or that is missing and has its own finding, or of a result that is inferred
     result = compared_result(compliance.test.rules)
     was, now = reference.detail.values.get(result.key), compliance.test.detail.values.get(result.key)
     if not isinstance(was, (int, float)) or not isinstance(now, (int, float)) or was <= 0:
@@ -72,13 +75,19 @@ def performance(compliance: Compliance) -> Iterator[Problem]:
         bounds = bounds_in_words(low, high, lambda bound: f"{bound:.10g}")
         required = f"{bounds}, as {compliance.rules.compared_with} has {was:.10g}"
         remedy = "run it again on a quiet machine; if it stays so, the result is not sound"
-        yield Problem(compliance.test.detail_path, f"{result.key} {now:.10g}", required, remedy)
+        few = compliance.test.of_memory_only and _queries(compliance.test) < compliance.test.rules.min_queries
+        if few:
+            required += f"; of {_queries(compliance.test)} queries, so perhaps noise"
+        yield Problem(
+            compliance.test.detail_path, f"{result.key} {now:.10g}", required, remedy, "WARN" if few else "FAIL"
+        )
 
 
 def same_scenario(compliance: Compliance) -> Iterator[Problem]:
     """The scenario that the run's own performance test has."""
     run = compliance.tests.get("performance")
-    if run is not None and run.scenario != compliance.test.scenario:
+    own = compliance.test.scenario == compliance.test.place.scenario  # of an inferred result
+    if run is not None and run.scenario != compliance.test.scenario and not own:
         found, wanted = (LOADGEN_SCENARIOS[test.scenario] for test in (compliance.test, run))
         yield Problem(
             compliance.test.detail_path, f"effective_scenario {found}", wanted, f"run {compliance.name} in {wanted}"
@@ -101,14 +110,14 @@ def verified_performance(compliance: Compliance) -> Iterator[Problem]:
     tests = [test for test in pair if test is not None]
     key = compared_result(compliance.test.rules).key
     figures = [test.detail.values.get(key) for test in tests]
-    scores = [(name, float(score)) for name, score in _SCORE.findall(text) if _is_float(score)]
-    if len(tests) < 2:
-        return  # what is missing has its own finding
-    if len(scores) != 2:
+    scores = [(name, score) for name, score in _SCORE.findall(text) if _is_float(score)]
+    if len(tests) < 2 or tests[0].scenario != tests[1].scenario:
+        return  # what is missing has its own finding; an inferred result has no log of its own
+    if len(scores) != 2 and _PASSES.search(text):
         yield Problem(path, f"{len(scores)} scores", "two: of the reference and of the test", _VERIFY)
     for (name, score), figure in zip(scores, figures, strict=False):
-        if not isinstance(figure, (int, float)) or abs(score - figure) > 1e-5 * abs(figure):
-            yield Problem(path, f"{name} score {score:.10g}", f"{shown(figure)} as {key} in its log", _VERIFY)
+        if not isinstance(figure, (int, float)) or not is_as_printed(score, figure):
+            yield Problem(path, f"{name} score {score}", f"{shown(figure)} as {key} in its log", _VERIFY)
 
 
 def verified_accuracy(compliance: Compliance) -> Iterator[Problem]:
@@ -125,6 +134,8 @@ def verified_accuracy(compliance: Compliance) -> Iterator[Problem]:
         yield Problem(path, "num_perf_log_entries 0", "answers that were compared", _VERIFY)
     differing = counted.get("num_perf_log_data_mismatch", 0) + counted.get("num_missing_qsl_idxs", 0)
     if _PASSES.search(text) and not _FAILS.search(text):
+        if not counted:
+            yield Problem(path, "TEST PASS without counts of answers", "lines num_… = N", _VERIFY)
         if differing:
             yield Problem(path, f"TEST PASS with {differing} answers that differ", "none that differ", _VERIFY)
         return
@@ -154,7 +165,7 @@ def answers(compliance: Compliance) -> Iterator[Problem]:
         return  # damaged, likewise
     folder = PurePosixPath(path).parent
     excused = folder_rules(compliance.test.round, "compliance_accuracy").files_when_accuracy_differs
-    if not all(f"{folder}/{name}" in tree.files for name in excused):
+    if not all(f"{folder}/{name}" in tree.there for name in excused):
         for reason in verdict.reasons:
             yield Problem(path, reason, "the accuracy run's answers", _VERIFY)
 
@@ -166,15 +177,32 @@ def own_run(compliance: Compliance) -> Iterator[Problem]:
         if name == compliance.name or (name != "performance" and name < compliance.name):
             continue  # each pair once
         theirs = other.detail.values
-        if mine.get("test_datetime") == theirs.get("test_datetime") and _latencies(mine) == _latencies(theirs):
+        if _latencies(mine) == _latencies(theirs):
             remedy = f"run {compliance.name}; its logs are not those of another test"
             yield Problem(compliance.test.detail_path, f"the logs of {name}", "a run of its own", remedy)
 
 
+def same_system(compliance: Compliance) -> Iterator[Problem]:
+    """The SUT's name is that of the run's own performance test, and LoadGen is the same."""
+    run = compliance.tests.get("performance")
+    if run is None:
+        return
+    mine, theirs = compliance.test.detail.values, run.detail.values
+    for key, level in _OF_THE_SYSTEM.items():
+        if str(mine.get(key)).rstrip("\0") != str(theirs.get(key)).rstrip("\0"):
+            required = f"{shown(theirs.get(key))} as in the performance test"
+            remedy = "run the scenario's tests with one system"
+            yield Problem(compliance.test.detail_path, f"{key} {shown(mine.get(key))}", required, remedy, level)
+
+
 def rules_for(compliance: Compliance) -> dict[str, Rule[Compliance]]:
     """Those that apply to a test; a file that is missing has its finding in the layout's rules."""
-    there = compliance.test.tree.files
-    rules: dict[str, Rule[Compliance]] = {"a run of its own": own_run, "the run's scenario": same_scenario}
+    there = compliance.test.tree.there
+    rules: dict[str, Rule[Compliance]] = {
+        "a run of its own": own_run,
+        "the run's scenario": same_scenario,
+        "the run's system": same_system,
+    }
     if compliance.rules.compared_with is not None:
         rules["performance of the compliance test"] = performance
     if f"{compliance.folder}/{VERIFY_PERFORMANCE}" in there:
@@ -191,6 +219,13 @@ def _passes(path: str, text: str) -> Iterator[Problem]:
         yield Problem(path, "no line TEST PASS", "it", _VERIFY)
     elif _FAILS.search(text):
         yield Problem(path, "a failure beside TEST PASS", "TEST PASS alone", _VERIFY)
+
+
+def _queries(test: LoadGenTest) -> int:
+    """How many queries a test sent; in Offline samples."""
+    counts = [test.detail.values.get(f"generated_{what}") for what in ("query_count", "samples_per_query")]
+    queries, size = (count if isinstance(count, int) else 0 for count in counts)
+    return size if test.scenario == "offline" else queries
 
 
 def _latencies(values: Mapping[str, object]) -> list[object]:

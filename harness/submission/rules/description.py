@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Literal
 
 from harness.errors import UsageError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
@@ -15,7 +16,7 @@ from harness.submission.path_pattern import fill, match_path
 from harness.submission.rules.finding import Problem, Rule
 from harness.submission.rules.loadgen_test import LoadGenTest, shown
 from harness.submission.system_description import read_json_object, system_errors
-from harness.submission.tree import SCENARIO_FOLDERS, Place, SubmissionTree, folder_rules
+from harness.submission.tree import Place, SubmissionTree, folder_rules
 
 _REQUESTED = {
     "min_duration": "min_duration_ms",
@@ -52,6 +53,7 @@ _ALWAYS = {
     "offline": ("target_qps",),
 }
 """What each system says for itself: it must be in one of the two files."""
+_OF_THE_ROUND = {"mode", "accuracy_log_rng_seed", "accuracy_log_probability", "accuracy_log_sampling_target"}
 _UNLOGGED = {"coalesce_queries", "max_async_queries", "target_duration", "target_latency_percentile"}
 
 
@@ -77,6 +79,12 @@ def system_fields(system: System) -> Iterator[Problem]:
         yield Problem(system.path, error.what, "a JSON object", "mend the file; `ssd-harness doctor system` writes one")
         return
     for wrong in system_errors(data, system.tree.round.submission):
+        if wrong.unknown:
+            found = f"{wrong.field}, of which the round does not know"
+            yield Problem(
+                system.path, found, "its own fields", f"remove {wrong.field}, or see that it is spelled right", "WARN"
+            )
+            continue
         yield Problem(system.path, f"{wrong.field} {wrong.found}", wrong.required, f"mend the field {wrong.field}")
 
 
@@ -110,15 +118,16 @@ class Measurement:
         return self.tree.folder("measurements", self.place)
 
     def implementations(self) -> list[tuple[str, str]]:
-        """(path, implementation) of the JSON files that describe it."""
+        """(path, implementation) of the JSON files that describe it; "" where the name does not say which it is."""
         place = self.place
-        known = {"system": place.system, "benchmark": place.benchmark, "scenario": place.scenario}
+        known = {"system": place.system, "benchmark": place.benchmark, "scenario": place.folder}
+        rules = folder_rules(self.tree.round, "measurements")
         found = []
-        for pattern in folder_rules(self.tree.round, "measurements").files or ():
+        for pattern in rules.files or ():
             if pattern.endswith(".json"):
                 for path in self.tree.below(self.folder):
-                    fields = match_path(f"{self.folder}/{fill(pattern, **known)}", path)
-                    if fields is not None:
+                    if match_path(f"{self.folder}/{fill(pattern, **known)}", path) is not None:
+                        fields = match_path(f"{self.folder}/{fill(rules.described or pattern, **known)}", path) or {}
                         found.append((path, fields.get("implementation", "")))
         return found
 
@@ -144,15 +153,23 @@ def implementation_fields(measurement: Measurement) -> Iterator[Problem]:
             remedy = "submit to the open division, or use the round's weights"
             yield Problem(path, f"retraining {json.dumps(data['retraining'])}", "none in the closed division", remedy)
         for field in sorted(set(data) - set(measurement.tree.round.submission.implementation_fields)):
-            yield Problem(path, f"a field {field!r}", "no such field", "remove it")
+            yield Problem(path, f"a field {field!r}", "no such field", "remove it", "WARN")
 
 
 def code(measurement: Measurement) -> Iterator[Problem]:
     """The code that the measurements name is there."""
     for path, implementation in measurement.implementations():
+        pattern = folder_rules(measurement.tree.round, "code").path
+        of_benchmark = pattern.removesuffix("/{implementation}")
         names = {"benchmark": measurement.place.benchmark, "implementation": implementation}
-        folder = f"{measurement.place.owner}/{fill(folder_rules(measurement.tree.round, 'code').path, **names)}"
+        folder, whole = (f"{measurement.place.owner}/{fill(path, **names)}" for path in (pattern, of_benchmark))
         files = measurement.tree.below(folder)
+        if not files and measurement.tree.below(whole):
+            if implementation:
+                remedy = f"name its folder {PurePosixPath(folder).name}, or the file after the folder"
+                found = f"code, but none called {implementation}"
+                yield Problem(whole, found, f"that of {PurePosixPath(path).name}", remedy, "WARN")
+            files = measurement.tree.below(whole)
         if not any(
             (measurement.tree.root / file).stat().st_size for file in files if PurePosixPath(file).name[0] != "."
         ):
@@ -168,13 +185,14 @@ def round_settings(measurement: Measurement) -> Iterator[Problem]:
         return
     yield from _ignored(path, conf)
     remedy = "take the round's mlperf.conf, unchanged"
-    settings = conf.settings(measurement.place.benchmark, measurement.place.scenario)
+    scenario = LOADGEN_SCENARIOS[measurement.place.scenario]
+    settings = conf.settings(_loadgen_model(measurement), scenario)
     for name, value in measurement.tree.round.seeds.model_dump().items():
         found = settings.get(f"{name}_rng_seed")
         if found != str(value):
             yield Problem(path, f"{name}_rng_seed {shown(found)}", f"{value} of the round", remedy)
     for key, needed in _minima(
-        measurement, measurement.tree.rules(measurement.place).scenario(SCENARIO_FOLDERS[measurement.place.scenario])
+        measurement, measurement.tree.rules(measurement.place).scenario(measurement.place.scenario)
     ).items():
         found = settings.get(key)
         if found is not None and not _number(found) >= needed:
@@ -189,17 +207,20 @@ def user_settings(measurement: Measurement) -> Iterator[Problem]:
         return
     yield from _ignored(path, conf)
     scenario = LOADGEN_SCENARIOS[measurement.test.scenario]
-    settings = conf.settings(measurement.place.benchmark, scenario)
+    settings = conf.settings(_loadgen_model(measurement), scenario)
     if not settings:
         remedy = "put the user.conf there that the test was run with"
-        yield Problem(path, "no setting", f"{measurement.place.benchmark}.{scenario}.… = …", remedy)
+        yield Problem(path, "no setting", f"{_loadgen_model(measurement)}.{scenario}.… = …", remedy)
     logged = {**{k: (v, 1.0) for k, v in _REQUESTED.items()}, **_OF_SCENARIO[measurement.test.scenario]}
     for key in settings:
-        if key not in logged and key not in _UNLOGGED:
+        if key.endswith("_rng_seed") or key in _OF_THE_ROUND:
             yield Problem(path, f"the key {key}", "only a system's own settings", "remove it and run again without it")
+        elif key not in logged and key not in _UNLOGGED:
+            remedy = "remove it; LoadGen does not know it"
+            yield Problem(path, f"the key {key}", "only a system's own settings", remedy, "WARN")
     # what user.conf does not say is mlperf.conf's
     round_conf = _conf(measurement, f"{measurement.folder}/mlperf.conf")
-    below = {} if round_conf is None else round_conf.settings(measurement.place.benchmark, scenario)
+    below = {} if round_conf is None else round_conf.settings(_loadgen_model(measurement), scenario)
     for key, (name, factor) in logged.items():
         text = settings.get(key, below.get(key))
         found = measurement.test.detail.values.get(f"requested_{name}")
@@ -208,7 +229,10 @@ def user_settings(measurement: Measurement) -> Iterator[Problem]:
         if text is None or not _same(_number(text) * factor, found):
             here = text if key in settings else f"nothing, and {shown(text)} in mlperf.conf"
             required = f"{shown(found)} as requested_{name} in the detail log"
-            yield Problem(path, f"{key} {here}", required, "put the user.conf there that the test was run with")
+            remedy = "put the user.conf there that the test was run with"
+            # what neither file says may have been set by the harness that was run
+            level: Literal["FAIL", "WARN"] = "FAIL" if key in settings else "WARN"
+            yield Problem(path, f"{key} {here}", required, remedy, level)
     for key, needed in _minima(measurement, measurement.test.rules).items():
         if key in settings and not _number(settings[key]) >= needed:
             yield Problem(path, f"{key} {settings[key]}", f"at least {needed:g}", "run again with the round's")
@@ -222,9 +246,14 @@ RULES: dict[str, Rule[Measurement]] = {
 }
 
 
+def _loadgen_model(measurement: Measurement) -> str:
+    """LoadGen's name of the benchmark in its configuration files."""
+    return measurement.tree.rules(measurement.place).loadgen_model or measurement.place.benchmark
+
+
 def _conf(measurement: Measurement, path: str) -> LoadGenConf | None:
     """None where the file is missing, which the layout's rules say."""
-    return read_conf(measurement.tree.root / path) if path in measurement.tree.files else None
+    return read_conf(measurement.tree.root / path) if path in measurement.tree.there else None
 
 
 def _ignored(path: str, conf: LoadGenConf) -> Iterator[Problem]:

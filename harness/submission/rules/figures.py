@@ -82,7 +82,7 @@ def summary_agrees(test: LoadGenTest) -> Iterator[Problem]:
             continue
         there.add(key)
         value = test.detail.values.get(key)
-        if not _says(text, value):
+        if not _says(text.rstrip("\0"), value):
             yield Problem(
                 test.summary_path, f"{name} {text}", f"{shown(value)} as {key} in the detail log", _NOT_EDITED
             )
@@ -242,15 +242,21 @@ def _says(text: str, value: object) -> bool:
         return False
     if isinstance(value, bool):
         return _ANSWERS.get(text, text == "1" if text in ("0", "1") else None) is value
-    if isinstance(value, int):
-        whole, _, decimals = text.partition(".")  # a rate of 247 is printed as "247.00"
-        return whole == str(value) and not decimals.strip("0")
-    if isinstance(value, float):
-        try:
-            number = float(text)
-        except ValueError:
-            return False
-        digits = text.partition(".")[2]
-        half = 0.5 * 10 ** -len(digits) if "e" not in text.lower() else 0
-        return abs(number - value) <= max(half * 1.01, _RELATIVE / 10 * abs(value))
-    return text == str(value)
+    whole, _, decimals = text.partition(".")
+    if isinstance(value, int) and not decimals.strip("0"):
+        return whole == str(value)  # a count, or a rate of 247 that is printed as "247.00"
+    if isinstance(value, (int, float)):
+        # the detail log has six digits of a rate, and is an int where they make a whole number: 10897 for "10896.95"
+        return is_as_printed(text, value)
+    return text == str(value).rstrip("\0")
+
+
+def is_as_printed(text: str, value: float) -> bool:
+    """Whether a printed number is the value, as far as its digits go, and the six of LoadGen's detail log."""
+    try:
+        number = float(text)
+    except ValueError:
+        return False
+    digits = text.partition(".")[2]
+    half = 0.5 * 10 ** -len(digits) if "e" not in text.lower() else 0
+    return abs(number - value) <= max(half * 1.01, _RELATIVE / 10 * abs(value))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
-Status = Literal["PASS", "FAIL", "SKIP"]
+Status = Literal["PASS", "FAIL", "WARN", "SKIP"]
 SubjectT = TypeVar("SubjectT")
+SHOWN_PLACES = 3
+"""How many of the places that share a cause are named."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,8 @@ class Finding:
     """The outcome of one rule for one file or folder of a tree.
 
     Attributes:
-        status: SKIP: it could not be looked at, e.g. without the backup of the accuracy logs; no failure.
+        status: FAIL: the round forbids it. WARN: unusual, or only warned of officially; no failure. SKIP: it could not
+            be looked at, e.g. without the backup of the accuracy logs; no failure.
         rule: which one, in a few words.
         path: of the file or folder it is about, relative to the tree.
         found: what is there.
@@ -40,6 +43,33 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """Findings that say the same of several files or folders.
+
+    Attributes:
+        finding: the first of them.
+        paths: of all of them, in order.
+    """
+
+    finding: Finding
+    paths: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown, more = ", ".join(self.paths[:SHOWN_PLACES]), len(self.paths) - SHOWN_PLACES
+        text = str(replace(self.finding, path=shown if more <= 0 else f"{shown} and {more} more"))
+        return text if len(self.paths) == 1 else f"{text} ({len(self.paths)} places)"
+
+
+def by_cause(findings: Iterable[Finding]) -> list[Cause]:
+    """Findings that differ in their path only become one; what passes stays as it is."""
+    paths: dict[Finding, list[str]] = {}
+    for finding in findings:
+        cause = finding if finding.status == "PASS" else replace(finding, path="")
+        paths.setdefault(cause, []).append(finding.path)
+    return [Cause(replace(cause, path=places[0]), tuple(places)) for cause, places in paths.items()]
+
+
+@dataclass(frozen=True)
 class Problem:
     """What a rule does not accept; `judge` makes a finding of it."""
 
@@ -47,7 +77,7 @@ class Problem:
     found: str
     required: str
     remedy: str
-    status: Literal["FAIL", "SKIP"] = "FAIL"
+    status: Literal["FAIL", "WARN", "SKIP"] = "FAIL"
 
 
 Rule = Callable[[SubjectT], Iterable[Problem]]

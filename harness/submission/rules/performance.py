@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from datetime import datetime
+from typing import Any, Literal, TypeGuard
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.runs.verdict import duration_s, explain
+from harness.runs.verdict import POWER_TIME, duration_s, explain
+from harness.scenarios import Scenario
 from harness.submission.rules.figures import latency_percentile_key
 from harness.submission.rules.finding import Problem, Rule
 from harness.submission.rules.loadgen_test import LoadGenTest, shown
 
 _RUN_AGAIN = "run the test again; a log is not to be edited"
+_CLOCKS_APART_S, _MOST_ZONE_S = 600, 15 * 3600
+_CLOCK_STEP_S, _MOST_LATE_S = 1.0, 60.0
 _SPECIAL = (
     "accuracy_log_rng_seed",
     "accuracy_log_probability",
@@ -53,6 +57,38 @@ def no_errors(test: LoadGenTest) -> Iterator[Problem]:
         if any(part in text for part in expected):
             continue
         yield Problem(test.detail_path, f"the error entry {text!r}", "none", "mend its cause and run the test again")
+
+
+def entries_only(test: LoadGenTest) -> Iterator[Problem]:
+    """Every line of the detail log is an entry of LoadGen."""
+    for number, line in test.detail.other[:1]:
+        more = f" and {len(test.detail.other) - 1} more" if len(test.detail.other) > 1 else ""
+        yield Problem(test.detail_path, f"line {number} {line[:40]!r}{more}", "LoadGen's entries only", _RUN_AGAIN)
+
+
+def dates(test: LoadGenTest) -> Iterator[Problem]:
+    """The dates that the log was begun at, and the clocks of its test, agree.
+
+    Over 472 published results test_datetime and power_begin agree to whole hours (of time zones) and 300 s, and the
+    entry of power_end was written 0.01 to 18.8 s after the test.
+    """
+    values = test.detail.values
+    try:
+        begun = datetime.strptime(values["test_datetime"], "%Y-%m-%dT%H:%M:%SZ")
+        power = datetime.strptime(values["power_begin"], POWER_TIME)
+    except (KeyError, TypeError, ValueError):
+        return  # a log without them has its finding in `duration`
+    apart_s = (power - begun).total_seconds()
+    zone_s = 1800 * round(apart_s / 1800)
+    if abs(apart_s - zone_s) > _CLOCKS_APART_S or abs(zone_s) > _MOST_ZONE_S:
+        found = f"power_begin {values['power_begin']}"
+        yield Problem(test.detail_path, found, f"test_datetime {values['test_datetime']}, but for hours", _RUN_AGAIN)
+    took_s, written_ms = duration_s(values), test.detail.times_ms.get("power_end")
+    if took_s is not None and written_ms:
+        late_s = written_ms / 1e3 - took_s
+        if not -_CLOCK_STEP_S <= late_s <= _MOST_LATE_S:
+            found = f"power_end {took_s:.3f} s after power_begin"
+            yield Problem(test.detail_path, found, f"about the {written_ms / 1e3:.3f} s of its time_ms", _RUN_AGAIN)
 
 
 def seeds(test: LoadGenTest) -> Iterator[Problem]:
@@ -119,9 +155,10 @@ def samples_in_memory(test: LoadGenTest) -> Iterator[Problem]:
             remedy = f"set performance_sample_count_override to {needed} or more and run again"
             yield Problem(test.detail_path, f"{key} {shown(value)}", f"at least {needed}", remedy)
     total, images = values.get("qsl_reported_total_count"), test.benchmark.dataset_images
-    if total != images:
-        remedy = "run with the whole dataset"
-        yield Problem(test.detail_path, f"qsl_reported_total_count {shown(total)}", f"{images} images", remedy)
+    # only the accuracy run needs the whole dataset
+    if not _is_number(total) or not needed <= total <= images:
+        remedy = "run with the round's dataset"
+        yield Problem(test.detail_path, f"qsl_reported_total_count {shown(total)}", f"{needed} to {images}", remedy)
 
 
 def percentile(test: LoadGenTest) -> Iterator[Problem]:
@@ -155,7 +192,9 @@ def special_settings(test: LoadGenTest) -> Iterator[Problem]:
             wanted = test.audit.get(key, 0)
             if found is None or int(found) != wanted:
                 remedy = "run with " + ("the round's audit settings" if test.audit else "no audit.config")
-                yield Problem(test.detail_path, f"{prefix}_{key} {shown(found)}", str(wanted), remedy)
+                more = key == "accuracy_log_sampling_target" and wanted and found and int(found) > wanted
+                level: Literal["FAIL", "WARN"] = "WARN" if more else "FAIL"  # more answers are compared
+                yield Problem(test.detail_path, f"{prefix}_{key} {shown(found)}", str(wanted), remedy, level)
 
 
 def inferable(test: LoadGenTest) -> Iterator[Problem]:
@@ -163,7 +202,8 @@ def inferable(test: LoadGenTest) -> Iterator[Problem]:
     key = test.benchmark.scenario(_own(test)).inferred_from[test.scenario].key
     found = test.detail.values.get(key)
     if not _is_number(found) or found <= 0:
-        remedy = f"run {LOADGEN_SCENARIOS[test.scenario]} with more queries, or {test.place.scenario} itself"
+        origin, own = LOADGEN_SCENARIOS[test.scenario], LOADGEN_SCENARIOS[test.place.scenario]
+        remedy = f"run {origin} with more queries, or {own} itself"
         yield Problem(test.detail_path, f"{key} {shown(found)}", "above 0", remedy)
 
 
@@ -171,7 +211,9 @@ def rules_for(test: LoadGenTest) -> dict[str, Rule[LoadGenTest]]:
     """Those that apply to a test."""
     rules: dict[str, Rule[LoadGenTest]] = {
         "scenario and mode": scenario_and_mode,
+        "entries of LoadGen only": entries_only,
         "no error entries": no_errors,
+        "dates": dates,
         "seeds": seeds,
         "duration": duration,
         "query counts": counts,
@@ -189,13 +231,13 @@ def rules_for(test: LoadGenTest) -> dict[str, Rule[LoadGenTest]]:
     return rules
 
 
-def _possible(test: LoadGenTest) -> list[Any]:
+def _possible(test: LoadGenTest) -> list[Scenario]:
     own = _own(test)
     return [own, *test.benchmark.scenario(own).inferred_from]
 
 
-def _own(test: LoadGenTest) -> Any:
-    return next(name for name, folder in LOADGEN_SCENARIOS.items() if folder == test.place.scenario)
+def _own(test: LoadGenTest) -> Scenario:
+    return test.place.scenario
 
 
 def _both(test: LoadGenTest, key: str, value: object, required: str) -> Iterator[Problem]:

@@ -183,9 +183,12 @@ def test_a_log_with_a_piece_lost_is_refused_or_reads_as_whole_detections(
     else:  # blanks or whole records were lost, which only the dataset can tell
         known = [row.tobytes().hex() for row in np.concatenate([ONE, TWO])]
         found = np.column_stack([log.qsl_idx, log.boxes, log.scores, log.labels]).astype(np.float32)
-        for row in (it.tobytes().hex() for it in found):
+        for row in (record_bytes.tobytes().hex() for record_bytes in found):
             # or from the middle of one detection to the same place in another: the beginning of one, the end of another
-            assert any(row[:k] in {it[:k] for it in known} and row[k:] in {it[k:] for it in known} for k in range(57))
+            assert any(
+                row[:k] in {other[:k] for other in known} and row[k:] in {other[k:] for other in known}
+                for k in range(57)
+            )
 
 
 @pytest.mark.parametrize("name", ["missing.json", "."])

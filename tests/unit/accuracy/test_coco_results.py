@@ -17,6 +17,7 @@ from harness.accuracy.coco_results import (
     read_coco_results,
     results_of_log,
 )
+from harness.accuracy.evaluate import evaluate
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
 from harness.errors import LogError, UsageError
@@ -132,3 +133,47 @@ def test_coco_results_cut_anywhere_are_refused(tmp_path: Path, truth: GroundTrut
         (tmp_path / "results.json").write_text(text[:length])
         with pytest.raises(LogError):
             read_coco_results(tmp_path / "results.json", truth)
+
+
+@pytest.mark.parametrize("key", ["image_id", "category_id"])
+@pytest.mark.parametrize("value", [99.5, "99", True, None])
+def test_ids_are_whole_numbers_and_are_not_cut(tmp_path: Path, truth: GroundTruth, key: str, value: Any) -> None:
+    with pytest.raises(LogError, match="entry 1 is not"):
+        read_coco_results(written(tmp_path / "results.json", [entry(**{key: value})]), truth)
+
+
+def test_results_of_images_with_huge_ids_are_exact(tmp_path: Path) -> None:
+    huge = 2**60 + 1
+    document = coco_document([(100, 100)] * 2, [(100, 1, [10, 10, 50, 50]), (99, 1, [40, 40, 20, 20])])
+    ids = {100: huge, 99: huge + 1}
+    for image in document["images"]:
+        image["id"] = ids[image["id"]]
+    for box in document["annotations"]:
+        box["image_id"] = ids[box["image_id"]]
+    truth = read_ground_truth(written(tmp_path / "annotations.json", document))
+    found = [
+        {"image_id": huge, "category_id": 1, "bbox": [10, 10, 50, 50], "score": 0.9},
+        {"image_id": huge + 1, "category_id": 1, "bbox": [40, 40, 20, 20], "score": 0.9},
+    ]
+    results, _ = read_coco_results(written(tmp_path / "results.json", found), truth)
+    assert evaluate(truth, results, truth.image_ids).mAP == pytest.approx(1)
+    found[1]["image_id"] = huge + 2
+    with pytest.raises(LogError, match=f"image_id {huge + 2}"):
+        read_coco_results(written(tmp_path / "results.json", found), truth)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_results_in_another_encoding_are_recognised(tmp_path: Path, truth: GroundTruth, encoding: str) -> None:
+    path = tmp_path / "results.json"
+    path.write_bytes(json.dumps([entry()]).encode(encoding))
+    assert is_coco_results(path)
+    assert len(read_coco_results(path, truth)[0]) == 1
+
+
+def test_an_empty_list_is_results_with_nothing_found(tmp_path: Path, truth: GroundTruth) -> None:
+    path = tmp_path / "results.json"
+    path.write_text("[]\n")
+    assert is_coco_results(path)
+    assert len(read_coco_results(path, truth)[0]) == 0
+    path.write_text("[\n]\n")  # LoadGen's log of nothing
+    assert not is_coco_results(path)

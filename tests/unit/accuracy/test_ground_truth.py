@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.accuracy.ground_truth import read_ground_truth
@@ -94,3 +96,62 @@ def test_annotations_that_are_no_json_or_not_there_are_refused(tmp_path: Path) -
         read_ground_truth(tmp_path / "a.json")
     with pytest.raises(DatasetError, match="cannot be read"):
         read_ground_truth(tmp_path / "b.json")
+
+
+HUGE = 1152921504606846977  # 2⁶⁰ + 1: it and the next are one number in float64
+
+
+def renamed(ids: dict[int, Any]) -> dict[str, Any]:
+    """The document with other image ids."""
+    changed = document()
+    for image in changed["images"]:
+        image["id"] = ids.get(image["id"], image["id"])
+    for box in changed["annotations"]:
+        box["image_id"] = ids.get(box["image_id"], box["image_id"])
+    return changed
+
+
+def test_image_ids_that_a_float64_cannot_hold_become_their_ranks(tmp_path: Path) -> None:
+    truth = read_ground_truth(written(tmp_path / "a.json", renamed({100: HUGE + 1, 99: HUGE})))
+    assert truth.ids_in_file.tolist() == [HUGE + 1, HUGE, 98]
+    assert truth.image_ids.tolist() == [3, 2, 1]
+    assert truth.box_image_ids.tolist() == [2, 3]
+    assert truth.places_of(np.array([HUGE, HUGE + 1, HUGE + 2])).tolist() == [1, 0, -1]
+    assert truth.first(2).ids_in_file.tolist() == [HUGE + 1, HUGE]
+
+
+def test_other_image_ids_stay_what_they_are(tmp_path: Path) -> None:
+    truth = read_ground_truth(written(tmp_path / "a.json", renamed({100: 2**53 - 1})))
+    assert truth.image_ids.tolist() == truth.ids_in_file.tolist() == [2**53 - 1, 99, 98]
+
+
+@pytest.mark.parametrize("value", [99.5, "99", True, 2**63, None, 1e300])
+def test_an_id_that_is_no_whole_number_is_refused_and_not_cut(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(DatasetError, match=r"images\[1\] has .* as 'id', which is no whole number"):
+        read_ground_truth(written(tmp_path / "a.json", renamed({99: value})))
+
+
+def test_a_whole_number_written_as_a_float_is_that_number(tmp_path: Path) -> None:
+    truth = read_ground_truth(written(tmp_path / "a.json", renamed({99: 99.0})))
+    assert truth.image_ids.tolist() == [100, 99, 98]
+
+
+def test_categories_of_one_name_are_told_apart_by_their_ids(tmp_path: Path) -> None:
+    changed = document()
+    for category in changed["categories"]:
+        category["name"] = "cat"
+    assert read_ground_truth(written(tmp_path / "a.json", changed)).category_names == ("cat (id 90)", "cat (id 3)")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_every_encoding_of_json_is_read(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(json.dumps(document() | {"info": {"by": "Bäckström"}}, ensure_ascii=False).encode(encoding))
+    assert read_ground_truth(path).image_ids.tolist() == [100, 99, 98]
+
+
+def test_annotations_in_a_local_encoding_are_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(json.dumps(document() | {"info": "Bäckström"}, ensure_ascii=False).encode("latin-1"))
+    with pytest.raises(DatasetError, match="not text in UTF-8"):
+        read_ground_truth(path)

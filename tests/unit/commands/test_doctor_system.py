@@ -19,7 +19,7 @@ def test_it_prints_json_and_says_what_is_left_to_fill_in(capsys: Capture) -> Non
     shown = capsys.readouterr()
     system = json.loads(shown.out)
     rules = load_round("v2.0").submission
-    assert [it.field for it in system_errors(system, rules)] == ["submitter"]
+    assert [error.field for error in system_errors(system, rules)] == ["submitter"]
     assert "to be filled in: submitter" in shown.err
     assert "cooling" in shown.err
 

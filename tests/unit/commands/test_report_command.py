@@ -72,7 +72,7 @@ def test_a_comparison_says_what_is_slower(runs: Path, tmp_path: Path, capsys: Ca
     capsys.readouterr()
     assert cli.main(["report", slow, "--compare", base, "--format", "json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert {it["verdict"] for it in data["figures"] if it["name"] == "mean"} == {"slower"}
+    assert {figure["verdict"] for figure in data["figures"] if figure["name"] == "mean"} == {"slower"}
     assert cli.main(["report", slow, "--compare", base, "--threshold", "20", "--format", "markdown"]) == 0
     assert "no significant change. Changes within ±20 % do not count." in capsys.readouterr().out
     assert cli.main(["report", slow, "--compare", base, "--format", "html"]) == 0

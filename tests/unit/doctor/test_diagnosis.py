@@ -13,7 +13,7 @@ from harness.accuracy.log import AccuracyLog
 from harness.doctor.diagnosis import Diagnosis, diagnose
 from harness.doctor.evidence import evidence_of_log, evidence_of_results
 from tests.support.made_logs import detector_log
-from tests.support.planted_mistakes import DEFECTS, Defect, both
+from tests.support.planted_mistakes import DEFECTS, HARMLESS, Defect, both
 
 pytest.importorskip("hotcoco")  # with pycocotools a diagnosis takes ten times as long
 
@@ -34,6 +34,12 @@ def test_nothing_is_wrong_with_a_healthy_log(healthy: tuple[AccuracyLog, GroundT
     assert found.attempts[0].names == ()
     assert found.attempts[0].mAP == found.mAP > 0.5
     assert found.tried > 3000
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_shift_of_half_a_pixel_is_no_mistake(name: str, healthy: tuple[AccuracyLog, GroundTruth]) -> None:
+    found = diagnosis(Defect((), HARMLESS[name]), healthy)
+    assert found.causes == ()
 
 
 # one of each step, each trace, each estimate, and each that looks at single images; test_choices.py undoes all of them
@@ -90,7 +96,7 @@ def test_coco_results_with_labels_in_place_of_ids_are_recognised(healthy: tuple[
     rows = results_of_log(log, truth, "contiguous").rows
     unmapped = rows.copy()
     unmapped[:, 6] = np.searchsorted(truth.category_ids, rows[:, 6]) + 1
-    found = diagnose(evidence_of_results(unmapped, truth, log.path), "hotcoco")
+    found = diagnose(evidence_of_results(unmapped[:, 0].astype(np.int64), unmapped, truth, log.path), "hotcoco")
     assert [cause.name for cause in found.causes] == ["labels-contiguous"]
 
 
@@ -117,3 +123,37 @@ def test_a_log_with_no_detections_at_all_is_no_riddle(healthy: tuple[AccuracyLog
     )
     found = diagnose(evidence_of_log(empty, truth, "auto"), "hotcoco")
     assert [cause.name for cause in found.causes] == ["no-detections"]
+
+
+def test_images_without_objects_have_no_map_to_explain(healthy: tuple[AccuracyLog, GroundTruth]) -> None:
+    log, truth = healthy
+    crowds = replace(truth, crowds=np.ones(len(truth.boxes), np.bool_))
+    found = diagnose(evidence_of_log(log, crowds, "auto"), "hotcoco")
+    assert [cause.name for cause in found.causes] == ["no-objects"]
+    assert found.mAP == -1
+
+
+def test_images_that_all_show_the_same_are_no_wrong_annotations(healthy: tuple[AccuracyLog, GroundTruth]) -> None:
+    log, truth = healthy
+    first = log.qsl_idx == 0
+    count = len(truth.image_ids)
+    there = truth.box_image_ids == truth.image_ids[0]
+    same = replace(
+        truth,
+        widths=np.full(count, truth.widths[0]),
+        heights=np.full(count, truth.heights[0]),
+        box_image_ids=np.repeat(truth.image_ids, there.sum()),
+        box_category_ids=np.tile(truth.box_category_ids[there], count),
+        boxes=np.tile(truth.boxes[there], (count, 1)),
+        areas=np.tile(truth.areas[there], count),
+        crowds=np.tile(truth.crowds[there], count),
+    )
+    repeated = replace(
+        log,
+        qsl_idx=np.repeat(np.arange(count), first.sum()),
+        boxes=np.tile(log.boxes[first], (count, 1)),
+        scores=np.tile(log.scores[first], count),
+        labels=np.tile(log.labels[first], count),
+    )
+    names = [cause.name for cause in diagnose(evidence_of_log(repeated, same, "auto"), "hotcoco").causes]
+    assert not {"wrong-annotations", "boxes-unknown", "labels-unknown"} & set(names)

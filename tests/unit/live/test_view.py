@@ -48,12 +48,12 @@ def device(k: int, **changes: object) -> Device:
     return Device(**values | changes)  # type: ignore[arg-type]
 
 
-def drawn(it: Figures, width: int = 80, height: int = 24, encoding: str = "utf-8") -> str:
+def drawn(state: Figures, width: int = 80, height: int = 24, encoding: str = "utf-8") -> str:
     file = StringIO()
     console = Console(file=file, emoji=False, width=width, height=height)
     options = console.options.update(width=width)
     options.encoding = encoding
-    for line in console.render_lines(LiveView(it, "ssd-resnet34 on simulated, SIMULATED"), options, pad=False):
+    for line in console.render_lines(LiveView(state, "ssd-resnet34 on simulated, SIMULATED"), options, pad=False):
         console.print("".join(segment.text for segment in line), markup=False, highlight=False, no_wrap=True)
     return file.getvalue()
 

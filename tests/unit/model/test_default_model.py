@@ -10,9 +10,9 @@ import pytest
 from harness import SSDResNet34
 from harness.dataset.scene import draw_scene
 from harness.errors import DataError
+from harness.model.coco_labels import CLASSES
 from harness.model.ssd_resnet34 import default_model, network, weights
 from harness.model.ssd_resnet34.heads import OUTPUTS
-from harness.model.ssd_resnet34.labels import CLASSES
 from harness.model.ssd_resnet34.raw_outputs import as_float32
 from harness.records import QuantizedTensor
 from tests.support.onnx_models import write_model

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from harness.errors import DatasetError
+from harness.model.image_file import decode_image
 from harness.model.registry import load_model
 from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
 from harness.model.ssd_resnet34.model import MODEL, SSDResNet34Model
-from harness.model.ssd_resnet34.preprocess import MEAN, STD, decode_image, to_tensor
+from harness.model.ssd_resnet34.preprocess import MEAN, STD, to_tensor
 from harness.records import QuantizedTensor, RawOutput
 
 

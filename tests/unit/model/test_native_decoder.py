@@ -10,8 +10,8 @@ import pytest
 import harness.native
 from harness.errors import BackendError, UsageError
 from harness.model import NativeDecoder, NumpyDecoder
+from harness.model.native_extension import available_simd
 from harness.model.ssd_resnet34.example_outputs import example_outputs
-from harness.model.ssd_resnet34.native_decoder import available_simd
 
 
 @pytest.fixture

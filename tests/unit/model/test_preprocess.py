@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from harness.dataset.coco_categories import COCO_CATEGORIES
-from harness.model.ssd_resnet34.labels import CLASSES
-from harness.model.ssd_resnet34.preprocess import PREPROCESS_KEY, decode_image, preprocess, to_tensor
+from harness.model.coco_labels import CLASSES
+from harness.model.image_file import decode_image
+from harness.model.ssd_resnet34.preprocess import PREPROCESS_KEY, preprocess, to_tensor
 
 
 def picture(height: int = 60, width: int = 90, channels: int = 3) -> np.ndarray:

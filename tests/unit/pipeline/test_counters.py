@@ -60,13 +60,13 @@ def test_both_tallies_note_the_same(rows: list[tuple[int, ...]], from_start: boo
 
 def test_only_the_samples_answered_together_get_their_moment() -> None:
     pulse, records = Pulse(1), records_of([(1, 2, 0, 3, 0, 10), (1, 2, 0, 3, 0, 20), (1, 2, 0, 3, 0, 30)])
-    it = tally(pulse.cells(), 0, from_start=False)
-    it.add(records, 1, 50)
+    counted = tally(pulse.cells(), 0, from_start=False)
+    counted.add(records, 1, 50)
     assert records[7::8].tolist() == [16, 26, 50]
     assert pulse.counters().stages_ns[0].tolist() == [1, 2, 0, 3, 14]
     assert pulse.cells()[LAST] == 50
     assert pulse.counters().first_ns.tolist() == [30]
-    assert type(it) is _pipeline.Tally
+    assert type(counted) is _pipeline.Tally
 
 
 @pytest.mark.parametrize("wrong", [(-1,), (2,)])

@@ -224,8 +224,9 @@ def test_a_rehearsal_runs_on_every_session_at_once_and_may_fail(kind: type[FakeS
 
     bench = Bench([kind(), kind(fails_on=0), kind()])
     queue = bench.queue()
-    with pytest.raises(RuntimeError, match="device lost"):
-        queue.rehearse(TENSORS[0], 2)
+    with pytest.raises(LaneFailed, match="RuntimeError: device lost") as caught:
+        queue.rehearse(TENSORS[0], 2, 7)
+    assert (caught.value.slot.index, caught.value.sample_index) == (1, 7)
     queue.close()
     assert [session.closed for session in bench.sessions] == [1, 1, 1]
 

@@ -43,9 +43,9 @@ def test_a_run_has_not_changed_against_itself(tmp_path: Path) -> None:
 
 def test_a_faster_run_is_faster_in_latency_and_in_throughput(tmp_path: Path) -> None:
     compared = compare(both(tmp_path, 0, latency_ms=5.5), both(tmp_path, 1))
-    verdicts = {(it.scenario, it.name): it.verdict for it in compared.figures}
+    verdicts = {(figure.scenario, figure.name): figure.verdict for figure in compared.figures}
     assert verdicts["single_stream", "p50"] == verdicts["offline", "samples_per_second"] == "faster"
-    offline = next(it for it in compared.figures if it.scenario == "offline")
+    offline = next(figure for figure in compared.figures if figure.scenario == "offline")
     assert offline.change == pytest.approx(5.66 / 5.16 - 1, rel=0.05)  # with the 0.162 ms of the made postprocessing
     assert offline.low is not None
     assert offline.high is not None
@@ -76,7 +76,7 @@ def test_a_certain_change_below_the_threshold_does_not_count(tmp_path: Path) -> 
 
 def test_too_little_to_tell_is_said(tmp_path: Path) -> None:
     few, other = both(tmp_path, 0, count=40), both(tmp_path, 1, count=40)
-    verdicts = {(it.scenario, it.name): it.verdict for it in compare(few, other).figures}
+    verdicts = {(figure.scenario, figure.name): figure.verdict for figure in compare(few, other).figures}
     assert verdicts["single_stream", "p99"] == FEW_SAMPLES
     assert verdicts["offline", "samples_per_second"] == FEW_RUNS
     assert noise_of_latencies(np.ones(31), {"p50": 0.5}) == {}

@@ -14,10 +14,22 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from harness import cli
+from harness.errors import LogError
 from harness.report.page import report_html, write_report
 from harness.runs.recorded_run import load_run
-from tests.support.made_runs import made_record, made_run, made_samples
+from tests.support.made_runs import made_manifest, made_record, made_run, made_samples
 
+COLUMNS = (
+    "session",
+    "sample_id",
+    "sample_index",
+    "issued_ns",
+    "started_ns",
+    "inferred_ns",
+    "decoded_ns",
+    "completed_ns",
+)
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 DETAIL = ':::MLLOG {"key": "x", "value": 1, "metadata": {}}\n'
 
@@ -217,3 +229,80 @@ def test_a_search_for_the_peak_has_its_tries(tmp_path: Path) -> None:
     page = report_html(load_run(folder))
     assert "Search for the peak" in page
     assert "no rate was valid" in page
+
+
+def gallery_of(folder: Path, **parts: object) -> Path:
+    """The run's gallery with one image that is changed like that."""
+    path = folder / "offline/accuracy/gallery/gallery.json"
+    path.write_text(json.dumps([json.loads(path.read_text())[0] | parts]))
+    return folder
+
+
+ACCURACY = "offline/accuracy"
+PERFORMANCE = "offline/performance/run_1"
+DAMAGES: dict[str, tuple[str, str | bytes]] = {
+    "accuracy is a list": (f"{ACCURACY}/accuracy.json", "[]"),
+    "accuracy has no mAP": (f"{ACCURACY}/accuracy.json", "{}"),
+    "gallery is an object": (f"{ACCURACY}/gallery/gallery.json", "{}"),
+    "gallery holds numbers": (f"{ACCURACY}/gallery/gallery.json", "[1]"),
+    "evaluation is text": (f"{ACCURACY}/evaluation.json", '"x"'),
+    "evaluation is deep": (f"{ACCURACY}/evaluation.json", "[" * 5000),
+    "samples have other columns": (f"{PERFORMANCE}/samples.csv.gz", gzip.compress(b"a,b\n1,2\n")),
+    "samples are text": (f"{PERFORMANCE}/samples.csv.gz", gzip.compress(",".join(COLUMNS).encode() + b"\nx" * 9)),
+    "no samples": (f"{PERFORMANCE}/samples.csv.gz", gzip.compress(",".join(COLUMNS).encode() + b"\n")),
+    "samples are cut": (f"{PERFORMANCE}/samples.csv.gz", gzip.compress(b"a,b\n" * 999)[:-9]),
+    "a list as a key": (f"{PERFORMANCE}/mlperf_log_detail.txt", ':::MLLOG {"key": [], "value": 1, "metadata": {}}\n'),
+    "text as metadata": (
+        f"{PERFORMANCE}/mlperf_log_detail.txt",
+        ':::MLLOG {"key": "x", "value": 1, "metadata": "x"}\n',
+    ),
+    "no rate": (
+        f"{PERFORMANCE}/mlperf_log_detail.txt",
+        ':::MLLOG {"key": "result_validity", "value": "VALID", "metadata": {}}\n',
+    ),
+    "manifest without a model": ("manifest.json", json.dumps(made_manifest() | {"model": None})),
+    "manifest is null": ("manifest.json", "null"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_file_is_one_error_of_the_data(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run = with_accuracy(made_run(tmp_path / "run", {"offline": made_samples(100, offline=True)}))
+    assert cli.main(["report", str(run)]) == 1  # the log of the accuracy test is no real one
+    capsys.readouterr()
+    file, content = DAMAGES[name]
+    (run / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert cli.main(["report", str(run)]) == 3
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert str(run / file) in said
+
+
+def test_a_report_that_can_be_made_is_made(tmp_path: Path) -> None:
+    run = with_accuracy(made_run(tmp_path / "run", {"offline": made_samples(100, offline=True)}))
+    (run / ACCURACY / "accuracy.txt").write_bytes(b"\xff\xfe")
+    manifest = json.loads((run / "manifest.json").read_text())
+    del manifest["system"], manifest["started"], manifest["versions"]
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    assert cli.main(["report", str(run)]) == 1
+    (run / "manifest.json").write_text(json.dumps(manifest | {"status": "failed", "reason": "disk full"}))
+    assert cli.main(["report", str(run)]) == 4
+
+
+@pytest.mark.parametrize("thumbnail", ["../../../../secret.jpg", "/etc/passwd", "..", "a/b.jpg"])
+def test_a_gallery_takes_its_own_files_only(tmp_path: Path, thumbnail: str) -> None:
+    run = with_accuracy(made_run(tmp_path / "run", {"offline": made_samples(100, offline=True)}))
+    with pytest.raises(LogError, match=r"gallery\.json: is damaged: thumbnail"):
+        write_report(gallery_of(run, thumbnail=thumbnail))
+
+
+def test_a_thumbnail_that_is_a_link_or_no_jpeg_is_gone(tmp_path: Path) -> None:
+    run = with_accuracy(made_run(tmp_path / "run", {"offline": made_samples(100, offline=True)}))
+    (tmp_path / "secret").write_bytes(b"\xff\xd8\xffsecret")
+    gallery = run / ACCURACY / "gallery"
+    (gallery / "linked.jpg").symlink_to(tmp_path / "secret")
+    (gallery / "text.jpg").write_text("root:x:0:0")
+    for name in ("linked.jpg", "text.jpg"):
+        page = write_report(gallery_of(run, thumbnail=name)).read_text()
+        assert "the image is gone" in page
+        assert "data:image/jpeg" not in page

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from harness.files import sha256_file
 from harness.runs.accuracy_test import accuracy_scenario
 from harness.runs.evaluation import accuracy_source
 from harness.runs.layout import RunLayout
 from harness.runs.records import TestRecord
 from harness.scenarios import Scenario
-from tests.support.made_logs import written
+from tests.support.made_logs import coco_document, written
 from tests.support.made_runs import made_manifest, made_record
 
 FIGURES = {"AP50": 0.5, "AP75": 0.5, "images": 1, "detections": 1, "evaluator": "pycocotools"}
@@ -27,7 +28,10 @@ def run(tmp_path: Path) -> Path:
         folder = tmp_path / scenario / "accuracy"
         folder.mkdir(parents=True)
         written(folder / "accuracy.json", {"mAP": mean, **FIGURES})
-    written(tmp_path / "manifest.json", made_manifest(tests=tests))
+    annotations = written(tmp_path / "a.json", coco_document([(40, 20)], []))
+    manifest = made_manifest(tests=tests)
+    manifest["dataset"] |= {"annotations": str(annotations), "sha256": sha256_file(annotations)}
+    written(tmp_path / "manifest.json", manifest)
     return tmp_path
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+import tempfile
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -209,3 +211,17 @@ def test_default_folders_do_not_collide(tmp_path: Path, monkeypatch: pytest.Monk
     assert first.is_dir()
     assert first.parent == Path("results")
     assert second != first
+
+
+def test_a_full_disk_does_not_lose_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunDirectory.create(tmp_path / "run", manifest_of(round="v2.0"), resume=False)
+
+    def full(*_args: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    size = (tmp_path / "run" / "manifest.json").stat().st_size
+    run.finish("failed", "/data: No space left on device")
+    ended = manifest(tmp_path / "run")
+    assert (ended["status"], ended["reason"]) == ("failed", "/data: No space left on device")
+    assert (tmp_path / "run" / "manifest.json").stat().st_size <= size  # no block more than there was

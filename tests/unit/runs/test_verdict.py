@@ -19,7 +19,7 @@ def test_a_valid_test_needs_no_words() -> None:
     assert explain(log("VALID"), "offline") == []
 
 
-DURATION = {"result_min_duration_met": False, "requested_min_duration_ms": 600000}
+DURATION: dict[str, Any] = {"result_min_duration_met": False, "requested_min_duration_ms": 600000}
 TIMES = {"power_begin": "11-25-2026 01:00:00.000", "power_end": "11-25-2026 01:08:20.500"}
 
 
@@ -141,3 +141,40 @@ def test_an_accuracy_test_says_what_makes_it_worthless() -> None:
     [mode, error] = explain_accuracy(accuracy_log([0, 1], [2, 3, 4], mode="PerformanceOnly", errors=("e: x",)))
     assert mode.startswith("it was run in LoadGen's mode PerformanceOnly")
     assert error == "LoadGen logged an error: e: x"
+
+
+def test_advice_never_contradicts_its_own_figures() -> None:
+    # 1 595 published Offline logs were told to raise 24 to 23.1, 269 of the streams to lower 0.9 to 1.395
+    [offline] = explain(log(**DURATION, result_samples_per_second=21.0, requested_offline_expected_qps=24), "offline")
+    assert "from 24" not in offline
+    [stream] = explain(
+        log(**DURATION, result_mean_latency_ns=1.5e6, requested_single_stream_expected_latency_ns=0.9e6),
+        "single_stream",
+    )
+    assert "from 0.9" not in stream
+
+
+def test_a_server_test_of_too_few_queries_is_told_of_a_setting_that_exists() -> None:
+    values: dict[str, Any] = {
+        "result_min_queries_met": False,
+        "requested_min_query_count": 270336,
+        "result_query_count": 1000,
+    }
+    [words] = explain(log(**values), "server")
+    assert words.endswith("answered (1000, 269336 too few); set tests.server.min_queries to 270336 or more")
+
+
+def test_a_log_that_does_not_count_its_queries_is_not_said_to_have_none() -> None:
+    # LoadGen before 2.0
+    [words] = explain(log(result_min_queries_met=False, requested_min_query_count=1024), "single_stream")
+    assert "fewer queries than the 1024 asked for were answered; a lower" in words
+
+
+def test_a_compliance_test_may_be_short_by_design() -> None:
+    [words] = explain(log(**DURATION, effective_performance_issue_unique=True), "offline")
+    assert words.startswith("it is short by design: performance_issue_unique sends each sample in memory once")
+
+
+def test_multistream_of_v1_is_not_given_the_servers_words() -> None:
+    [words] = explain(log(result_perf_constraints_met=False), "multi_stream")
+    assert "server" not in words

@@ -37,7 +37,7 @@ def test_the_torch_network_is_the_onnx_network() -> None:
     half = len(OUTPUTS) // 2
     for mine, exact in ((logits, outputs[:half]), (offsets, outputs[half:])):
         rows = mine.shape[1]
-        expected = np.concatenate([it.reshape(1, rows, -1) for it in exact], axis=2)
+        expected = np.concatenate([output.reshape(1, rows, -1) for output in exact], axis=2)
         np.testing.assert_allclose(mine.numpy(), expected, atol=2e-3 * np.abs(expected).max())
     for name, array in net.export().items():
         np.testing.assert_allclose(array, weights[name], atol=1e-6, err_msg=name)
@@ -71,7 +71,7 @@ def test_statistics_of_pixels_change_nothing_but_the_way_to_train() -> None:
         torch.testing.assert_close(net.trunk(other), before, atol=1e-3, rtol=1e-3)
     norm = net.norms["stage3_5_second"]
     assert norm.running_var.std() > 0
-    frozen = {name.split(".")[1] for name, it in net.named_parameters() if not it.requires_grad}
+    frozen = {name.split(".")[1] for name, parameter in net.named_parameters() if not parameter.requires_grad}
     assert {name[:6] for name in frozen} == {"stem", "stage1"}
 
 
@@ -100,7 +100,7 @@ def test_targets_that_are_met_decode_to_the_boxes() -> None:
         outputs.append(logits[:, at : at + size].reshape(1, -1, grid, grid))
         outputs.append(target.numpy()[at : at + size].T.reshape(1, -1, grid, grid))
         at += size
-    found = MODEL.decoder("native").decode([np.ascontiguousarray(it) for it in outputs[::2] + outputs[1::2]])
+    found = MODEL.decoder("native").decode([np.ascontiguousarray(output) for output in outputs[::2] + outputs[1::2]])
     centre = np.array(prior_boxes())[label.numpy() > 0, :2]
     assert len(found) >= len(set(label[label > 0].tolist()))
     assert set(found.labels.tolist()) == set(label[label > 0].tolist())
@@ -119,9 +119,9 @@ def test_perfect_outputs_lose_nothing_and_others_do() -> None:
     label = torch.tensor([[0, 3, 0, 0]])
     target = torch.randn(1, 4, 4)
     logits = torch.nn.functional.one_hot(label, 81).transpose(1, 2) * 40.0
-    entropy, apart = loops.losses(logits, target.transpose(1, 2), label, target)
-    assert entropy.item() == pytest.approx(0, abs=1e-6)
-    assert apart.item() == 0
+    class_loss, box_loss = loops.losses(logits, target.transpose(1, 2), label, target)
+    assert class_loss.item() == pytest.approx(0, abs=1e-6)
+    assert box_loss.item() == 0
     wrong = loops.losses(-logits, target.transpose(1, 2) + 1, label, target)
     assert wrong[0].item() > 40
     assert wrong[1].item() == pytest.approx(4 * (1 - 0.1))  # smooth L1 with beta 0.2, the one positive

@@ -52,7 +52,7 @@ def test_an_error_line_fails_though_the_checker_says_ok(tmp_path: Path) -> None:
 def test_a_result_without_compliance_and_a_bad_end_fail(tmp_path: Path) -> None:
     says = [line("INFO", "SUMMARY: submission has errors")]
     findings = list(check_officially(clone(tmp_path, says, [GOOD[:-1] + "0"], 1), tmp_path, "v2.0"))
-    assert [it.found for it in findings] == ["compliance 0", "exit status 1"]
+    assert [finding.found for finding in findings] == ["compliance 0", "exit status 1"]
     assert findings[0].path == "closed/Org/results/x/ssd-resnet34/Offline"
 
 
@@ -62,3 +62,38 @@ def test_a_checker_that_is_not_there_or_breaks_off_is_an_error(tmp_path: Path) -
     assert "checkout v2.0" in str(caught.value.hint)
     with pytest.raises(DataError, match="did not come to its end, its last line: boom"):
         list(check_officially(clone(tmp_path, ["boom"], []), tmp_path, "v2.0"))
+
+
+PACKAGE = """
+import argparse, sys
+parser = argparse.ArgumentParser()
+for name in ("--input", "--version", "--csv", "--submitter"):
+    parser.add_argument(name)
+args = parser.parse_args()
+assert args.version == "v6.1"
+open(args.csv, "w").write("Model,Scenario,Result\\nssd-large,Offline,78.4\\n")
+print({says!r}, file=sys.stderr)
+sys.exit({status})
+"""
+
+
+def package(folder: Path, says: str, status: int) -> Path:
+    """A stand-in of the checker of later rounds, which is a package."""
+    home = folder / "clone" / "tools" / "submission" / "submission_checker"
+    home.mkdir(parents=True)
+    (home / "__init__.py").write_text("")
+    (home / "main.py").write_text(PACKAGE.format(says=says, status=status))
+    return folder / "clone"
+
+
+def test_a_checker_that_is_a_package_is_run_as_one(tmp_path: Path) -> None:
+    [finding] = check_officially(package(tmp_path, OK, 0), tmp_path, "v6.1")
+    assert (finding.status, finding.found) == ("PASS", "ssd-large Offline 78.4 Samples/s")
+    assert finding.path.endswith("submission_checker/main.py")
+
+
+def test_a_package_that_finds_a_missing_result_fails(tmp_path: Path) -> None:
+    says = f"{line('ERROR', 'NoResults x')}\n{line('ERROR', 'SUMMARY: submission has errors')}"
+    findings = list(check_officially(package(tmp_path, says, 1), tmp_path, "v6.1"))
+    assert findings[0].found == "ERROR NoResults x"
+    assert {finding.status for finding in findings} == {"FAIL"}

@@ -24,7 +24,7 @@ def example(**changes: Any) -> dict[str, Any]:
 
 def test_the_shipped_example_lacks_only_the_submitter() -> None:
     assert system_errors(example(), RULES) == []
-    assert [it.field for it in system_errors(read_json_object(EXAMPLE), RULES)] == ["submitter"]
+    assert [error.field for error in system_errors(read_json_object(EXAMPLE), RULES)] == ["submitter"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The class names of SSD-ResNet34: COCO's 80 categories in their own order after background."""
+"""The class names of a detector trained on COCO: its 80 categories in their own order after background."""
 
 from __future__ import annotations
 
