@@ -13,7 +13,7 @@ from harness.commands.submission_check import summary_line
 from harness.errors import UsageError
 from harness.settings import parse_assignment
 from harness.submission.build import build_tree
-from harness.submission.run_source import read_run
+from harness.submission.run_source import as_benchmarks, read_run
 from harness.terminal import Terminal
 
 SUMMARY = "build a submission tree from finished runs, and check it"
@@ -34,6 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--submitter", metavar="ORG", help="default: as the run says")
     add("--system", type=Path, metavar="JSON", help="the system's description (default: the run's)")
     add("--round", help="default: as the run says")
+    add(
+        "--benchmark",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="what the runs are submitted as; may be repeated (default: as the run says)",
+    )
     add(
         "--set",
         action="append",
@@ -59,13 +66,17 @@ def run(args: argparse.Namespace) -> int:
     terminal = Terminal()
     with terminal.task("Submission tree"):
         built = build_tree(
-            [source for source, _ in read], round_, args.output, backup=args.backup, implementation=fields
+            [each for source, _ in read for each in as_benchmarks(source, round_, args.benchmark)],
+            round_,
+            args.output,
+            backup=args.backup,
+            implementation=fields,
         )
     for scenario, origin in built.inferred:
         terminal.result(f"{scenario} is inferred from {origin}")
-    for finding in built.checked.findings:
-        if finding.status != "PASS":
-            terminal.result(str(finding))
+    for cause in built.checked.causes:
+        if cause.finding.status != "PASS":
+            terminal.result(str(cause))
     terminal.result(f"{built.tree}: {summary_line(built.checked)}")
     if built.backup is not None:
         terminal.result(f"{built.backup}: the whole accuracy logs; keep them, a reviewer may ask for them")

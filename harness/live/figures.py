@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from harness.loadgen.messages import PhaseName
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import Progress
 from harness.pipeline.counters import percentile
@@ -74,7 +75,7 @@ class Figures:
     """
 
     title: str
-    phase: str
+    phase: PhaseName
     elapsed_s: float
     done: int
     samples: int | None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from harness.errors import HarnessError
+
+PhaseName = Literal["opening sessions", "calibrating", "running"]
 
 
 @dataclass(frozen=True)
@@ -13,11 +15,10 @@ class Phase:
     """The test has reached a phase.
 
     Attributes:
-        name: "opening sessions", "calibrating" or "running".
         samples: how many it is expected to need; None where unknown.
     """
 
-    name: str
+    name: PhaseName
     samples: int | None = None
 
 

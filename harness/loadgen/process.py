@@ -12,7 +12,7 @@ from harness.child_process import ChildDied, ChildProcess
 from harness.errors import BackendError, RunFailed, Stalled
 from harness.loadgen import child
 from harness.loadgen.log import DETAIL_LOG, WarningTail
-from harness.loadgen.messages import Closed, Failed, Finished, Phase, Warned
+from harness.loadgen.messages import Closed, Failed, Finished, Phase, PhaseName, Warned
 from harness.loadgen.plan import Plan
 from harness.loadgen.reporter import OUTPUT_LOG
 from harness.pipeline.pulse import AtWork, Pulse
@@ -37,7 +37,7 @@ class Progress:
         warnings: all that came so far.
     """
 
-    phase: str
+    phase: PhaseName
     done: int
     samples: int | None
     elapsed_s: float

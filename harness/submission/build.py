@@ -23,6 +23,7 @@ from harness.submission.loadgen_conf import mlperf_conf
 from harness.submission.path_pattern import fill
 from harness.submission.rules.loadgen_test import DETAIL
 from harness.submission.run_source import RunSource, by_scenario
+from harness.submission.system_description import read_json_object
 from harness.submission.tree import Kind, folder_rules, read_tree
 
 
@@ -135,7 +136,9 @@ def _write_part(tree: Path, round_: Round, part: TreePart, implementation: Mappi
     write_json(measurements / described, {**implementation_of(source), **implementation})
     mapping = round_.submission.tree.model_mapping
     if mapping is not None and rules.maps_to is not None:
-        write_json(tree / source.division / source.submitter / mapping, {source.benchmark: rules.maps_to})
+        path = tree / source.division / source.submitter / mapping
+        said = read_json_object(path) if path.exists() else {}
+        write_json(path, {**said, source.benchmark: rules.maps_to})
     code = folder("code")
     if not code.exists():
         write_code(code)

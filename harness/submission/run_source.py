@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class RunSource:
         system_id: name of its systems JSON, and of its folders.
         system: the description, division and submitter filled in.
         not_real: what in it is not real, e.g. "the device is simulated"; empty for a result.
+        submitted_as: another benchmark of the round that the same logs are of.
     """
 
     folder: Path
@@ -39,11 +40,12 @@ class RunSource:
     system_id: str
     system: dict[str, Any]
     not_real: tuple[str, ...]
+    submitted_as: str | None = None
 
     @property
     def benchmark(self) -> str:
         """MLPerf's name."""
-        return self.manifest.model.benchmark
+        return self.submitted_as or self.manifest.model.benchmark
 
     @property
     def implementation(self) -> str:
@@ -103,6 +105,25 @@ def read_run(folder: Path, overrides: dict[str, Any], system: Path | None) -> tu
     require_sound(described, round_.submission, str(system or layout.manifest))
     source = RunSource(folder, manifest, division, submitter, system_id, described, not_real)
     return source, round_
+
+
+def as_benchmarks(source: RunSource, round_: Round, names: Sequence[str]) -> list[RunSource]:
+    """A run for each of the benchmarks that it is submitted as; itself where none are named.
+
+    Raises:
+        UsageError: a benchmark is not the round's, or asks for other tests than the run's own.
+    """
+    own = round_.benchmark(source.benchmark)
+    for name in names:
+        rules = round_.benchmark(name)
+        if (rules.scenarios, rules.compliance, rules.loadgen_model) != (
+            own.scenarios,
+            own.compliance,
+            own.loadgen_model,
+        ):
+            what = f"a run of {source.benchmark} is none of {name}: the round asks for other tests"
+            raise UsageError(what, where="--benchmark")
+    return [replace(source, submitted_as=name) for name in names] or [source]
 
 
 def by_scenario(sources: Sequence[RunSource], round_: Round) -> dict[tuple[str, str, Scenario], RunSource]:

@@ -13,6 +13,7 @@ import rich.live
 
 from harness.live import display
 from harness.live.display import line, shown
+from harness.loadgen.messages import PhaseName
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import Progress
 from harness.pipeline.pulse import Pulse
@@ -36,7 +37,7 @@ class Test:
             SimpleNamespace(title="Server performance", scenario="server", slots=(SimpleNamespace(name="npu#0"),)),
         )
 
-    def progress(self, phase: str, warnings: tuple[str, ...] = ()) -> Progress:
+    def progress(self, phase: PhaseName, warnings: tuple[str, ...] = ()) -> Progress:
         pulse = self.bench.pulse
         return Progress(phase, pulse.done, 1000 if phase == "running" else None, 1.0, 0.0, pulse, warnings)
 

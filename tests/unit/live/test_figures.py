@@ -10,6 +10,7 @@ import pytest
 
 from harness.live import figures as module
 from harness.live.figures import Meter, busy_range
+from harness.loadgen.messages import PhaseName
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import Progress
 from harness.pipeline.counters import CURRENT, tally
@@ -48,7 +49,7 @@ class Bench:
 
     def read(self, elapsed_s: float = 1.0, samples: int | None = 100, least_s: float = 0.0) -> module.Figures:
         done = self.pulse.done
-        phase = "running" if done else "calibrating"
+        phase: PhaseName = "running" if done else "calibrating"
         return self.meter.read(Progress(phase, done, samples, elapsed_s, least_s, self.pulse, self.warnings))
 
 
