@@ -188,14 +188,14 @@ class RunSettings(Section):
     @classmethod
     def _scenarios_in_any_spelling(cls, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
-            return [scenario_named(name) if isinstance(name, str) else name for name in value]
+            return [_scenario(name) for name in value]
         return value
 
     @field_validator("tests", mode="before")
     @classmethod
     def _tests_in_any_spelling(cls, value: Any) -> Any:
         if isinstance(value, dict):
-            return {scenario_named(name) if isinstance(name, str) else name: test for name, test in value.items()}
+            return {_scenario(name): test for name, test in value.items()}
         return value
 
     @model_validator(mode="after")
@@ -221,6 +221,14 @@ class RunSettings(Section):
     def test(self, scenario: Scenario) -> ScenarioSettings:
         """The scenario's own settings, empty where none were given."""
         return self.tests.get(scenario, ScenarioSettings())
+
+
+def _scenario(name: Any) -> Any:
+    """The scenario of any usual spelling; what is no text is left to the validation."""
+    try:
+        return scenario_named(name) if isinstance(name, str) else name
+    except UsageError as error:
+        raise ValueError(f"{error.what}; {error.hint}") from None
 
 
 SectionT = TypeVar("SectionT", bound=Section)
