@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from harness.benchmark.machine_load import LoadWatch, MachineLoad
 from harness.loadgen.log import DETAIL_LOG, read_detail
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import run_test
@@ -35,6 +41,7 @@ class Case:
         latency_ms: of each simulated device; 0: it answers at once.
         decode: the native postprocessor runs on canned int8 outputs; else every answer is empty.
         one_slow: the first device takes `SLOWER` times as long; it should cost its own share and no more.
+        one_busy: another process keeps a processor busy meanwhile.
     """
 
     scenario: Scenario
@@ -42,6 +49,7 @@ class Case:
     latency_ms: float
     decode: bool
     one_slow: bool = False
+    one_busy: bool = False
 
     @property
     def ideal_samples_per_second(self) -> float | None:
@@ -59,8 +67,13 @@ CASES = (
     *(Case("offline", devices, 0, decode=True) for devices in (1, 8, 64)),
     *(Case("offline", devices, LATENCY_MS, decode=True) for devices in (1, 8, 16, 64)),
     Case("offline", 8, LATENCY_MS, decode=False, one_slow=True),
-    Case("offline", 256, LATENCY_MS, decode=False),
+    *(Case("offline", devices, LATENCY_MS, decode=False) for devices in (256, 1024)),
+    Case("offline", 64, LATENCY_MS, decode=True, one_busy=True),
 )
+
+LEAST_ROUNDS, MOST_ROUNDS = 3, 7
+STABLE = 0.005
+"""A median is stable when leaving out the last round changes it by less than this share."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +85,22 @@ class Limit:
         share_of_ideal: of what the devices could do without a harness; None for devices of no latency.
         added_us: what a sample took of its device beyond the device's time, or of the whole harness where the device
             takes none: "mean", and in SingleStream "p50", "p90" and "p99".
+        cpu_us_per_sample: user and system time of the process that ran the test, without its beginning and its end.
         peak_memory_mib: of the process that ran the test.
+        machine: how quiet the machine was.
+        rounds: how often it was measured; these are the figures of the round with the median rate.
+        stable: whether another round would hardly change that: the last one changed the median by less than `STABLE`.
     """
 
     case: Case
     samples_per_second: float
     share_of_ideal: float | None
     added_us: dict[str, float]
+    cpu_us_per_sample: float
     peak_memory_mib: float
+    machine: MachineLoad
+    rounds: int = 1
+    stable: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,7 +122,10 @@ def measure(case: Case, seconds: float, model_name: str | None = None) -> Limit:
     """
     with tempfile.TemporaryDirectory() as name:
         plan = plan_of(case, Path(name), seconds, model_name)
-        finished = run_test(plan, lambda progress: None, watchdog_s=60, startup_s=60)
+        with busy_processor() if case.one_busy else nullcontext():
+            watch = LoadWatch()
+            finished = run_test(plan, lambda progress: None, watchdog_s=60, startup_s=60)
+            machine = watch.end()
         values = read_detail(Path(name) / DETAIL_LOG).values
     device_us = case.latency_ms * 1e3
     percentiles: dict[str, float] = {}
@@ -119,8 +143,34 @@ def measure(case: Case, seconds: float, model_name: str | None = None) -> Limit:
         samples_per_second=round(per_second, 3),
         share_of_ideal=round(per_second / ideal, 4) if ideal else None,
         added_us={"mean": round(mean_us - device_us, 3)} | percentiles,
+        cpu_us_per_sample=round(finished.cpu_s * 1e6 / sum(finished.samples_per_session.values()), 1),
         peak_memory_mib=round(finished.peak_memory_bytes / 2**20, 1),
+        machine=machine,
     )
+
+
+@contextmanager
+def busy_processor() -> Iterator[None]:
+    """Another process computes meanwhile, as much as one processor can."""
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        busy.kill()
+        busy.wait()
+
+
+def median_of(measure_once: Callable[[], Limit], most_rounds: int = MOST_ROUNDS) -> Limit:
+    """Measures until the median rate is stable, `most_rounds` times at the most."""
+    limits: list[Limit] = []
+    stable = False
+    while len(limits) < most_rounds and not stable:
+        limits.append(measure_once())
+        if len(limits) >= LEAST_ROUNDS:
+            rates = [limit.samples_per_second for limit in limits]
+            stable = abs(median(rates) / median(rates[:-1]) - 1) < STABLE
+    middle = sorted(limits, key=lambda limit: limit.samples_per_second)[(len(limits) - 1) // 2]
+    return replace(middle, rounds=len(limits), stable=stable)
 
 
 def bench_queue(
@@ -128,12 +178,16 @@ def bench_queue(
     progress: Callable[[int, int], None] = lambda done, total: None,
     cases: Sequence[Case] = CASES,
     model_name: str | None = None,
+    most_rounds: int = MOST_ROUNDS,
 ) -> list[Limit]:
-    """Measures every case for about so many seconds, with made-up outputs of the model (none: the default one)."""
+    """Measures every case for about so many seconds, with made-up outputs of the model (none: the default one).
+
+    Each is repeated until its median is stable, or `most_rounds` times.
+    """
     limits = []
     for done, case in enumerate(cases):
         progress(done, len(cases))
-        limits.append(measure(case, seconds, model_name))
+        limits.append(median_of(functools.partial(measure, case, seconds, model_name), most_rounds))
     return limits
 
 

@@ -45,7 +45,7 @@ def _print(console: Console, bench: DecoderBench) -> None:
     table.add_column("image")
     table.add_column("postprocessor")
     rates = ("images/s, 1 thread", f"images/s, {threads} threads", "scaling")
-    for column in ("median ms", "p99 ms", f"× {bench.reference}", *rates):
+    for column in ("median ms", "p99 ms", "cold ms", f"× {bench.reference}", *rates):
         table.add_column(column, justify="right")
     scene = None
     for t in bench.timings:
@@ -56,6 +56,7 @@ def _print(console: Console, bench: DecoderBench) -> None:
             t.postprocessor,
             f"{t.median_ms:.3f}",
             f"{t.p99_ms:.3f}",
+            f"{t.cold_ms:.3f}",
             f"{t.times_faster:.1f}" if t.times_faster else "–",
             f"{t.images_per_second:.0f}",
             f"{t.images_per_second_all:.0f}",

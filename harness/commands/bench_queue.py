@@ -2,7 +2,9 @@
 
 Every line is one LoadGen test in its own process. "of ideal" is against what the devices could do without a harness.
 "added" is what a sample takes of its device beyond the device's own time (of the whole harness where that is 0), on
-average, and in SingleStream at the 50th, 90th and 99th percentile.
+average, and in SingleStream at the 50th, 90th and 99th percentile. Every line is measured until its median is stable,
+which a line marked ~ is not; "load" is the machine's load average of a minute, "stolen" the share of its processors'
+time that a hypervisor gave to others meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import asdict
 
 from rich.table import Table
 
-from harness.benchmark.queue_limits import CASES, SLOWER, Limit, bench_queue
+from harness.benchmark.queue_limits import CASES, MOST_ROUNDS, SLOWER, Case, Limit, bench_queue
 from harness.command_line.json_output import add_json_option, show_or_write
 from harness.command_line.model_argument import add_model_name
 from harness.errors import UsageError
@@ -30,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `bench queue`."""
     add_model_name(parser)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (default: %(default)g)")
+    parser.add_argument(
+        "--rounds", type=int, default=MOST_ROUNDS, help="of each measurement, at the most (default: %(default)s)"
+    )
     parser.add_argument("--devices", help="only the lines with so many devices, e.g. 16,64")
     add_json_option(parser, "the figures")
 
@@ -38,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     """Measures the cases that were asked for and prints the figures."""
     if not 0 < args.seconds <= 600:
         raise UsageError("expected above 0 and at most 600", where="--seconds")
+    if args.rounds < 1:
+        raise UsageError("expected at least 1", where="--rounds")
     cases = CASES
     if args.devices:
         cases = tuple(case for case in CASES if str(case.devices) in args.devices.replace(" ", "").split(","))
@@ -46,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError("no line has that many devices", where="--devices", hint=f"some of: {known}")
     terminal = Terminal()
     with terminal.task("Queue", "measurements") as report:
-        limits = bench_queue(args.seconds, report, cases, args.model_name)
+        limits = bench_queue(args.seconds, report, cases, args.model_name, args.rounds)
         report(len(limits), len(limits))
     show_or_write([asdict(limit) for limit in limits], args.json, lambda: output().print(_table(limits)))
     return 0
@@ -55,19 +62,31 @@ def run(args: argparse.Namespace) -> int:
 def _table(limits: list[Limit]) -> Table:
     table = Table(title="The harness around simulated devices")
     table.add_column("scenario")
-    for column in ("devices", "device ms", "decode", "samples/s", "of ideal", "added µs", "p50", "p90", "p99", "MiB"):
+    for column in ("devices", "device ms", "decode", "samples/s", "of ideal", "added µs", "p50", "p90", "p99"):
+        table.add_column(column, justify="right")
+    for column in ("CPU µs", "MiB", "rounds", "load", "stolen"):
         table.add_column(column, justify="right")
     for limit in limits:
-        case, added = limit.case, limit.added_us
+        case, added, machine = limit.case, limit.added_us, limit.machine
         table.add_row(
             TITLES[case.scenario],
-            f"{case.devices}, one {SLOWER}× slower" if case.one_slow else str(case.devices),
+            _devices(case),
             f"{case.latency_ms:g}",
             "native" if case.decode else "none",
             f"{limit.samples_per_second:,.0f}",
             "–" if limit.share_of_ideal is None else f"{limit.share_of_ideal * 100:.2f} %",
             f"{added['mean']:.1f}",
             *(f"{added[p]:.1f}" if p in added else "–" for p in ("p50", "p90", "p99")),
+            f"{limit.cpu_us_per_sample:.1f}",
             f"{limit.peak_memory_mib:.0f}",
+            f"{limit.rounds}{'' if limit.stable else ' ~'}",
+            "–" if machine.load_average is None else f"{machine.load_average:.1f}",
+            "–" if machine.steal is None else f"{machine.steal * 100:.1f} %",
         )
     return table
+
+
+def _devices(case: Case) -> str:
+    if case.one_slow:
+        return f"{case.devices}, one {SLOWER}× slower"
+    return f"{case.devices}, a busy processor" if case.one_busy else str(case.devices)

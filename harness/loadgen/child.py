@@ -100,16 +100,18 @@ class ChildTest:
             reporter.guard(self._library.unload),
         )
         reporter.send(Phase("running", expected_samples(plan, settings)))
+        before_s = _cpu_s()
         # LoadGen reads this file where it is there; one lying in the working directory would change the test
         over = threading.Event()
         threading.Thread(target=self._beat_until_queries_come, args=(over,), name="preparing", daemon=True).start()
         lg.StartTestWithLogSettings(sut, qsl, settings, _log_settings(lg, plan), str(plan.folder / AUDIT_NAME))
+        cpu_s = _cpu_s() - before_s
         over.set()
         lg.DestroyQSL(qsl)
         lg.DestroyFastSUT(sut)
         self._dispatcher.settle()  # LoadGen has the last answers before they are recorded
         write_samples(plan.folder, self._dispatcher.lanes, self._pulse.beat)
-        return self._finished(calibration)
+        return self._finished(calibration, cpu_s)
 
     def close(self) -> None:
         """Closes the sessions."""
@@ -225,13 +227,14 @@ class ChildTest:
         self._pulse.beat()
         self._loading = False
 
-    def _finished(self, calibration: Calibration) -> Finished:
+    def _finished(self, calibration: Calibration, cpu_s: float) -> Finished:
         names = self._plan.sample_names
         return Finished(
             {lane.slot.name: len(lane.records()) for lane in self._dispatcher.lanes},
             calibration.latency_s,
             calibration.samples_per_second,
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            cpu_s,
             tuple(
                 {
                     "session": retired.slot.name,
@@ -242,6 +245,11 @@ class ChildTest:
                 for retired in self._dispatcher.retired
             ),
         )
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _decode_setup(plan: Plan, model: DetectionModel) -> DecodeSetup:

@@ -45,6 +45,7 @@ class Finished:
         latency_s: what calibration found for a sample on one session.
         samples_per_second: likewise for all sessions together.
         peak_memory_bytes: the child's largest resident size.
+        cpu_s: what LoadGen's test, without what came before and after it, took of the processors, user and system.
         retired: sessions that failed or hung and were taken out: session, sample_index, image, reason.
         warnings: everything that a person was warned of; put in by the parent.
     """
@@ -53,6 +54,7 @@ class Finished:
     latency_s: float
     samples_per_second: float
     peak_memory_bytes: int
+    cpu_s: float = 0.0
     retired: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
 

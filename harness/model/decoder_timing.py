@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 _CALLS_A_TURN = 10
+_COLD_CALLS = 20
+_COLD_AFTER_S = 0.0125  # a device's time, for which a decoder's code and data leave the caches
 _SLICE_S = 0.1  # how long each count of images per second lasts
 
 Postprocess: TypeAlias = Callable[[], object]
@@ -27,6 +29,7 @@ class DecoderTiming:
         postprocessor: which one, and what it takes.
         calls: how many calls the figures are of.
         median_ms, p99_ms: of one call from Python, one thread.
+        cold_ms: the median of calls that each come after 12.5 ms of nothing, as after a device's work.
         times_faster: the median of the one that all are held against over this one's; None where that is not installed.
         images_per_second: of one thread; the median of a few short counts, as the next two.
         images_per_second_all: of ``threads`` threads at once.
@@ -39,6 +42,7 @@ class DecoderTiming:
     calls: int
     median_ms: float
     p99_ms: float
+    cold_ms: float
     times_faster: float | None
     images_per_second: float
     images_per_second_all: float
@@ -127,6 +131,7 @@ def time_decoders(
                     calls=len(calls[name]),
                     median_ms=median_s * 1e3,
                     p99_ms=float(np.percentile(calls[name], 99)) * 1e3,
+                    cold_ms=float(np.median(_cold(call))) * 1e3,
                     times_faster=float(np.median(reference)) / median_s if reference else None,
                     images_per_second=float(np.median(one)),
                     images_per_second_all=float(np.median(every)),
@@ -150,6 +155,17 @@ def interleaved(
                 start = time.perf_counter()
                 call()
                 seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def _cold(call: Postprocess) -> list[float]:
+    """Seconds of calls that each come after a pause."""
+    seconds = []
+    for _ in range(_COLD_CALLS):
+        time.sleep(_COLD_AFTER_S)
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
     return seconds
 
 

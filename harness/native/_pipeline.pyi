@@ -1,5 +1,5 @@
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ class Postprocess:
         self,
         *,
         decoder: object | None,
+        explain: Callable[[Any, int], object],
         mailbox: Mailbox,
         cells: memoryview,
         rows: Sequence[int],

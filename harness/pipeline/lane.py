@@ -14,6 +14,7 @@ import numpy.typing as npt
 from harness.errors import HarnessError
 from harness.pipeline.devices import DeviceSlot, pin
 from harness.pipeline.postprocess import Postprocess
+from harness.pipeline.pulse import Pulse
 from harness.records import QuantizedTensor, RawOutput, RawOutputs
 from harness.sessions.protocol import AsynchronousSession, Completion, Completions, Session, Tensor
 
@@ -84,6 +85,7 @@ class Lane:
         driven: the session, if it is asynchronous, else the thread that runs it.
         depth: how many images it is given at once.
         flights: tag → the sample, of those that it has, in the order in which they were submitted.
+        cells: where its row of counters begins.
         took_ns: what the last sample took, or the fastest one of a rehearsal; 0: not known.
     """
 
@@ -98,6 +100,7 @@ class Lane:
         self.slot = slot
         self.session = session
         self.driven = driven
+        self.cells = Pulse.row(slot.index)
         self.depth = max(1, driven.in_flight)
         self.flights: dict[int, Sample] = {}
         self.took_ns = 0

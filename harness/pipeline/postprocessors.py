@@ -71,10 +71,9 @@ class NativePostprocess:
         threads = 0 if inline or setup.image_decoder is None else min(cores, 2 * lanes)
         self.most_pending = max(LEAST_POSTED, lanes + 2 * threads)
         self.mailbox = _pipeline.Mailbox()
-        self._decode = setup.decode
-        self._image_sizes = setup.image_sizes
         self._native = _pipeline.Postprocess(
             decoder=setup.image_decoder,
+            explain=lambda outputs, sample_index: _decode(setup, outputs, sample_index),
             mailbox=self.mailbox,
             cells=pulse.cells(),
             rows=[pulse.row(lane) for lane in range(lanes)],
@@ -91,6 +90,8 @@ class NativePostprocess:
             ring_after_s=BATCH_NS / 1e9 if batches else 0.0,
             ring_at=self.most_pending // 2 if batches else 1,
         )
+        self.post = self._native.post
+        self.finish = self._native.finish
         self.answered = self._native.answered
         self.records = self._native.records
         self.close = self._native.close
@@ -104,35 +105,21 @@ class NativePostprocess:
         """Has nothing to do."""
         return outputs
 
-    def post(self, *sample: Any) -> None:
-        """Gives the outputs to the pool."""
-        try:
-            self._native.post(*sample)
-        except ValueError:
-            self._explain(sample[-1], sample[2])
-            raise
-
-    def finish(self, *sample: Any) -> Answer:
-        """Decodes on this thread, without the GIL."""
-        try:
-            return self._native.finish(*sample)
-        except ValueError:
-            self._explain(sample[-1], sample[2])
-            raise
-
-    def _explain(self, outputs: RawOutputs, sample_index: int) -> None:
-        """Raises what the decoder itself has to say; the native code only refuses."""
-        if self._decode is not None:
-            sizes = {"image_size": self._image_sizes[sample_index]} if self._image_sizes else {}
-            self._decode(outputs, **sizes)
-
     def collect(self) -> tuple[Sequence[Answer], Sequence[Failure]]:
         """Takes what the pool has done."""
         answers, failures = self._native.collect()
         return answers, [
-            Failure(lane, sample_id, index, issued, f"ValueError: output {k} has NaN or infinity in it")
+            Failure(lane, sample_id, index, issued, f"output {k} has NaN or infinity in it")
             for lane, sample_id, index, issued, k in failures
         ]
+
+
+def _decode(setup: DecodeSetup, outputs: RawOutputs, sample_index: int) -> Detections:
+    if setup.decode is None:
+        return NOTHING
+    if setup.image_sizes:
+        return setup.decode(outputs, image_size=setup.image_sizes[sample_index])
+    return setup.decode(outputs)
 
 
 class PythonPostprocess:
@@ -143,8 +130,7 @@ class PythonPostprocess:
     def __init__(self, setup: DecodeSetup, pulse: Pulse, lanes: int, *, batches: bool, every_value: bool) -> None:
         self.mailbox = new_mailbox()
         self.most_pending = max(LEAST_POSTED, lanes)
-        self._decode = setup.decode
-        self._image_sizes = setup.image_sizes
+        self._setup = setup
         self._check = check_all if every_value else check_first
         self._max_detections = setup.parameters.max_detections
         # label 0 is background and never an answer
@@ -164,10 +150,7 @@ class PythonPostprocess:
         """Decodes."""
         self._check(outputs)
         decoding_ns = monotonic_ns()
-        detections = NOTHING
-        if self._decode is not None:
-            sizes = self._image_sizes
-            detections = self._decode(outputs, image_size=sizes[sample_index]) if sizes else self._decode(outputs)
+        detections = _decode(self._setup, outputs, sample_index)
         return Decoded(outputs, detections, decoding_ns, monotonic_ns())
 
     def post(self, *sample: Any) -> None:

@@ -88,7 +88,8 @@ class Pulse:
         """The int64 cells themselves, for the hot path; session k's row begins at `row(k)`."""
         return memoryview(self._shared).cast("B").cast("q")
 
-    def row(self, slot: int) -> int:
+    @staticmethod
+    def row(slot: int) -> int:
         """Where a session's row begins."""
         return ROW * slot
 

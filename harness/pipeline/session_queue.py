@@ -161,8 +161,10 @@ class SessionQueue:
 
     def _assign(self) -> None:
         """Gives samples to sessions while there are both, and room for their outputs."""
-        postprocess = self._postprocess
-        while (left := self._left()) and postprocess.pending < postprocess.most_pending:
+        room = self._postprocess.most_pending - self._postprocess.pending
+        if room <= 0:
+            return
+        while left := self._issued - self._taken:
             lane = self._balance.next(left)
             sample = self._next_sample() if lane is not None else None
             if lane is None or sample is None:
@@ -194,8 +196,10 @@ class SessionQueue:
 
     def _say_current(self, lane: Lane) -> None:
         """Tells those who watch which sample the session is at."""
-        sample_id, index, _ = next(iter(lane.flights.values()), (REHEARSAL, 0, 0))
-        self._cells[self._pulse.row(lane.slot.index) + CURRENT] = 0 if sample_id == REHEARSAL else index + 1
+        for sample_id, index, _ in lane.flights.values():
+            self._cells[lane.cells + CURRENT] = 0 if sample_id == REHEARSAL else index + 1
+            return
+        self._cells[lane.cells + CURRENT] = 0
 
     def _complete(self, completion: Completion) -> None:
         tag, outputs, started, ended = completion

@@ -63,10 +63,10 @@ class Test:
         ``sample_index``                              its image: the place in the annotations' list
         ``session``                                   number and
         ``session_name``                              name of the device session that processed it, e.g. cpu#0
-        ``issued_ns`` … ``completed_ns``              five moments, int64 ns since the first sample was issued:
-                                                      issued, started, inferred, decoded, completed
+        ``issued_ns`` … ``completed_ns``              six moments, int64 ns since the first sample was issued:
+                                                      issued, started, inferred, decoding, decoded, completed
         ``latency_ms``                                issued until completed, float64 milliseconds
-        ``queue_ms``, ``inference_ms``,               the four stages of that, which add up to it
+        ``queue_ms``, ``inference_ms``, ``wait_ms``,  the five stages of that, which add up to it
         ``postprocess_ms``, ``complete_ms``
         ============================================  ======================================================
 

@@ -24,7 +24,7 @@ def contiguous_image(images: npt.NDArray[Any], expected: TensorSpec) -> npt.NDAr
     """
     if images.dtype != expected.dtype or images.shape != expected.shape:
         raise ValueError(f"the model takes {expected.dtype} {expected.shape}, not {images.dtype} {images.shape}")
-    return np.require(images, requirements="C")
+    return images if images.flags.c_contiguous else np.ascontiguousarray(images)
 
 
 def only_input(inputs: Sequence[TensorSpec], where: str) -> TensorSpec:

@@ -164,8 +164,8 @@ def fuzz(seconds: float, seed: int) -> None:
             assert len(found) <= parameters["max_detections"]
         if time.monotonic() - told > 30:
             told = time.monotonic()
-            print(f"{tried} cases, {accepted} accepted", flush=True)  # noqa: T201
-    print(f"fuzzed for {seconds:.0f} s, seed {seed}: {tried} cases, {accepted} accepted, none wrong")  # noqa: T201
+            print(f"{tried} cases, {accepted} accepted", flush=True)
+    print(f"fuzzed for {seconds:.0f} s, seed {seed}: {tried} cases, {accepted} accepted, none wrong")
 
 
 if __name__ == "__main__":

@@ -109,12 +109,14 @@ class PyMailbox : public Mailbox {
 // Samples from their raw outputs to their answers and records. Used by one thread at a time.
 class Postprocess {
   public:
-    Postprocess(py::object decoder, const py::object& mailbox, const py::object& cells, const std::vector<int>& rows,
-                const py::object& layout, bool from_start, int threads, double score_threshold, double iou_threshold,
-                std::int64_t max_detections, bool reference_nms, std::vector<std::int32_t> label_ids,
-                std::vector<std::pair<int, int>> image_sizes, bool every_value, double ring_after_s,
-                std::size_t ring_at)
+    // explain: (outputs, sample index); called with what the decoder refuses, to raise an error that says why.
+    Postprocess(py::object decoder, py::object explain, const py::object& mailbox, const py::object& cells,
+                const std::vector<int>& rows, const py::object& layout, bool from_start, int threads,
+                double score_threshold, double iou_threshold, std::int64_t max_detections, bool reference_nms,
+                std::vector<std::int32_t> label_ids, std::vector<std::pair<int, int>> image_sizes, bool every_value,
+                double ring_after_s, std::size_t ring_at)
         : decoder_object_(std::move(decoder)),
+          explain_(std::move(explain)),
           mailbox_(mailbox),
           cells_(cells, "cells"),
           decoder_(decoder_object_.is_none() ? nullptr
@@ -225,7 +227,12 @@ class Postprocess {
     std::unique_ptr<Job> job_of(int lane, const SampleRecord& record, const py::object& outputs) {
         if (lane < Job::kNobody || lane >= static_cast<int>(lanes_.size())) throw py::index_error("no such lane");
         std::shared_ptr<native::Reading> reading;
-        if (decoder_) reading = read(outputs);
+        try {
+            if (decoder_) reading = read(outputs);
+        } catch (const std::invalid_argument&) {
+            explain_(outputs, record.sample_index);
+            throw;
+        }
         auto job = pool_.job();
         job->lane = lane;
         job->record = record;
@@ -247,7 +254,7 @@ class Postprocess {
         return last_;
     }
 
-    py::object decoder_object_, mailbox_;  // alive as long as this
+    py::object decoder_object_, explain_, mailbox_;  // alive as long as this
     Buffer cells_;
     const native::ImageDecoder* decoder_;
     DecodePool pool_;
@@ -292,11 +299,11 @@ PYBIND11_MODULE(_pipeline, m) {
         .def("put_at", &PyMailbox::put_at)
         .def("get", &PyMailbox::get);
     py::class_<Postprocess>(m, "Postprocess")
-        .def(py::init<py::object, const py::object&, const py::object&, const std::vector<int>&, const py::object&,
-                      bool, int, double, double, std::int64_t, bool, std::vector<std::int32_t>,
+        .def(py::init<py::object, py::object, const py::object&, const py::object&, const std::vector<int>&,
+                      const py::object&, bool, int, double, double, std::int64_t, bool, std::vector<std::int32_t>,
                       std::vector<std::pair<int, int>>, bool, double, std::size_t>(),
-             py::kw_only(), py::arg("decoder"), py::arg("mailbox"), py::arg("cells"), py::arg("rows"),
-             py::arg("layout"), py::arg("from_start"), py::arg("threads"), py::arg("score_threshold"),
+             py::kw_only(), py::arg("decoder"), py::arg("explain"), py::arg("mailbox"), py::arg("cells"),
+             py::arg("rows"), py::arg("layout"), py::arg("from_start"), py::arg("threads"), py::arg("score_threshold"),
              py::arg("iou_threshold"), py::arg("max_detections"), py::arg("reference_nms"), py::arg("label_ids"),
              py::arg("image_sizes"), py::arg("every_value"), py::arg("ring_after_s"), py::arg("ring_at"))
         .def("post", &Postprocess::post)

@@ -29,6 +29,7 @@ def test_bench_postprocess_gives_every_postprocessor_on_every_scene(capsys: pyte
     }
     for timing in timings:
         assert 0 < timing["median_ms"] <= timing["p99_ms"]
+        assert timing["cold_ms"] > 0
         assert timing["threads"] == 2
     assert measured["read_speed"]["decode_gb_per_s"] > 0
 

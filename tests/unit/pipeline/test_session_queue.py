@@ -199,7 +199,7 @@ def test_inline_stays_on_the_issuing_thread_and_a_queue_gives_each_session_its_o
 
 
 def test_a_slow_session_holds_nobody_up() -> None:
-    bench = Bench([FakeSession(0.002), FakeSession(0.04)])
+    bench = Bench([FakeSession(0.01), FakeSession(0.4)])
     queue = bench.queue()
     queue.submit(range(42), range(42))
     queue.close()
