@@ -10,7 +10,6 @@ time that a hypervisor gave to others meanwhile.
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 
 from rich.table import Table
 
@@ -55,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     with terminal.task("Queue", "measurements") as report:
         limits = bench_queue(args.seconds, report, cases, args.model_name, args.rounds)
         report(len(limits), len(limits))
-    show_or_write([asdict(limit) for limit in limits], args.json, lambda: output().print(_table(limits)))
+    show_or_write([limit.as_json() for limit in limits], args.json, lambda: output().print(_table(limits)))
     return 0
 
 
