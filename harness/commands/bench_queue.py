@@ -10,6 +10,10 @@ time that a hypervisor gave to others meanwhile.
 from __future__ import annotations
 
 import argparse
+<<<<<<< HEAD
+=======
+import json
+>>>>>>> main
 
 from rich.table import Table
 
@@ -54,7 +58,14 @@ def run(args: argparse.Namespace) -> int:
     with terminal.task("Queue", "measurements") as report:
         limits = bench_queue(args.seconds, report, cases, args.model_name, args.rounds)
         report(len(limits), len(limits))
+<<<<<<< HEAD
     show_or_write([limit.as_json() for limit in limits], args.json, lambda: output().print(_table(limits)))
+=======
+    if args.json:
+        terminal.result(json.dumps([limit.as_json() for limit in limits], indent=2))
+    else:
+        output().print(_table(limits))
+>>>>>>> main
     return 0
 
 
@@ -63,7 +74,7 @@ def _table(limits: list[Limit]) -> Table:
     table.add_column("scenario")
     for column in ("devices", "device ms", "decode", "samples/s", "of ideal", "added µs", "p50", "p90", "p99"):
         table.add_column(column, justify="right")
-    for column in ("CPU µs", "MiB", "rounds", "load", "stolen"):
+    for column in ("CPU µs", "MiB", "rounds", "load", "others", "stolen"):
         table.add_column(column, justify="right")
     for limit in limits:
         case, added, machine = limit.case, limit.added_us, limit.machine
@@ -79,8 +90,9 @@ def _table(limits: list[Limit]) -> Table:
             f"{limit.cpu_us_per_sample:.1f}",
             f"{limit.peak_memory_mib:.0f}",
             f"{limit.rounds}{'' if limit.stable else ' ~'}",
-            "–" if machine.load_average is None else f"{machine.load_average:.1f}",
-            "–" if machine.steal is None else f"{machine.steal * 100:.1f} %",
+            "–" if machine.load_after is None else f"{machine.load_after:.1f}",
+            "–" if machine.others_cores is None else f"{machine.others_cores:.2f}",
+            "–" if machine.steal_percent is None else f"{machine.steal_percent:.1f} %",
         )
     return table
 
