@@ -10,10 +10,6 @@ time that a hypervisor gave to others meanwhile.
 from __future__ import annotations
 
 import argparse
-<<<<<<< HEAD
-=======
-import json
->>>>>>> main
 
 from rich.table import Table
 
@@ -58,14 +54,7 @@ def run(args: argparse.Namespace) -> int:
     with terminal.task("Queue", "measurements") as report:
         limits = bench_queue(args.seconds, report, cases, args.model_name, args.rounds)
         report(len(limits), len(limits))
-<<<<<<< HEAD
     show_or_write([limit.as_json() for limit in limits], args.json, lambda: output().print(_table(limits)))
-=======
-    if args.json:
-        terminal.result(json.dumps([limit.as_json() for limit in limits], indent=2))
-    else:
-        output().print(_table(limits))
->>>>>>> main
     return 0
 
 
