@@ -35,6 +35,8 @@ COMMANDS = (
     "doctor",
     "bench",
     "backends",
+    "config",
+    "completion",
 )
 """Each is a module of `harness.commands`, imported when it is named."""
 
@@ -88,6 +90,14 @@ def _run(argv: list[str]) -> int:
     if name is not None and name not in COMMANDS:
         hint = did_you_mean(name, COMMANDS, f"commands: {', '.join(COMMANDS)}")
         raise UsageError(f"no such command: {name}", hint=hint)
+    parser = _parser(COMMANDS if name is None else (name,))
+    args = parser.parse_args(argv)
+    _check_working_directory()
+    return int(args.run(args))
+
+
+def _parser(names: Sequence[str]) -> Parser:
+    """The parser with these commands, whose modules are imported for it."""
     parser = Parser(
         prog="ssd-harness",
         description="A benchmark harness in the style of MLPerf Inference for object detection on NPUs and CPUs.",
@@ -95,13 +105,11 @@ def _run(argv: list[str]) -> int:
     )
     parser.add_argument("-V", "--version", action="version", version=f"ssd-harness {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command_name in COMMANDS if name is None else (name,):
+    for command_name in names:
         command = cast(Command, import_module(f"harness.commands.{command_name}"))
         subparser = add_command(subparsers, command_name, command)
-        subparser.set_defaults(run=command.run)
-    args = parser.parse_args(argv)
-    _check_working_directory()
-    return int(args.run(args))
+        subparser.set_defaults(run=command.run, whole_parser=lambda: _parser(COMMANDS))
+    return parser
 
 
 def _check_working_directory() -> None:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from harness.errors import UsageError
 from harness.records import Decoding, Nms
-from harness.scenarios import Scenario
-from harness.suggestions import did_you_mean
-from harness.yaml_text import YamlError, parse_yaml, shortened
+from harness.scenarios import Scenario, scenario_named
+from harness.setting_errors import setting_error
+from harness.yaml_text import YamlError, parse_yaml
 
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
 """Of what becomes a folder."""
 Division = Literal["closed", "open"]
-LONGEST_FOUND = 100
-"""Characters of a wrong value that a message shows."""
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -83,6 +81,14 @@ class DatasetSettings(Section):
     synthetic: SyntheticSettings = SyntheticSettings()
     workers: PositiveInt | None = None
     """Processes that preprocess; none: one per core."""
+    photographs: bool = False
+    """Images and annotations have to be given: the synthetic set would make no sense here."""
+
+    @model_validator(mode="after")
+    def _are_there(self) -> DatasetSettings:
+        if self.photographs and self.images is None and "synthetic" not in self.model_fields_set:
+            raise ValueError("this configuration is of photographs: images and annotations are missing")
+        return self
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> DatasetSettings:
@@ -178,6 +184,20 @@ class RunSettings(Section):
     startup_s: Positive = 900
     """End the run when the sessions are not ready after so long."""
 
+    @field_validator("scenarios", mode="before")
+    @classmethod
+    def _scenarios_in_any_spelling(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [_scenario(name) for name in value]
+        return value
+
+    @field_validator("tests", mode="before")
+    @classmethod
+    def _tests_in_any_spelling(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {_scenario(name): test for name, test in value.items()}
+        return value
+
     @model_validator(mode="after")
     def _decoder_for_accuracy(self) -> RunSettings:
         if self.model.decoder == "none" and self.mode in ("accuracy", "both", "submission"):
@@ -201,6 +221,14 @@ class RunSettings(Section):
     def test(self, scenario: Scenario) -> ScenarioSettings:
         """The scenario's own settings, empty where none were given."""
         return self.tests.get(scenario, ScenarioSettings())
+
+
+def _scenario(name: Any) -> Any:
+    """The scenario of any usual spelling; what is no text is left to the validation."""
+    try:
+        return scenario_named(name) if isinstance(name, str) else name
+    except UsageError as error:
+        raise ValueError(f"{error.what}; {error.hint}") from None
 
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -288,33 +316,7 @@ def validate(kind: type[SectionT], data: Mapping[str, Any], where: str) -> Secti
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = _keys_beside(kind, first["loc"])
-            hint = did_you_mean(str(first["loc"][-1]), known, f"known here: {', '.join(known)}")
-            raise UsageError(f"unknown key {key!r}", where=where, hint=hint) from error
-        what = first["msg"].removeprefix("Value error, ")
-        found = "" if isinstance(first["input"], dict) else f", found {shortened(repr(first['input']), LONGEST_FOUND)}"
-        raise UsageError(f"{key or 'configuration'}: {what}{found}", where=where) from error
-
-
-def _keys_beside(kind: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The keys that may stand where the last part of ``location`` stands."""
-    for part in location[:-1]:
-        field = kind.model_fields.get(str(part))
-        if field is None:  # a free key, as those of `tests`: the section is the same for each
-            continue
-        section = next((t for t in _types_in(field.annotation) if issubclass(t, BaseModel)), None)
-        if section is not None:
-            kind = section
-    return list(kind.model_fields)
-
-
-def _types_in(annotation: Any) -> list[type]:
-    if isinstance(annotation, type):
-        return [annotation]
-    return [t for arg in getattr(annotation, "__args__", ()) for t in _types_in(arg)]
+        raise setting_error(kind, error, where) from error
 
 
 def configs_dir() -> Path:

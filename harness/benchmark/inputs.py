@@ -15,7 +15,7 @@ from harness.dataset.tensor_cache import TensorCache
 from harness.dataset.tensors import CachedTensors, DirectTensors
 from harness.errors import ModelError
 from harness.loadgen.plan import Mode, Plan, SampleSource
-from harness.loadgen.process import check_loadgen
+from harness.loadgen.process import check_loadgen, check_shared_memory
 from harness.model.file_hash import sha256_of_model
 from harness.model.io_check import check_model
 from harness.model.protocol import DetectionModel
@@ -159,6 +159,7 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
         DataError: the model, the dataset, the backend or the disk cannot be used.
     """
     check_loadgen()
+    check_shared_memory()
     settings = with_round(settings)
     round_ = load_round(settings.round)
     model = load_model(settings.model.name)
@@ -174,6 +175,8 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     annotations, images, synthetic = _dataset_files(settings, terminal)
     annotations_file = read_annotations(annotations)
     dataset = CocoIndex.of(annotations_file, images, settings.dataset.count)
+    if not synthetic:
+        dataset.check_sizes()
     truth = None
     if settings.mode != "performance":  # what evaluation will need must not be missed after the tests
         truth = ground_truth_of(annotations, annotations_file.document).first(len(dataset))

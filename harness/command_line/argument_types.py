@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 
 def one_or_more(text: str) -> int:
@@ -36,6 +37,24 @@ def share(text: str) -> float:
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share above 0 and at most 1")
     return value
+
+
+def file_to_write(text: str) -> Path:
+    """The text as the path of a file that is going to be written; ``-`` stays what it is.
+
+    Raises:
+        argparse.ArgumentTypeError: there is a folder of that name, or a part of it is a file.
+    """
+    path = Path(text)
+    try:
+        is_folder, parent_is_file = path.is_dir(), path.parent.is_file()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r}: {error.strerror}") from None
+    if is_folder:
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder, not a file to write")
+    if parent_is_file:
+        raise argparse.ArgumentTypeError(f"{str(path.parent)!r} is a file, not a folder")
+    return path
 
 
 def _at_least(least: int, text: str) -> int:

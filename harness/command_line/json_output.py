@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.command_line.argument_types import file_to_write
+from harness.errors import UsageError
 from harness.files import write_json
 from harness.terminal import Terminal
 
+STDOUT = Path("-")
 
-def show_or_write(document: Mapping[str, Any], json_to: Path | None, show: Callable[[], None]) -> None:
+
+def add_json_option(parser: argparse.ArgumentParser, what: str = "what was found") -> None:
+    """Adds ``--json``, which means the same wherever it is: alone or with ``-`` standard output, else a file.
+
+    Args:
+        parser: of the command.
+        what: goes into the JSON, for the help.
+    """
+    parser.add_argument(
+        "--json",
+        type=file_to_write,
+        nargs="?",
+        const=STDOUT,
+        metavar="OUT",
+        help=f"{what} as JSON, to this file; without one, or with -, to standard output instead of the text",
+    )
+
+
+def show_or_write(document: Mapping[str, Any] | Sequence[Any], json_to: Path | None, show: Callable[[], None]) -> None:
     """Shows a document to a person, or writes it as JSON.
 
     Args:
@@ -28,3 +50,17 @@ def show_or_write(document: Mapping[str, Any], json_to: Path | None, show: Calla
     show()
     if json_to is not None:
         write_json(json_to, document)
+
+
+def json_format(args: argparse.Namespace) -> None:
+    """Makes ``--format json --output OUT`` of ``--json OUT``, where a command has those too.
+
+    Raises:
+        UsageError: ``--json`` is given beside another format or file.
+    """
+    if args.json is None:
+        return
+    if args.format not in (None, "table", "json") or args.output is not None:
+        raise UsageError("--json goes with neither --format nor --output", hint="--json OUT is both of them")
+    args.format = "json"
+    args.output = None if args.json == STDOUT else args.json

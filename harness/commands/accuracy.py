@@ -29,7 +29,7 @@ from harness.accuracy.evaluate import (
 )
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
-from harness.command_line.json_output import show_or_write
+from harness.command_line.json_output import add_json_option, show_or_write
 from harness.commands import accuracy_against, accuracy_doctor
 from harness.errors import DataError, LogError, UsageError
 from harness.files import sha256_file
@@ -102,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the two knows all labels",
     )
     parser.add_argument("--per-class", action="store_true", help="also the AP of each category")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures as JSON; -: to stdout, no table")
+    add_json_option(parser, "the figures")
 
 
 def run(args: argparse.Namespace) -> int:

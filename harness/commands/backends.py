@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 
 from rich.table import Table
 
+from harness.command_line.json_output import add_json_option, show_or_write
 from harness.command_line.model_argument import add_model_name
-from harness.errors import ModelError
+from harness.errors import ModelError, UsageError
 from harness.model.registry import load_model
 from harness.sessions.check_subject import Subject
 from harness.sessions.contract import run_checks
@@ -31,7 +31,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments; `backends` alone lists, `check` is its one action."""
-    parser.add_argument("--json", action="store_true", help="the list as JSON")
+    add_json_option(parser, "the list")
     actions = parser.add_subparsers(dest="action", metavar="check")
     check = actions.add_parser("check", help="run the contract's checks", description="Exit status 1 when one fails.")
     add = check.add_argument
@@ -49,10 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "check":
         return _check(args)
     backends = list_backends()
-    if args.json:
-        Terminal().result(json.dumps([dataclasses.asdict(info) for info in backends], indent=2))
-    else:
-        output().print(_table(backends))
+    show_or_write([dataclasses.asdict(info) for info in backends], args.json, lambda: output().print(_table(backends)))
     return 0
 
 
@@ -87,12 +84,29 @@ def _check(args: argparse.Namespace) -> int:
         threads=args.threads,
         options=options,
     )
+    _check_options(backend, request)
     terminal.say(f"{args.name} on {request.device}, model {file or 'none'}")
     failed = 0
     for check in run_checks(Subject(backend, request)):
         terminal.result(str(check))
         failed += check.status == "FAIL"
     return 1 if failed else 0
+
+
+def _check_options(backend: Backend, request: SessionRequest) -> None:
+    """Opens a session once: what the backend says of a user's option or device is no fault of the backend.
+
+    Raises:
+        UsageError: as the backend does.
+    """
+    if not request.options:
+        return
+    try:
+        backend.open_session(request).close()
+    except UsageError:
+        raise
+    except Exception:  # noqa: BLE001 - a backend may raise anything, and the checks are there to say so
+        pass
 
 
 def _first_device(backend: Backend) -> str:

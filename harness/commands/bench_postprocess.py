@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 
 from rich.console import Console
 from rich.table import Table
 
+from harness.command_line.json_output import add_json_option, show_or_write
 from harness.command_line.model_argument import add_model_name
 from harness.model.decoder_timing import DecoderBench
 from harness.model.registry import load_model
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_name(parser)
     parser.add_argument("--rounds", type=int, default=100, help="turns each contestant has (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="for images per second (default: every core)")
-    parser.add_argument("--json", action="store_true", help="print figures as JSON rather than a table")
+    add_json_option(parser, "the figures")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,10 +35,7 @@ def run(args: argparse.Namespace) -> int:
     terminal = Terminal()
     with terminal.task("Postprocessors", "rounds") as report:
         result = load_model(args.model_name).bench_decoders(rounds=args.rounds, threads=args.threads, progress=report)
-    if args.json:
-        terminal.result(json.dumps(dataclasses.asdict(result), indent=2))
-    else:
-        _print(output(), result)
+    show_or_write(dataclasses.asdict(result), args.json, lambda: _print(output(), result))
     return 0
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import json
 from pathlib import Path
 
 from rich.table import Table
 
+from harness.command_line.json_output import add_json_option, show_or_write
 from harness.command_line.model_argument import add_model_name
 from harness.dataset.image_list import listed_images
 from harness.dataset.preprocess_bench import PreprocessBench, bench_preprocessing
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, metavar="FILE", help="its file, where that decides the input's size")
     parser.add_argument("--workers", type=int, help="processes of the pool (default: one per core)")
     parser.add_argument("--rounds", type=int, default=3, help="of the pool (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print figures as JSON rather than a table")
+    add_json_option(parser, "the figures")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,10 +55,7 @@ def run(args: argparse.Namespace) -> int:
             rounds=args.rounds,
             progress=report,
         )
-    if args.json:
-        terminal.result(json.dumps(dataclasses.asdict(result), indent=2))
-    else:
-        _print(result, model.title)
+    show_or_write(dataclasses.asdict(result), args.json, lambda: _print(result, model.title))
     return 0
 
 

@@ -10,11 +10,11 @@ time that a hypervisor gave to others meanwhile.
 from __future__ import annotations
 
 import argparse
-import json
 
 from rich.table import Table
 
 from harness.benchmark.queue_limits import CASES, MOST_ROUNDS, SLOWER, Case, Limit, bench_queue
+from harness.command_line.json_output import add_json_option, show_or_write
 from harness.command_line.model_argument import add_model_name
 from harness.errors import UsageError
 from harness.terminal import Terminal, output
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rounds", type=int, default=MOST_ROUNDS, help="of each measurement, at the most (default: %(default)s)"
     )
     parser.add_argument("--devices", help="only the lines with so many devices, e.g. 16,64")
-    parser.add_argument("--json", action="store_true", help="print figures as JSON rather than a table")
+    add_json_option(parser, "the figures")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,10 +54,7 @@ def run(args: argparse.Namespace) -> int:
     with terminal.task("Queue", "measurements") as report:
         limits = bench_queue(args.seconds, report, cases, args.model_name, args.rounds)
         report(len(limits), len(limits))
-    if args.json:
-        terminal.result(json.dumps([limit.as_json() for limit in limits], indent=2))
-    else:
-        output().print(_table(limits))
+    show_or_write([limit.as_json() for limit in limits], args.json, lambda: output().print(_table(limits)))
     return 0
 
 

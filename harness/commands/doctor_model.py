@@ -16,7 +16,7 @@ from rich.table import Table
 
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.command_line.argument_types import one_or_more
-from harness.command_line.json_output import show_or_write
+from harness.command_line.json_output import add_json_option, show_or_write
 from harness.command_line.model_argument import add_model_name
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.synthetic import cached_synthetic
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--count", type=one_or_more, default=8, metavar="N", help="images (default 8)")
     parser.add_argument("--backend", default="onnxruntime", help="what runs the model (default onnxruntime)")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the result as JSON; -: to stdout, no table")
+    add_json_option(parser, "the result")
 
 
 def run(args: argparse.Namespace) -> int:

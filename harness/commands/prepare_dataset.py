@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.licence_safe is not None:
         annotations = _licence_safe(args, annotations, terminal)
     index = CocoIndex.load(annotations, images, args.count)
+    index.check_sizes()
     terminal.result(
         f"{len(index)} of {index.images_available} images, {len(index.category_ids)} categories"
         f" in {annotations} (sha256 {index.sha256[:12]}…)"

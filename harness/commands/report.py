@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.command_line.argument_types import file_to_write
+from harness.command_line.json_output import add_json_option, json_format
 from harness.errors import RunFailed, UsageError
 
 if TYPE_CHECKING:
@@ -28,11 +30,17 @@ FORMATS = ("table", "csv", "markdown", "json", "html")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `report`."""
+    add_json_option(parser, "the figures")
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN", help="a run directory, or a folder of LoadGen's logs")
     add("--compare", type=Path, metavar="BASELINE", help="the run directory that each RUN is compared with")
     add("--format", choices=FORMATS, help="default: a table, and report.html in each run directory")
-    add("--output", type=Path, help="a file instead of standard output (html: instead of RUN/report.html)")
+    add(
+        "--output",
+        type=file_to_write,
+        metavar="FILE",
+        help="a file instead of standard output (html: instead of RUN/report.html)",
+    )
     add(
         "--threshold",
         type=float,
@@ -40,11 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PERCENT",
         help="changes smaller than this do not matter, however certain they are (default: 1)",
     )
+    add("--why", action="store_true", help="every reason why a run cannot be submitted")
     add("--fail-if-slower", action="store_true", help="exit with status 1 when a figure got significantly worse")
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes what was asked for; 1 if a run is INVALID, or with --fail-if-slower if one got slower."""
+    json_format(args)
     if not 0 <= args.threshold < 100:
         raise UsageError(f"{args.threshold:g} is not a percentage from 0 to 100", where="--threshold")
     if args.fail_if_slower and args.compare is None:
@@ -128,7 +138,7 @@ def _show(args: argparse.Namespace, runs: list[Run]) -> None:
 
     if args.format in (None, "table") and args.output is None:
         for run in runs:
-            print_summary(run.summary, run.folder, output())
+            print_summary(run.summary, run.folder, output(), why=args.why)
     elif args.format == "json":
         summaries = {str(run.folder): run.summary.as_json() for run in runs}
         text = json.dumps(runs[0].summary.as_json() if len(runs) == 1 else summaries, indent=2, ensure_ascii=False)

@@ -6,6 +6,8 @@ import argparse
 from datetime import datetime
 from pathlib import Path
 
+from harness.command_line.argument_types import file_to_write
+from harness.command_line.json_output import add_json_option, json_format
 from harness.errors import UsageError
 from harness.scenarios import SCENARIOS
 
@@ -21,6 +23,7 @@ FORMATS = ("table", "csv", "markdown", "json")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `results`."""
+    add_json_option(parser, "the figures")
     add = parser.add_argument
     add("folder", nargs="?", type=Path, default=Path("results"), metavar="DIR", help="of the runs (default: results)")
     add("--scenario", choices=SCENARIOS, help="only runs that measured it")
@@ -40,11 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FIGURE",
         help="a page with this figure over time, e.g. offline.samples_per_second or accuracy.mAP",
     )
-    add("--output", type=Path, help="a file instead of standard output (--chart: instead of DIR/chart.html)")
+    add(
+        "--output",
+        type=file_to_write,
+        metavar="FILE",
+        help="a file instead of standard output (--chart: instead of DIR/chart.html)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Lists the runs, or writes the chart."""
+    json_format(args)
     from harness.report.output import write_out
     from harness.report.results import Filter, chart_html, find_results, for_people, results_table
     from harness.terminal import Terminal

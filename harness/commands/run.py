@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, UsageError
 from harness.rounds import load_round
-from harness.scenarios import SCENARIOS
-from harness.settings import RunSettings, default_model_name, load_run, parse_assignment, read_yaml, run_config
+from harness.scenarios import SCENARIOS, scenario_named
+from harness.setting_errors import SettingError
+from harness.settings import (
+    RunSettings,
+    default_model_name,
+    load_run,
+    parse_assignment,
+    read_yaml,
+    run_config,
+)
 
 if TYPE_CHECKING:
     from harness.runs.figures import Summary
 
 EXPECTED_FRACTION = 0.99  # kernels of other processors and releases move the mAP by some tenths of a percent
 
-SUMMARY = "Run performance and accuracy tests and print the figures."
+SUMMARY = "run performance and accuracy tests and print the figures"
 EXAMPLES = """\
   ssd-harness run                                          the demo: synthetic images, the default model
   ssd-harness run smoke                                    the wiring only, on a simulated device
@@ -25,59 +33,130 @@ EXAMPLES = """\
   ssd-harness run --scenario offline --duration 60 --devices 'cpu*2' --output results/mine
   ssd-harness run scenarios --mode find-peak --scenario server
   ssd-harness run --set backend.warmup=10 --set model.nms=reference
-  ssd-harness run coco --mode submission --division closed --system mine.json --submitter ORG \
+  ssd-harness run coco --mode submission --division closed --system mine.json --submitter ORG \\
       --images val2017 --annotations instances_val2017.json --model my.onnx
 """
 
 
 def add_measurement_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what says which configuration is measured, on what and for how long; `overrides_of` reads it."""
-    add = parser.add_argument
-    add("config", nargs="?", type=Path, help="a YAML file, or the name of a shipped one (demo; coco for a submission)")
-    add("--scenario", help=f"comma-separated, of: {', '.join(SCENARIOS)}")
-    add("--backend", help="the device runtime, e.g. onnxruntime or simulated")
-    add("--devices", help="sessions, e.g. 'cpu*2'")
-    add("--on-device-failure", choices=("stop", "continue"), help="stop the run (default), or go on without it")
-    add("--model", type=Path, help="an ONNX model (default: the built-in one)")
-    add("--model-name", metavar="NAME", help="which model that is: a folder of harness/model, or package.module:object")
-    add("--round", metavar="R", help="the MLPerf round whose rules apply, e.g. v2.0 (default: the model's own)")
-    add("--images", type=Path, help="folder of COCO images (default: a synthetic set)")
-    add("--annotations", type=Path, help="COCO annotations JSON of those images")
-    add("--count", type=int, help="use the first N images only")
-    add("--duration", type=float, help="least seconds of each performance test")
-    add("--queries", type=int, help="least queries of each performance test (Offline: samples)")
+    parser.add_argument(
+        "config", nargs="?", type=Path, help="a YAML file, or the name of a shipped one (demo; coco for a submission)"
+    )
+    add = parser.add_argument_group("what is measured").add_argument
+    names = ", ".join(SCENARIOS)
+    add("--scenario", metavar="NAMES", help=f"the scenarios, comma-separated, in any usual spelling: {names}")
+    add("--duration", type=float, metavar="SECONDS", help="the least seconds of each performance test")
+    add("--queries", type=int, metavar="N", help="the least queries of each performance test (in Offline: samples)")
     add("--repeat", type=int, metavar="N", help="make each performance test N times, to see what is noise")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="any configuration key; may be repeated")
+    add("--round", metavar="R", help="the MLPerf round whose rules apply, e.g. v2.0 (default: the model's own)")
+    add = parser.add_argument_group("the device, the model and the images").add_argument
+    add("--backend", metavar="NAME", help="the device runtime, e.g. onnxruntime or simulated")
+    add("--devices", metavar="SPEC", help="the devices and their sessions, e.g. 'cpu*2'")
+    add("--on-device-failure", choices=("stop", "continue"), help="stop the run (default), or go on without the device")
+    add("--model", type=Path, metavar="FILE", help="the model file, ONNX for most backends (default: the built-in one)")
+    add("--model-name", metavar="NAME", help="which model that is: a folder of harness/model, or package.module:object")
+    add("--images", type=Path, metavar="DIR", help="the folder of COCO images (default: a synthetic set)")
+    add("--annotations", type=Path, metavar="JSON", help="the COCO annotations of those images")
+    add("--count", type=int, metavar="N", help="use the first N images only")
+    add = parser.add_argument_group("any setting").add_argument
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a configuration key and its value; may be repeated (`ssd-harness config keys` lists them)",
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `run`."""
     add_measurement_arguments(parser)
-    add = parser.add_argument
-    add("--mode", choices=("performance", "accuracy", "both", "find-peak", "submission"), help="what to measure")
-    add("--division", choices=("closed", "open"), help="of a submission")
-    add("--submitter", metavar="ORG", help="of a submission: the organisation, as its folder is called")
-    add("--system", type=Path, metavar="JSON", help="of a submission: the system's description")
-    add("--output", type=Path, help="the run directory (default: results/<name>-<date>-<time>, or of a submission)")
+    add = parser.add_argument_group("the kind of run").add_argument
+    add("--mode", choices=("performance", "accuracy", "both", "find-peak", "submission"), help="what to find out")
     add("--trace", action="store_true", default=None, help="also write a trace for Perfetto; not submittable then")
-    shown = parser.add_mutually_exclusive_group()
+    add = parser.add_argument_group("a submission (--mode submission)").add_argument
+    add("--division", choices=("closed", "open"), help="the division it is for")
+    add("--submitter", metavar="ORG", help="the organisation, as its folder is called")
+    add("--system", type=Path, metavar="JSON", help="the system's description (`ssd-harness doctor system` begins one)")
+    add = parser.add_argument_group("where the files go").add_argument
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="the run directory (default: results/<name>-<date>-<time>, or of a submission)",
+    )
+    add("--overwrite", action="store_true", help="replace the finished run in --output, once this one has results")
+    add("--resume", action="store_true", help="keep the finished tests of an interrupted run; a submission always does")
+    group = parser.add_argument_group("what is shown")
+    shown = group.add_mutually_exclusive_group()
     shown.add_argument("--no-live", dest="style", action="store_const", const="lines", help="lines, on a terminal too")
     shown.add_argument("--quiet", dest="style", action="store_const", const="quiet", help="only results and errors")
     shown.add_argument(
         "--json-progress", dest="style", action="store_const", const="json", help="progress as JSON lines on stderr"
     )
-    add("--overwrite", action="store_true", help="replace the finished run in --output, once this one has results")
-    add("--resume", action="store_true", help="keep the finished tests of an interrupted run; a submission always does")
+    group.add_argument("--why", action="store_true", help="every reason why the run cannot be submitted")
+
+
+OPTIONS = {
+    "scenarios": "--scenario",
+    "mode": "--mode",
+    "repeat": "--repeat",
+    "round": "--round",
+    "submission.division": "--division",
+    "submission.submitter": "--submitter",
+    "submission.system": "--system",
+    "backend.name": "--backend",
+    "backend.devices": "--devices",
+    "model.name": "--model-name",
+    "model.path": "--model",
+    "dataset.images": "--images",
+    "dataset.annotations": "--annotations",
+    "dataset.count": "--count",
+}
+"""Configuration key → the option that sets it."""
+
+
+def load_settings(args: argparse.Namespace, overrides: dict[str, Any]) -> RunSettings:
+    """The configuration with what the command line says of it.
+
+    Raises:
+        UsageError: a wrong value; names the option where one gave it, else the key.
+    """
+    try:
+        return load_run(args.config, overrides)
+    except SettingError as error:
+        option = _option_of(error.key, args)
+        if option is not None:
+            raise UsageError(error.problem, where=option, hint=error.hint or "ssd-harness run --help") from error
+        if "photographs" in error.problem:
+            hint = "give --images DIR and --annotations JSON, and --model FILE, as the default model knows shapes only"
+            raise UsageError(f"{args.config} needs COCO's images and annotations", hint=hint) from error
+        raise
+
+
+def _option_of(key: str, args: argparse.Namespace) -> str | None:
+    """The option of the command line that a key's value came from, or is missing from; None: it is of the file."""
+    if key.endswith(".min_duration_s") and args.duration is not None:
+        return "--duration"
+    if key.endswith(".min_queries") and args.queries is not None:
+        return "--queries"
+    for prefix, option in OPTIONS.items():
+        given = getattr(args, option[2:].replace("-", "_"), None)
+        if (key == prefix or key.startswith(f"{prefix}.")) and (given is not None or key.startswith("submission.")):
+            return option
+    return None
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the tests and prints the figures; 1 if one is INVALID or the mAP is below what was asked for."""
     if args.config is None:
         args.config = Path("coco" if args.mode == "submission" else "demo")
-    settings = load_run(args.config, _without_expectation(_overrides(args)))
+    settings = load_settings(args, _without_expectation(_overrides(args)))
     if args.resume and args.output is None and settings.submission is None:
         raise UsageError("--resume needs the run's --output")
 
+    from harness.benchmark.announcement import announcement
     from harness.benchmark.benchmark import run_benchmark
     from harness.benchmark.inputs import with_round
     from harness.benchmark.submission import submission_folder, with_required_scenarios
@@ -94,6 +173,8 @@ def run(args: argparse.Namespace) -> int:
         whose = settings.submission
         folder = default_folder(settings.name) if whose is None else submission_folder(whose, settings.round)
     terminal = Terminal(args.style)
+    for line in (*announcement(settings, folder), *_ignored(args, settings)):
+        terminal.say(line)
     terminal.tell("start", schema=JSON_SCHEMA, output=str(folder))
     try:
         summary = run_benchmark(settings, folder, terminal, resume=args.resume, overwrite=args.overwrite)
@@ -104,7 +185,7 @@ def run(args: argparse.Namespace) -> int:
         with suppress(OSError):  # there is something in it
             folder.rmdir()
     console = output()
-    print_summary(summary, folder, console)
+    print_summary(summary, folder, console, why=args.why)
     reached, said = _judge_accuracy(settings, summary)
     if said:
         console.print(said)
@@ -117,7 +198,7 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
     """Configuration key → value, of the options that `add_measurement_arguments` adds."""
     options = {
         "repeat": args.repeat,
-        "scenarios": args.scenario.split(",") if args.scenario else None,
+        "scenarios": _scenarios(args.scenario),
         "backend.name": args.backend,
         "backend.devices": args.devices,
         "backend.on_device_failure": args.on_device_failure,
@@ -147,6 +228,16 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
     return overrides | dict(parse_assignment(text) for text in args.set)
 
 
+def _scenarios(text: str | None) -> list[str] | None:
+    """The names in ``--scenario``."""
+    if not text:
+        return None
+    try:
+        return [scenario_named(name) for name in text.split(",")]
+    except UsageError as error:
+        raise UsageError(error.what, where="--scenario", hint=error.hint) from None
+
+
 def _overrides(args: argparse.Namespace) -> dict[str, Any]:
     options = {
         "mode": args.mode,
@@ -156,6 +247,13 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
         "trace": args.trace,
     }
     return _given(options) | overrides_of(args)
+
+
+def _ignored(args: argparse.Namespace, settings: RunSettings) -> list[str]:
+    """A line for each option that has no effect."""
+    if settings.backend.name == "simulated" and args.model is not None:
+        return [f"note: --model {args.model} is not used: a simulated device runs no model"]
+    return []
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

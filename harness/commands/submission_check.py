@@ -15,7 +15,7 @@ from typing import Any
 from rich.table import Table
 
 from harness.accuracy.ground_truth import read_ground_truth
-from harness.command_line.json_output import show_or_write
+from harness.command_line.json_output import add_json_option, show_or_write
 from harness.errors import UsageError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import Round, load_round
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--strict", action="store_true", help="exit with status 1 on warnings too")
     add("--failures", action="store_true", help="print what fails or was not looked at, not what passes")
-    add("--json", type=Path, metavar="OUT", help="write findings and results as JSON; -: to stdout, no lines")
+    add_json_option(parser, "findings and results")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.dataset.image_size import image_size
 from harness.errors import DatasetError
 
 LARGEST_SIDE = 65_535  # a JPEG's sides are 16-bit numbers (ITU-T T.81, B.2.2)
@@ -59,6 +61,27 @@ class CocoIndex:
     def paths(self) -> list[Path]:
         """Where the images lie, by sample index."""
         return [image.path for image in self.images]
+
+    def check_sizes(self) -> None:
+        """Whether every image has the size that the annotations give, orientation included: else no box fits.
+
+        Raises:
+            DatasetError: names the first one that has not.
+        """
+        with ThreadPoolExecutor() as threads:
+            complaints = [
+                (image, complaint)
+                for image, complaint in zip(self.images, threads.map(_size_complaint, self.images), strict=True)
+                if complaint is not None
+            ]
+        if complaints:
+            image, complaint = complaints[0]
+            others = f"; {len(complaints) - 1} others have a wrong size too" if len(complaints) > 1 else ""
+            raise DatasetError(
+                f"{complaint}{others}",
+                where=str(image.path),
+                hint="give the annotations of these very images: boxes are in pixels of the size they name",
+            )
 
     @classmethod
     def load(cls, annotations: Path, images: Path, count: int | None = None) -> CocoIndex:
@@ -220,7 +243,11 @@ def _first(records: list[dict[str, Any]], count: int | None, where: str) -> list
 
 
 def _locate(records: list[dict[str, Any]], folder: Path) -> tuple[CocoImage, ...]:
-    """The images with their paths, all of which exist and lie inside the folder."""
+    """The images with their paths, all of which exist.
+
+    Links are followed wherever they lead: who made the folder has chosen them. A name that leaves the folder by itself
+    comes from the annotations, which somebody else wrote.
+    """
     if not folder.is_dir():
         raise DatasetError("no such images folder", where=str(folder))
     missing = []
@@ -230,15 +257,13 @@ def _locate(records: list[dict[str, Any]], folder: Path) -> tuple[CocoImage, ...
         name = record["file_name"]
         path = folder / name
         try:
-            # Symbolic links are followed: where the file really lies is what counts.
-            real = os.path.realpath(path)
-            if not real.startswith(inside):
+            if _leaves(name, path, inside):
                 raise DatasetError(
                     f'the file_name "{name}" leaves the images folder',
                     where=str(folder),
-                    hint="file names must be relative to the images folder and stay in it, links included",
+                    hint="file names must be relative to the images folder and stay in it",
                 )
-            if not stat.S_ISREG(os.stat(real).st_mode):  # noqa: PTH116
+            if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
                 missing.append(name)
         except (OSError, ValueError):  # ValueError: a NUL or a lone surrogate in the name
             missing.append(name)
@@ -251,3 +276,23 @@ def _locate(records: list[dict[str, Any]], folder: Path) -> tuple[CocoImage, ...
             hint="name the folder that the images are in, or fewer images with a count",
         )
     return tuple(found)
+
+
+def _leaves(name: str, path: Path, inside: str) -> bool:
+    """Whether a name leads out of the folder, by being absolute or by its dots (behind a link too)."""
+    if name.startswith("/") or Path(os.path.normpath(name)).parts[0] == "..":
+        return True
+    return ".." in name.split("/") and not os.path.realpath(path).startswith(inside)
+
+
+def _size_complaint(image: CocoImage) -> str | None:
+    """What is wrong with the size of an image; None if it is as annotated, or if its file does not say it."""
+    try:
+        size = image_size(image.path)
+    except OSError:
+        return None  # whoever decodes it says so
+    if size is None or size.decoded == (image.width, image.height):
+        return None
+    width, height = size.decoded
+    turned = ", turned by its EXIF orientation" if size.turned else ""
+    return f"is {width} x {height} pixels{turned}, and annotated as {image.width} x {image.height}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +28,10 @@ IMAGES = "images"
 def cached_synthetic(*, images: int, seed: int, progress: Callable[[int, int], None]) -> tuple[Path, Path]:
     """`write_synthetic` in the cache, where each version of the generator has sets of its own."""
     name = f"{images}-images-seed-{seed}-generator-{GENERATOR_VERSION}"
-    return write_synthetic(cache_dir() / "synthetic" / name, images=images, seed=seed, progress=progress)
+    folder = cache_dir() / "synthetic" / name
+    if folder.is_dir() and _marker(folder) is None:  # the cache is ours: what is damaged there is made again
+        shutil.rmtree(folder, ignore_errors=True)
+    return write_synthetic(folder, images=images, seed=seed, progress=progress)
 
 
 def write_synthetic(folder: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> tuple[Path, Path]:
@@ -69,6 +74,8 @@ def write_synthetic(folder: Path, *, images: int, seed: int, progress: Callable[
                 folder.rename(Path(made_in) / "damaged")
             made.rename(folder)
     except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and (whole := _marker(folder)) and _is_whole(folder, whole):
+            return result  # another process was faster
         raise DataError(
             f"the synthetic set cannot be written: {error.strerror}",
             where=str(folder),

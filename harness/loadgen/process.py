@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from time import monotonic
 
 from harness.child_process import ChildDied, ChildProcess
@@ -58,6 +59,24 @@ def check_loadgen() -> None:
             f"LoadGen cannot be imported: {error}",
             where=f"Python {sys.version_info.major}.{sys.version_info.minor}",
             hint="pip install mlcommons-loadgen; it has wheels for Python 3.10 to 3.13",
+        ) from error
+
+
+def check_shared_memory() -> None:
+    """Whether processes can share memory and locks here; some containers have none.
+
+    Raises:
+        BackendError: they cannot.
+    """
+    context = get_context("spawn")
+    try:
+        context.RawArray("q", 1)
+        context.Lock()
+    except (OSError, ImportError) as error:  # ImportError: semaphores that the platform does not have
+        raise BackendError(
+            f"there is no shared memory here: {error}",
+            where="/dev/shm",
+            hint="mount a tmpfs there; docker run has --shm-size=256m for it",
         ) from error
 
 

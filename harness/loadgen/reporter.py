@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
@@ -39,8 +40,9 @@ class Reporter:
         faulthandler.disable()
         self.send(Failed(self._ours(error)))
         self._parent.close()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
         os._exit(RunFailed.exit_status)
 
     def guard(self, callback: Callable[[Sequence[int]], None]) -> Callable[[Sequence[int]], None]:
@@ -64,7 +66,8 @@ class Reporter:
             )
         if isinstance(error, HarnessError):
             return error
-        traceback.print_exception(error)
+        with suppress(OSError, ValueError):  # a full disk must not hide what it caused
+            traceback.print_exception(error)
         return RunFailed(
             f"{type(error).__name__}: {error}", where=self._plan.title, hint=f"see {self._plan.folder / OUTPUT_LOG}"
         )

@@ -18,8 +18,15 @@ from harness.scenarios import TITLES, Scenario
 from harness.stages import PERCENTILES
 
 
-def print_summary(summary: Summary, folder: Path, console: Console) -> None:
-    """Per scenario the metric, percentiles and verdict; mAP; where the files are."""
+def print_summary(summary: Summary, folder: Path, console: Console, *, why: bool = False) -> None:
+    """Prints for each scenario the metric, percentiles and verdict, then the mAP and where the files are.
+
+    Args:
+        summary: of the run.
+        folder: of the run.
+        console: where to.
+        why: each reason why the run cannot be submitted on a line of its own; else the first one and their number.
+    """
     if summary.scenarios:
         print_table(scenarios_table(summary), console)
     for scenario, figures in summary.scenarios.items():
@@ -30,13 +37,21 @@ def print_summary(summary: Summary, folder: Path, console: Console) -> None:
     for line in _remarks(summary):
         console.print(line, markup=False, highlight=False)
     if not summary.submittable:
-        console.print("Not submittable:")
-        for reason in summary.not_submittable_because:
-            console.print(f"  - {reason}", markup=False, highlight=False)
+        reasons = summary.not_submittable_because
+        if why or len(reasons) < 2:
+            console.print("Not submittable:")
+            for reason in reasons:
+                console.print(f"  - {reason}", markup=False, highlight=False)
+        else:
+            first = f"Not submittable: {reasons[0]}, and {len(reasons) - 1} more reasons (--why)"
+            console.print(first, markup=False, highlight=False)
     if summary.traced:
         traces = RunLayout(folder).traces
         console.print(f"Traces for ui.perfetto.dev: {traces}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"Files: {folder}", markup=False, highlight=False, soft_wrap=True)
+    report = RunLayout(folder).report
+    if report.is_file():
+        console.print(f"Report: {report}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _remarks(summary: Summary) -> Iterator[str]:

@@ -59,10 +59,14 @@ def describe_machine(rules: SubmissionRules, **fields: str) -> dict[str, Any]:
     return {name: fields.get(name, found.get(name, "")) for name in rules.system_fields}
 
 
+_ENGLISH = os.environ | {"LC_ALL": "C"}
+"""lscpu translates the names of its lines."""
+
+
 def _lscpu() -> dict[str, str]:
     """lscpu's lines; empty where there is no lscpu."""
     try:
-        done = subprocess.run(("lscpu", "--json"), capture_output=True, text=True, check=True, timeout=10)
+        done = subprocess.run(("lscpu", "--json"), env=_ENGLISH, capture_output=True, text=True, check=True, timeout=10)
         rows: list[dict[str, Any]] = json.loads(done.stdout)["lscpu"]
     except (OSError, subprocess.SubprocessError, ValueError, KeyError):
         return {}

@@ -41,7 +41,10 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], int]], No
         (["run", "nowhere.yaml"], "nowhere.yaml: no such configuration file"),
         (["run", "--resume"], "--resume needs the run's --output"),
         (["run", "--set", "backend.warmpu=1"], "did you mean 'warmup'?"),
-        (["run", "--scenario", "online"], "scenarios.0: Input should be"),
+        (
+            ["run", "--scenario", "online"],
+            "error: --scenario: no such scenario: 'online'\n  next: did you mean 'offline'?",
+        ),
         (["run", "--images", "x"], "images and annotations go together"),
     ],
 )

@@ -33,6 +33,7 @@ LAYERS = [
         "suggestions",
         "yaml_text",
     },
+    {"setting_errors"},
     {"settings", "rounds", "terminal"},
     {"native", "model", "dataset", "sessions", "quantization", "published"},
     {"pipeline", "ssd_resnet34"},
@@ -48,6 +49,7 @@ LAYERS = [
 """From the bottom: a part imports parts below it, and of its own layer only itself unless `SIDEWAYS` says so."""
 
 SIDEWAYS = {
+    ("scenarios", "suggestions"),
     ("download", "locks"),
     ("rounds", "settings"),
     ("errors", "version"),

@@ -1,0 +1,77 @@
+"""A wrong setting in a person's words: which key, what was expected, what was found, and the nearest known key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from harness.errors import UsageError
+from harness.suggestions import did_you_mean
+from harness.yaml_text import shortened
+
+LONGEST_FOUND = 100
+"""Characters of a wrong value that a message shows."""
+
+
+class SettingError(UsageError):
+    """A wrong value of a key.
+
+    Attributes:
+        key: the dotted key; empty where it is about several.
+        problem: what is wrong with it, without its name.
+    """
+
+    def __init__(self, key: str, problem: str, *, where: str, hint: str | None = None) -> None:
+        super().__init__(f"{key or 'configuration'}: {problem}", where=where, hint=hint)
+        self.key = key
+        self.problem = problem
+
+
+def setting_error(kind: type[BaseModel], error: ValidationError, where: str) -> UsageError:
+    """The first complaint of a validation.
+
+    Args:
+        kind: the section that was validated.
+        error: what pydantic raised.
+        where: the file that it is about.
+    """
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _keys_beside(kind, first["loc"])
+        hint = did_you_mean(str(first["loc"][-1]), known, f"known here: {', '.join(known)}")
+        return UsageError(f"unknown key {key!r}", where=where, hint=hint)
+    what = first["msg"].removeprefix("Value error, ")
+    found = "" if isinstance(first["input"], dict) else f", found {shortened(repr(first['input']), LONGEST_FOUND)}"
+    return SettingError(key, f"{_in_words(what)}{found}", where=where)
+
+
+_IN_WORDS = {
+    "Field required": "is missing",
+    "String should match pattern": "may hold letters, digits, . _ and -, the first one a letter or a digit",
+}
+"""How a message of pydantic begins → what a person reads."""
+
+
+def _in_words(message: str) -> str:
+    return next((words for start, words in _IN_WORDS.items() if message.startswith(start)), message)
+
+
+def _keys_beside(kind: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """The keys that may stand where the last part of ``location`` stands."""
+    for part in location[:-1]:
+        field = kind.model_fields.get(str(part))
+        if field is None:  # a free key, as those of `tests`: the section is the same for each
+            continue
+        section = next((t for t in _types_in(field.annotation) if issubclass(t, BaseModel)), None)
+        if section is not None:
+            kind = section
+    return list(kind.model_fields)
+
+
+def _types_in(annotation: Any) -> list[type]:
+    if isinstance(annotation, type):
+        return [annotation]
+    return [t for arg in getattr(annotation, "__args__", ()) for t in _types_in(arg)]
