@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.benchmark.machine_load import LoadWatch, MachineLoad
+from harness.benchmark.machine_watch import MachineWatch
 from harness.loadgen.log import DETAIL_LOG, read_detail
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import run_test
 from harness.model.registry import load_model
 from harness.pipeline.devices import parse_devices, place
 from harness.rounds import load_round
+from harness.runs.records import MachineRecord
 from harness.scenarios import Scenario
 from harness.settings import BackendSettings, ModelSettings, ScenarioSettings
 
@@ -87,7 +88,7 @@ class Limit:
             takes none: "mean", and in SingleStream "p50", "p90" and "p99".
         cpu_us_per_sample: user and system time of the process that ran the test, without its beginning and its end.
         peak_memory_mib: of the process that ran the test.
-        machine: how quiet the machine was.
+        machine: what else the machine did meanwhile.
         rounds: how often it was measured; these are the figures of the round with the median rate.
         stable: whether another round would hardly change that: the last one changed the median by less than `STABLE`.
     """
@@ -98,9 +99,13 @@ class Limit:
     added_us: dict[str, float]
     cpu_us_per_sample: float
     peak_memory_mib: float
-    machine: MachineLoad
+    machine: MachineRecord
     rounds: int = 1
     stable: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for programs."""
+        return asdict(self) | {"machine": self.machine.as_json()}
 
 
 @dataclass(frozen=True)
@@ -123,9 +128,9 @@ def measure(case: Case, seconds: float, model_name: str | None = None) -> Limit:
     with tempfile.TemporaryDirectory() as name:
         plan = plan_of(case, Path(name), seconds, model_name)
         with busy_processor() if case.one_busy else nullcontext():
-            watch = LoadWatch()
+            watch = MachineWatch()
             finished = run_test(plan, lambda progress: None, watchdog_s=60, startup_s=60)
-            machine = watch.end()
+            machine = watch.record()
         values = read_detail(Path(name) / DETAIL_LOG).values
     device_us = case.latency_ms * 1e3
     percentiles: dict[str, float] = {}

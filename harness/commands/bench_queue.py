@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
 
 from rich.table import Table
 
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         limits = bench_queue(args.seconds, report, cases, args.model_name, args.rounds)
         report(len(limits), len(limits))
     if args.json:
-        terminal.result(json.dumps([asdict(limit) for limit in limits], indent=2))
+        terminal.result(json.dumps([limit.as_json() for limit in limits], indent=2))
     else:
         output().print(_table(limits))
     return 0
@@ -67,7 +66,7 @@ def _table(limits: list[Limit]) -> Table:
     table.add_column("scenario")
     for column in ("devices", "device ms", "decode", "samples/s", "of ideal", "added µs", "p50", "p90", "p99"):
         table.add_column(column, justify="right")
-    for column in ("CPU µs", "MiB", "rounds", "load", "stolen"):
+    for column in ("CPU µs", "MiB", "rounds", "load", "others", "stolen"):
         table.add_column(column, justify="right")
     for limit in limits:
         case, added, machine = limit.case, limit.added_us, limit.machine
@@ -83,8 +82,9 @@ def _table(limits: list[Limit]) -> Table:
             f"{limit.cpu_us_per_sample:.1f}",
             f"{limit.peak_memory_mib:.0f}",
             f"{limit.rounds}{'' if limit.stable else ' ~'}",
-            "–" if machine.load_average is None else f"{machine.load_average:.1f}",
-            "–" if machine.steal is None else f"{machine.steal * 100:.1f} %",
+            "–" if machine.load_after is None else f"{machine.load_after:.1f}",
+            "–" if machine.others_cores is None else f"{machine.others_cores:.2f}",
+            "–" if machine.steal_percent is None else f"{machine.steal_percent:.1f} %",
         )
     return table
 
