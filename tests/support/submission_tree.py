@@ -77,7 +77,7 @@ def write_round(path: Path) -> None:
         test.pop("short_latencies", None)
         if "tolerance" in test:
             test |= {"tolerance": 0.999, "slower_is_fine": True}
-    path.write_text(yaml.safe_dump(data))
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
 
 
 def write_coco(folder: Path) -> None:
