@@ -186,7 +186,8 @@ VARIABLES = {
     "SSD_HARNESS_CACHE": "the folder of models, tensors and synthetic data; none: the user's cache folder",
     "SSD_HARNESS_SIMD": "`baseline`, `avx2` or `avx512`: the instruction set of the native decoder; none: the fastest",
     "SSD_HARNESS_TEST_DATA": "tests: the folder of real images, logs and published postprocessors",
-    "SSD_HARNESS_PUBLISHED_TREES": "tests: the published results of MLPerf, `results_v1.1` and `results_v2.0` in it",
+    "SSD_HARNESS_PUBLISHED_TREES": "tests: the published results of MLPerf, `results_v1.1` and `results_v2.0` in it; "
+    "for the official figures also mlcommons/inference as `inference_r1.1` and `inference_v2.0`",
     "SSD_HARNESS_CASES": "tests: how many random cases the decoders' agreement is tried on",
     "SSD_HARNESS_TEST_MARK": "tests: marks the processes of a test, to find those that it left",
     "SSD_HARNESS_TEST_INTERRUPTIONS": "tests: how often the submission run is interrupted",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from harness import cli
 from harness.accuracy.log import read_accuracy_log
 from harness.rounds import load_round
 from harness.settings import configs_dir
+from harness.submission.accuracy_log import read_log_in_tree
 from harness.submission.check import check_tree
+from tests.support.made_logs import log_text, rows
 from tests.support.submission_tree import IMAGES, ORG, write_coco
 
 pytestmark = pytest.mark.timeout(600)
@@ -81,3 +84,34 @@ def test_a_model_of_ones_own_becomes_a_tree_of_the_open_division(
     (owner / "model_mapping.json").write_text('{"other": "yolo-99"}')
     lines = [str(finding) for finding in check_tree(tree, rules).failures]
     assert any("model mapping: found nothing of it, required ssd-resnet34 as yolo-99" in line for line in lines)
+
+
+def test_the_long_logs_of_a_tree_of_v6_are_cut_where_that_round_has_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree, results = tmp_path / "tree", f"{ORG}/results/simulated"
+    long = [f"open/{results}/ssd-large/Offline/accuracy", f"closed/{results}/yolo-99/Offline/TEST01/accuracy"]
+    short = f"closed/{results}/yolo-99/Offline/accuracy"
+    box = (0.1, 0.1, 0.9, 0.9, 0.5, 1.0)
+    whole = {folder: log_text([(k, rows(k, box)) for k in range(400)]) for folder in long}
+    for folder, text in {**whole, short: log_text([(0, rows(0, box))])}.items():
+        (tree / folder).mkdir(parents=True)
+        (tree / folder / "mlperf_log_accuracy.json").write_text(text)
+        (tree / folder / "accuracy.txt").write_text("mAP=40.000%\n")
+    command = ["submission", "truncate", str(tree), "--round", "v6.1"]
+    assert cli.main(command) == 0
+    kept = tmp_path / "tree-accuracy-logs"
+    for folder, text in whole.items():
+        log = tree / folder / "mlperf_log_accuracy.json"
+        assert log.read_text() == f"{text[:4096]}\n\n...\n\n{text[-4096:]}"
+        assert (kept / folder / log.name).read_text() == text
+        stated = (tree / folder / "accuracy.txt").read_text()
+        assert f"hash={hashlib.sha256(text.encode()).hexdigest()}" in stated
+        assert read_log_in_tree(log, load_round("v6.1").submission.accuracy_log).cut
+    assert (tree / short / "accuracy.txt").read_text() == "mAP=40.000%\n"
+    assert not (kept / short).exists()
+    shown = capsys.readouterr().out
+    assert all(f"cut: {folder}/mlperf_log_accuracy.json" in shown for folder in long)
+    assert "2 accuracy logs cut" in shown
+    assert cli.main(command) == 0
+    assert "no log is too long" in capsys.readouterr().out

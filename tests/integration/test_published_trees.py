@@ -1,14 +1,17 @@
 """The published results of MLPerf v1.1 and v2.0: judged as a person judged them, and defects planted into one of them.
 
 They are not part of the project. ``SSD_HARNESS_PUBLISHED_TREES`` is a folder with ``results_v1.1`` and
-``results_v2.0``,
-checkouts of mlcommons/inference_results_v1.1 and _v2.0.
+``results_v2.0``, checkouts of mlcommons/inference_results_v1.1 and _v2.0, and, for the figures of the official
+checkers, ``inference_r1.1`` and ``inference_v2.0``, checkouts of mlcommons/inference.
 """
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import pytest
 
 from harness.rounds import load_round
 from harness.submission.check import check_tree
+from harness.submission.official import SCRIPT
 from tests.support.hidden_defects import DEFECTS as HIDDEN
 from tests.support.hidden_defects import HiddenDefect
 from tests.support.planted_defects import DEFECTS, Defect
@@ -66,6 +70,10 @@ NOTHING_WRONG = {
     "v2.0": {"ASUSTeK", "Alibaba", "Fujitsu", "FuriosaAI", "GIGABYTE", "H3C", "Inspur", "Supermicro"},
     "v1.1": {"Fujitsu", "FuriosaAI", "HPE", "LTechKorea"},
 }
+CLONES = {"v1.1": TREES / "inference_r1.1", "v2.0": TREES / "inference_v2.0"}
+"""Round → the official checker's checkout."""
+UNITS = {"Latency (ms)": "ms", "Samples/s": "samples/s", "Queries/s": "samples/s"}
+"""The official table's → ours; its other rows are of power."""
 NOT_HERE = {
     "the hash of another log": "only the cut log is published, so that its hash cannot be seen",
     "performance of SingleStream under MultiStream, and nothing else of it": "its MultiStream is inferred",
@@ -88,6 +96,37 @@ def test_a_published_tree_is_judged_as_a_person_judged_it(name: str, submitter: 
     if submitter in NOTHING_WRONG[name]:
         assert lines == []
     assert len(lines) <= 12
+
+
+def official_results(name: str, submitter: str, scratch: Path) -> dict[str, tuple[float, str, float, bool]]:
+    """Folder of a scenario → value, unit, mAP in percent, and whether it was inferred, as the official checker says."""
+    table = scratch / "official.csv"
+    command = [sys.executable, str(CLONES[name] / SCRIPT), "--input", str(TREES / f"results_{name}")]
+    command += ["--version", name, "--submitter", submitter, "--csv", str(table)]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run(command, check=False, capture_output=True, cwd=scratch, env=environment)
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["Model"] == BENCHMARK and row["Units"] in UNITS]
+    return {
+        row["Location"]: (
+            float(row["Result"]),
+            UNITS[row["Units"]],
+            float(row["Accuracy"]),
+            row.get("inferred", row.get("infered")) == "1",  # spelled so in v1.1
+        )
+        for row in rows
+    }
+
+
+@pytest.mark.parametrize(("name", "submitter"), PUBLISHED)
+def test_every_figure_of_a_published_tree_is_the_official_one(name: str, submitter: str, tmp_path: Path) -> None:
+    if not (CLONES[name] / SCRIPT).is_file():
+        pytest.skip(f"the official checker is not here: {CLONES[name].name} in SSD_HARNESS_PUBLISHED_TREES")
+    checked = check_tree(TREES / f"results_{name}", load_round(name), submitter=submitter)
+    assert official_results(name, submitter, tmp_path) == {
+        str(result.place): (result.value, result.unit, result.accuracy_percent, result.inferred)
+        for result in checked.results
+    }
 
 
 @pytest.fixture(scope="session")

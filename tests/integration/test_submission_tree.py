@@ -18,6 +18,7 @@ from harness.rounds import load_round
 from harness.submission.check import check_tree
 from harness.submission.code_snapshot import write_code
 from tests.support.planted_defects import DEFECTS, Defect
+from tests.support.published_oddities import ODDITIES, Line, Oddity, last_query_filled
 from tests.support.submission_tree import ORG, Rehearsal, rehearse
 from tests.support.tree_edits import (
     BENCHMARK,
@@ -144,6 +145,36 @@ def test_a_planted_defect_fails_with_a_line_that_names_it(defect: Defect, tree: 
     findings = check_tree(tree, load_round(str(rehearsal.round))).findings
     lines = [str(finding) for finding in findings if finding.status == defect.level]
     assert any(defect.words in line for line in lines), "\n".join(lines) or "it passes unseen"
+
+
+def lines(tree: Path, rehearsal: Rehearsal) -> list[Line]:
+    """What the check says besides what passes, and besides the hashes of logs that are not at hand whole."""
+    causes = check_tree(tree, load_round(str(rehearsal.round))).causes
+    said = [(c.finding.status, c.finding.rule, c.finding.found, len(c.paths)) for c in causes]
+    return sorted(line for line in said if line[0] != "PASS" and line[2] != "a cut log only")
+
+
+@pytest.fixture
+def tree_of_others(tree: Path) -> Path:
+    """A tree whose READMEs list no checksums, as those of other programs."""
+    for folder in measurements(tree / "closed" / ORG, "").iterdir():
+        (folder / "README.md").write_text("how to run it\n")
+    return tree
+
+
+def test_a_tree_of_others_has_nothing_to_be_said_of(tree_of_others: Path, rehearsal: Rehearsal) -> None:
+    assert lines(tree_of_others, rehearsal) == []
+
+
+@pytest.mark.parametrize("oddity", ODDITIES, ids=lambda oddity: str(oddity.name))
+def test_what_published_trees_have_is_no_failure(oddity: Oddity, tree_of_others: Path, rehearsal: Rehearsal) -> None:
+    oddity.plant(tree_of_others / "closed" / ORG)
+    assert lines(tree_of_others, rehearsal) == sorted(oddity.lines)
+
+
+def test_a_query_more_than_fills_the_last_one_is_another_test(tree_of_others: Path, rehearsal: Rehearsal) -> None:
+    last_query_filled(10)(tree_of_others / "closed" / ORG)
+    assert any(line[0] == "FAIL" for line in lines(tree_of_others, rehearsal))
 
 
 def test_a_failure_is_a_line_with_file_value_requirement_and_remedy(

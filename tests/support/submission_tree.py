@@ -76,8 +76,8 @@ def write_round(path: Path) -> None:
         # short runs on a busy machine are not alike; that a bound is held has tests of its own
         test.pop("short_latencies", None)
         if "tolerance" in test:
-            test |= {"tolerance": 0.95, "slower_is_fine": True}
-    path.write_text(yaml.safe_dump(data))
+            test |= {"tolerance": 0.999, "slower_is_fine": True}
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
 
 
 def write_coco(folder: Path) -> None:
