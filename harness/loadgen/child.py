@@ -18,7 +18,7 @@ from typing import Any
 from harness.errors import HarnessError, RunFailed
 from harness.loadgen.answers import responder
 from harness.loadgen.burst import SHORT_S, burst, worth_a_burst
-from harness.loadgen.messages import Closed, Finished, Phase, Warned
+from harness.loadgen.messages import Closed, Finished, Phase, RetiredSession, Warned
 from harness.loadgen.plan import Calibration, Plan
 from harness.loadgen.reporter import Reporter, log_output
 from harness.loadgen.sample_library import SampleLibrary
@@ -236,12 +236,7 @@ class ChildTest:
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             cpu_s,
             tuple(
-                {
-                    "session": retired.slot.name,
-                    "sample_index": retired.sample_index,
-                    "image": names[retired.sample_index],
-                    "reason": retired.reason,
-                }
+                RetiredSession(retired.slot.name, retired.sample_index, names[retired.sample_index], retired.reason)
                 for retired in self._dispatcher.retired
             ),
         )
