@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 COLUMNS: tuple[str, ...]
+FIELDS: int
 
 def wait_until(moment_ns: int, long_early_ns: int, short_early_ns: int, /) -> None: ...
 

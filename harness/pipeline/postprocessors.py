@@ -65,7 +65,7 @@ class NativePostprocess:
     ) -> None:
         from harness.native import _pipeline
 
-        if _pipeline.COLUMNS != COLUMNS:
+        if (_pipeline.COLUMNS, getattr(_pipeline, "FIELDS", None)) != (COLUMNS, FIELDS):
             raise ImportError("the extension is of another version")
         cores = len(os.sched_getaffinity(0))
         threads = 0 if inline or setup.image_decoder is None else min(cores, 2 * lanes)
