@@ -58,7 +58,7 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def sha256_file(path: Path) -> str:
-    """Of the file's bytes, as lower-case hex."""
+    """The sha256 of the file's bytes, as lower-case hex."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK):

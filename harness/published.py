@@ -23,7 +23,7 @@ Kind = Literal["models", "datasets"]
 
 
 class PublishedFile(Section):
-    """One file."""
+    """One published file."""
 
     url: str
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
@@ -33,7 +33,7 @@ class PublishedFile(Section):
 
     @property
     def name(self) -> str:
-        """Its file name."""
+        """The file's name, the last part of its URL."""
         return PurePosixPath(urlsplit(self.url).path).name
 
 

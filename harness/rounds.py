@@ -284,7 +284,7 @@ class Round(Section):
 
 
 def round_names() -> list[str]:
-    """All that there are."""
+    """The names of all rounds that there are."""
     return sorted(path.stem for path in (configs_dir() / "rounds").glob("*.yaml"))
 
 

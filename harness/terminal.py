@@ -68,7 +68,7 @@ class Terminal:
 
     def __init__(self, style: Style | None = None) -> None:
         self.console = TextConsole(file=sys.stderr, soft_wrap=True)
-        """Of stderr."""
+        """The console that writes to stderr."""
         can_draw = self.console.is_terminal and not self.console.is_dumb_terminal
         self.style: Style = style or ("live" if can_draw else "lines")
 
@@ -123,10 +123,10 @@ class _Shown(Protocol):
 
 class _QuietTask:
     def report(self, done: int, total: int | None = None, doing: str = "", remaining_s: float | None = None) -> None:
-        """Nothing."""
+        """Reports nothing."""
 
     def end(self, how: str) -> None:
-        """Nothing."""
+        """Ends without a word."""
 
 
 class _JsonTask:

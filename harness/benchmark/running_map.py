@@ -19,7 +19,7 @@ POLL_S = 1.0
 LEAST_IMAGES, MOST_IMAGES = 10, 250
 """Between two evaluations: a twentieth of the dataset, within these."""
 SHARE_OF_TIME = 0.02
-"""Of the test's time that evaluations may take, on one core at the lowest priority."""
+"""The share of the test's time that evaluations may take, on one core at the lowest priority."""
 
 _LOGGER = logging.getLogger(__name__)
 

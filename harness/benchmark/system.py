@@ -32,7 +32,7 @@ AFTER_A_TEST = (
 
 
 def versions() -> dict[str, str]:
-    """Of this package, of Python and of the installed packages that figures depend on."""
+    """The versions of this package, of Python and of the installed packages that figures depend on."""
     found = {"ssd-harness": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -58,7 +58,7 @@ class Tensors(Protocol):
 
     @property
     def sha256(self) -> str:
-        """Of the contents of all image files, in their order."""
+        """The sha256 of the contents of all image files, in their order."""
         ...
 
     def load(self, indices: Sequence[int]) -> list[Tensor]:
@@ -188,7 +188,7 @@ class DirectTensors:
 
 
 def _sha256_of(contents: Iterable[str]) -> str:
-    """Of the sha256 of each image."""
+    """The sha256 over the sha256 of each image."""
     return hashlib.sha256("".join(f"{content}\n" for content in contents).encode()).hexdigest()
 
 

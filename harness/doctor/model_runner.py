@@ -62,7 +62,7 @@ class Runner:
 
     @property
     def dtype(self) -> str:
-        """Of the input."""
+        """The data type of the model's input."""
         return self.session.input.dtype
 
     @property

@@ -70,10 +70,10 @@ def shown(
 
 class _Nothing:
     def show(self, progress: Progress) -> None:
-        """Nothing."""
+        """Shows nothing."""
 
     def end(self, how: str) -> None:
-        """Nothing."""
+        """Ends without a word."""
 
 
 class _Picture:
@@ -164,7 +164,7 @@ class _JsonLines:
 
 
 def _rounded(value: Any) -> Any:
-    """Microseconds are enough."""
+    """The same with its numbers rounded: microseconds are enough."""
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

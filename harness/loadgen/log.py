@@ -99,7 +99,7 @@ class WarningTail:
         self._read = 0
 
     def new(self) -> list[str]:
-        """Those that came since the last call; none while there is no log, and a line that is not whole yet waits."""
+        """The lines that came since the last call; none while there is no log, and an unfinished line waits."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._read)

@@ -88,5 +88,5 @@ class Plan:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """The test's title for people."""
         return f"{LOADGEN_SCENARIOS[self.scenario]} {self.compliance or self.mode}"

@@ -72,7 +72,7 @@ def bucket(value_ns: int) -> int:
 
 
 class Tally(Protocol):
-    """One lane's notes."""
+    """Counts one lane's samples."""
 
     def add(self, records: array[int], count: int, completed: int) -> None:
         """The last ``count`` of the records were answered at ``completed``, which is written into them."""
@@ -80,7 +80,7 @@ class Tally(Protocol):
 
 
 class PythonTally:
-    """Where the extension was not built. About ten times as slow as `harness.native._pipeline.Tally`.
+    """The tally of an installation without the extension: ten times as slow as `harness.native._pipeline.Tally`.
 
     Args:
         cells: int64; the lane's row begins at ``at``.
@@ -107,7 +107,7 @@ class PythonTally:
 
 
 def tally(cells: memoryview, at: int, *, from_start: bool) -> Tally:
-    """The fastest one there is here."""
+    """The fastest tally there is here."""
     try:
         from harness.native import _pipeline
     except ImportError:

@@ -27,7 +27,7 @@ class DeviceSlot:
 
     @property
     def name(self) -> str:
-        """For people: unique in a run."""
+        """The session's name for people, unique in a run."""
         return f"{self.device}#{self.index}"
 
 

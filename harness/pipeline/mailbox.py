@@ -35,7 +35,7 @@ class Mailbox(Protocol):
 
 
 class PythonMailbox:
-    """Where the extension was not built."""
+    """The mailbox that is used where the extension was not built."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

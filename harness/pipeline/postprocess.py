@@ -79,7 +79,7 @@ class Postprocess(Protocol):
 
     @property
     def most_pending(self) -> int:
-        """With so many no session should be given a further sample."""
+        """The number of pending samples at which no session should be given a further one."""
         ...
 
     def prepare(self, outputs: RawOutputs, sample_index: int) -> Any:

@@ -147,7 +147,7 @@ class PythonPostprocess:
         return len(self._done)
 
     def prepare(self, outputs: RawOutputs, sample_index: int) -> Decoded:
-        """Decodes."""
+        """Decodes the outputs on the calling thread."""
         self._check(outputs)
         decoding_ns = monotonic_ns()
         detections = _decode(self._setup, outputs, sample_index)
@@ -195,4 +195,4 @@ class PythonPostprocess:
         return np.frombuffer(self._records[lane], np.int64).reshape(-1, len(COLUMNS))
 
     def close(self) -> None:
-        """Has no threads."""
+        """Does nothing: there are no threads."""

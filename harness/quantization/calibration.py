@@ -93,7 +93,7 @@ class Calibrator:
         self._calibrator.collect_data(_One({self._input: image}))
 
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """Of the images since the last `clear`."""
+        """The ranges of the images since the last `clear`."""
         found = self._calibrator.compute_data().items()
         return {name: (float(np.min(r.range_value[0])), float(np.max(r.range_value[1]))) for name, r in found}
 

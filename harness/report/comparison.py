@@ -120,7 +120,7 @@ class Comparison:
         return [Table(f"What differs: {names}", columns, rows, nothing), Table("Figures", titles, figures, note)]
 
     def as_json(self) -> dict[str, Any]:
-        """For programs; changes are fractions."""
+        """The comparison as JSON for programs; changes are fractions."""
         keys = ("group", "key", "baseline", "run")
         return {
             "baseline": str(self.baseline.folder),

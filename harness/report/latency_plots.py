@@ -25,7 +25,7 @@ TABLE_ROWS = 40
 
 
 def latency_plots(test: Test, latency_ms: dict[str, float]) -> list[Plot]:
-    """Of a scenario whose queries have latencies.
+    """The plots of a scenario whose queries have latencies.
 
     Args:
         test: a performance test.

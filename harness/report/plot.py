@@ -58,7 +58,7 @@ class Plot:
 
     @property
     def figure(self) -> dict[str, Any]:
-        """For ``Plotly.newPlot``."""
+        """The figure as ``Plotly.newPlot`` takes it."""
         return {"data": list(self.traces), "layout": {**self.layout, "height": self.height_px}}
 
 
@@ -128,5 +128,5 @@ def horizontal_lines(values: dict[str, float], decimals: int) -> dict[str, Any]:
 
 
 def bars_height(count: int) -> int:
-    """Of a plot of so many horizontal bars."""
+    """The height in pixels of a plot of so many horizontal bars."""
     return 96 + ROW_PX * count

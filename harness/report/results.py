@@ -148,7 +148,7 @@ UNITS: dict[Scenario, str] = {
     "server": "queries/s",
     "offline": "samples/s",
 }
-"""Of the scored figures."""
+"""The units of the scored figures."""
 
 
 def results_table(rows: Sequence[RunRow]) -> Table:

@@ -58,7 +58,7 @@ def _is_number(cell: Cell) -> bool:
 
 
 def print_table(table: Table, console: Console) -> None:
-    """As a table in the terminal; text from files is shown as it is."""
+    """Prints a table in the terminal; text from files is shown as it is."""
     shown = RichTable(title=Text(table.title))
     if console.width < ROOMY:
         shown.box, shown.pad_edge = SIMPLE_HEAD, False

@@ -16,7 +16,7 @@ IDLE = "rgba(125,132,141,0.28)"
 
 
 def offline_plots(test: Test, samples_per_second: float) -> list[Plot]:
-    """Of an Offline test, whose figure LoadGen gives."""
+    """The plots of an Offline test, whose figure LoadGen gives."""
     return [_over_time(test, samples_per_second), _stages(test)]
 
 

@@ -39,7 +39,7 @@ class RunDirectory:
 
     @property
     def layout(self) -> RunLayout:
-        """Its files."""
+        """The places of the run's files."""
         return RunLayout(self.folder)
 
     @classmethod

@@ -143,6 +143,6 @@ def _clocks(theirs_us: Floats, ours_us: Floats) -> tuple[Floats, Floats]:
 
 
 def _least(distances: Floats) -> npt.NDArray[np.int64]:
-    """Where the least of each window is."""
+    """The index of the least value of each window."""
     windows = np.array_split(np.arange(len(distances)), max(len(distances) // WINDOW, 1))
     return np.array([window[np.argmin(distances[window])] for window in windows])

@@ -42,7 +42,7 @@ class Test:
 
     @property
     def files(self) -> TestFolder:
-        """Its files."""
+        """The places of the test's files."""
         return TestFolder(self.folder)
 
     @functools.cached_property
@@ -114,7 +114,7 @@ class Run:
 
     @property
     def layout(self) -> RunLayout:
-        """Its files."""
+        """The places of the run's files."""
         return RunLayout(self.folder)
 
     @functools.cached_property

@@ -250,7 +250,7 @@ def _loadgen_figures(log: DetailLog, test: TestRecord, samples: int) -> Iterator
 
 
 def _latencies(log: DetailLog) -> dict[str, float]:
-    """Of queries: where a query has several samples, LoadGen gives the samples' own latencies beside them."""
+    """The latencies of queries: where a query has several samples, LoadGen gives the samples' own besides."""
     found = {}
     for name, key in LATENCIES.items():
         of_query = key.replace("mean_latency", "mean_query_latency").replace("tile_latency", "tile_per_query_latency")

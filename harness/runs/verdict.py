@@ -25,7 +25,7 @@ _MARGIN = 1.1
 
 
 def explain(log: DetailLog, scenario: str) -> list[str]:
-    """Of a performance test: the conditions that were not met, each with what would meet it; empty for a valid one."""
+    """The conditions that a performance test did not meet, each with what would meet it; empty for a valid one."""
     if log.valid:
         return []
     issue = next((name for name in _SHORT_BY_DESIGN if log.values.get(f"effective_{name}")), None)
@@ -41,7 +41,7 @@ def explain(log: DetailLog, scenario: str) -> list[str]:
 
 
 def explain_accuracy(log: DetailLog, images: int | None = None) -> list[str]:
-    """Of an accuracy test: what makes it worthless; empty for a sound one.
+    """What makes an accuracy test worthless; empty for a sound one.
 
     Args:
         images: how many it should have run; none: those of its sample library.

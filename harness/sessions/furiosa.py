@@ -136,7 +136,7 @@ def devices() -> list[str]:
 
 
 def describe() -> dict[str, object]:
-    """For the run's manifest and the list of backends."""
+    """Describes the runtime, for the run's manifest and the list of backends."""
     # its version is an object, not text
     return {"name": "furiosa", "version": str(runtime.__version__), "devices": devices()}
 

@@ -119,7 +119,7 @@ def devices() -> list[str]:
 
 
 def describe() -> dict[str, object]:
-    """For the run's manifest and the list of backends."""
+    """Describes the runtime, for the run's manifest and the list of backends."""
     return {"name": "onnxruntime", "version": ort.__version__, "devices": devices()}
 
 

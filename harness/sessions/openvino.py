@@ -54,7 +54,7 @@ class OpenVinoOptions(Section):
 def open_session(request: SessionRequest) -> Session:
     """Loads a model with one input and fixed shapes: ONNX, or OpenVINO's own format.
 
-    The device is OpenVINO's name for it in either case, with + in the place of a comma, which separates sessions:
+    The device has OpenVINO's own name in either case, with + in the place of a comma, which separates sessions:
     ``cpu``, ``GPU.1``, ``MULTI:GPU+CPU``.
 
     Raises:
@@ -105,7 +105,7 @@ def devices() -> list[str]:
 
 
 def describe() -> dict[str, object]:
-    """For the run's manifest and the list of backends."""
+    """Describes the runtime, for the run's manifest and the list of backends."""
     return {"name": "openvino", "version": ov.get_version(), "devices": devices()}
 
 

@@ -47,7 +47,7 @@ class Fault(Section):
 
 
 class SimulatedOptions(Section):
-    """Of a simulated device."""
+    """The options of a simulated device."""
 
     latency_ms: float = Field(12.5, ge=0)
     """How long one inference takes; the mean where ``latency_std_ms`` is given."""

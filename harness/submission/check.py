@@ -51,12 +51,12 @@ class Checked:
 
     @property
     def warnings(self) -> list[Finding]:
-        """Those that are unusual, and forbidden by no rule."""
+        """The findings that are unusual, and forbidden by no rule."""
         return [finding for finding in self.findings if finding.status == "WARN"]
 
     @property
     def failures(self) -> list[Finding]:
-        """Those that fail."""
+        """The findings that make the check fail."""
         return [finding for finding in self.findings if finding.status == "FAIL"]
 
 

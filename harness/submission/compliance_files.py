@@ -30,7 +30,7 @@ from harness.submission.verification import ComplianceVerdict, accuracy_verdict,
 
 @dataclass(frozen=True)
 class TestVerdict:
-    """Of a compliance test.
+    """The verdict on a compliance test.
 
     Attributes:
         found: the figures, in words.
@@ -46,7 +46,7 @@ class TestVerdict:
 
     @property
     def passed(self) -> bool:
-        """No reason against it."""
+        """Whether there is no reason against it."""
         return not self.reasons
 
 

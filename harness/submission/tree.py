@@ -137,7 +137,7 @@ class SubmissionTree:
         return frozenset((place.owner, place.system, place.benchmark, place.scenario) for place in self.places)
 
     def rules(self, place: Place) -> BenchmarkRules:
-        """The round's, for a place's benchmark."""
+        """The round's rules for the benchmark of a place."""
         return self.round.benchmarks[self.benchmark_name(place.owner, place.benchmark) or place.benchmark]
 
     def benchmark_name(self, owner: str, folder: str) -> str | None:

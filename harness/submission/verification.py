@@ -21,7 +21,7 @@ PASS, FAIL = "TEST PASS", "TEST FAIL"
 
 @dataclass(frozen=True)
 class ComplianceVerdict:
-    """Of one part of a compliance test.
+    """The verdict on one part of a compliance test.
 
     Attributes:
         lines: what was found, for a verify_….txt, without the last line.
@@ -35,11 +35,11 @@ class ComplianceVerdict:
 
     @property
     def passed(self) -> bool:
-        """No reason against it."""
+        """Whether there is no reason against it."""
         return not self.reasons
 
     def text(self) -> str:
-        """The whole verify_….txt."""
+        """The whole text of the verify_….txt."""
         last = PASS if self.passed else f"{FAIL}: {'; '.join(self.reasons)}"
         return "".join(f"{line}\n" for line in (*self.lines, last))
 

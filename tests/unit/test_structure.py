@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -173,6 +174,13 @@ def names_bound(path: Path) -> Iterator[str]:
 def test_no_variable_is_called_it(folder: str) -> None:
     paths = (PACKAGE.parent / folder).rglob("*.py")
     assert [str(path) for path in paths if "it" in names_bound(path)] == []
+
+
+def test_no_variable_of_a_template_is_called_it() -> None:
+    templates = list(PACKAGE.rglob("*.j2"))
+    assert templates
+    named = re.compile(r"\{%-?\s*(?:for|set)\s+(?:\w+\s*,\s*)*it\b")
+    assert [str(path) for path in templates if named.search(path.read_text(encoding="utf-8"))] == []
 
 
 EVERYDAY_WORDS = {"GALLERY", "ACCURACY_PART"}

@@ -56,7 +56,7 @@ class Extraction:
     changes: tuple[str, ...]
 
     def sentences(self) -> list[str]:
-        """For a person: one line a head, one a change."""
+        """The findings for a person: one line a head, one a change."""
         return [f"{head.output} {head.shape} from {head.node}" for head in self.heads] + list(self.changes)
 
 

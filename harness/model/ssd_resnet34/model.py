@@ -83,7 +83,7 @@ class SSDResNet34Model:
     task_type = ModelTaskType.OBJECT_DETECTION
     format = Format.ONNX
     framework = "PyTorch"
-    """Of the published weights."""
+    """The framework that the published weights come from."""
     family = "ResNet"
     normalisation = Normalisation(tuple(preprocess.MEAN.tolist()), tuple(preprocess.STD.tolist()))
 

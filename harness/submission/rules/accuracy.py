@@ -56,7 +56,7 @@ class AccuracyTest:
 
     @property
     def txt(self) -> str:
-        """That of accuracy.txt."""
+        """The path of accuracy.txt, from the tree's root."""
         return f"{self.folder}/{TXT}"
 
     def text(self) -> str:

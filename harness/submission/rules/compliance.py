@@ -41,17 +41,17 @@ class Compliance:
 
     @property
     def test(self) -> LoadGenTest:
-        """Its logs."""
+        """The LoadGen test with the compliance test's logs."""
         return self.tests[self.name]
 
     @property
     def rules(self) -> ComplianceTest:
-        """The round's."""
+        """The round's rules for this compliance test."""
         return self.test.benchmark.compliance[self.name]
 
     @property
     def folder(self) -> str:
-        """From the tree's root."""
+        """The compliance test's folder, from the tree's root."""
         return self.test.tree.folder("compliance", self.test.place, test=self.name)
 
     def text(self, name: str) -> str:

@@ -67,7 +67,7 @@ class System:
 
     @property
     def path(self) -> str:
-        """From the tree's root."""
+        """The system description's path from the tree's root."""
         return f"{self.owner}/systems/{self.name}.json"
 
 
@@ -114,7 +114,7 @@ class Measurement:
 
     @property
     def folder(self) -> str:
-        """From the tree's root."""
+        """The folder's path from the tree's root."""
         return self.tree.folder("measurements", self.place)
 
     def implementations(self) -> list[tuple[str, str]]:

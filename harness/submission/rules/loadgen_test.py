@@ -39,7 +39,7 @@ class LoadGenTest:
 
     @property
     def seeds(self) -> Seeds:
-        """That it must have."""
+        """The seeds that the test must have: its compliance test's own, or the round's."""
         own = None if self.compliance is None else self.compliance.seeds
         return own or self.round.seeds
 
@@ -50,17 +50,17 @@ class LoadGenTest:
 
     @property
     def round(self) -> Round:
-        """Its rules."""
+        """The round whose rules the test is held to."""
         return self.tree.round
 
     @property
     def benchmark(self) -> BenchmarkRules:
-        """Of the round."""
+        """The round's rules for the benchmark that was run."""
         return self.tree.rules(self.place)
 
     @property
     def rules(self) -> ScenarioRules:
-        """Of the scenario that was run."""
+        """The round's rules for the scenario that was run."""
         return self.benchmark.scenario(self.scenario)
 
     @property
@@ -84,12 +84,12 @@ class LoadGenTest:
 
     @property
     def detail_path(self) -> str:
-        """From the tree's root."""
+        """The detail log's path from the tree's root."""
         return f"{self.folder}/{DETAIL}"
 
     @property
     def summary_path(self) -> str:
-        """From the tree's root."""
+        """The summary's path from the tree's root."""
         return f"{self.folder}/{SUMMARY}"
 
 

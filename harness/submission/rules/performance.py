@@ -35,7 +35,7 @@ def scenario_and_mode(test: LoadGenTest) -> Iterator[Problem]:
 
 
 def verdict(test: LoadGenTest) -> Iterator[Problem]:
-    """LoadGen's own."""
+    """LoadGen's own verdict on the test must be VALID."""
     values = test.detail.values
     found = shown(values.get("result_validity"))
     if found != "VALID":
@@ -171,7 +171,7 @@ def percentile(test: LoadGenTest) -> Iterator[Problem]:
 
 
 def latency_bound(test: LoadGenTest) -> Iterator[Problem]:
-    """Server's."""
+    """The latency bound of the Server scenario must be the round's."""
     bound_ms = test.rules.latency_ms or 0
     required = f"at most {bound_ms:g} ms"
     keys = ["effective_target_latency_ns"]
