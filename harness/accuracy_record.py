@@ -1,4 +1,6 @@
-"""One detection as an MLPerf COCO accuracy log holds it; the LoadGen edge writes it, accuracy/ reads it.
+"""One detection as an MLPerf COCO accuracy log holds it: the writer for Python decoders, and the form for all readers.
+
+Native decoders have the same bytes written by ``write_answer`` in ``native/pipeline/decode_pool.cpp``.
 
 Seven little-endian float32: qsl_idx, ymin, xmin, ymax, xmax, score, class. Boxes are normalised to the image. An
 image's record is the concatenation of its detections, and empty if there are none (MLPerf Inference,

@@ -44,7 +44,7 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def code_sha256() -> str:
-    """Of the sources that take part in a test: what comes after one, from accuracy upward, cannot change its result."""
+    """The sha256 of the sources that take part in a test: what comes after one, from accuracy up, cannot change it."""
     package = Path(__file__).parents[1]
     after = {package / part for part in AFTER_A_TEST}
     digest = hashlib.sha256()

@@ -17,6 +17,7 @@ from harness.benchmark.queue_limits import CASES, MOST_ROUNDS, SLOWER, Case, Lim
 from harness.command_line.json_output import add_json_option, show_or_write
 from harness.command_line.model_argument import add_model_name
 from harness.errors import UsageError
+from harness.scenarios import TITLES
 from harness.terminal import Terminal, output
 
 SUMMARY = "the harness's own limits, with simulated devices"
@@ -24,7 +25,6 @@ EXAMPLES = """\
   ssd-harness bench queue
   ssd-harness bench queue --seconds 5 --devices 16,64 --json
 """
-TITLES = {"single_stream": "SingleStream", "offline": "Offline"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ SLOW_S = 0.02
 
 def worth_a_burst(lanes: Sequence[Lane], latency_s: float) -> bool:
     """Whether the sessions' own times say too little."""
-    return latency_s < SLOW_S or any(hasattr(lane.session, "submit") and lane.depth > 1 for lane in lanes)
+    return latency_s < SLOW_S or any(hasattr(lane.session, "submit") and lane.in_flight > 1 for lane in lanes)
 
 
 def burst(
@@ -40,7 +40,7 @@ def burst(
     beat: Callable[[], None],
     *,
     batches: bool,
-    ahead: int,
+    in_flight: int,
     hang_s: float | None,
 ) -> float:
     """Samples per second of all sessions, which must be idle, answered to nobody and recorded nowhere.
@@ -48,7 +48,7 @@ def burst(
     Args:
         tensor: what they run on.
         beat: told that it goes on.
-        batches, ahead, hang_s: as `SessionQueue` takes them; with None a session that hangs is for the process that
+        batches, in_flight, hang_s: as `SessionQueue` takes them; with None a session that hangs is for the process that
             watches.
 
     Raises:
@@ -67,7 +67,7 @@ def burst(
         answered.fail,
         pulse,
         batches=batches,
-        ahead=ahead,
+        in_flight=in_flight,
         retire=hang_s is not None,
         hang_s=hang_s or 0,
         on_retired=lambda retired: answered.fail(LaneFailed(retired.slot, 0, retired.reason)),
@@ -82,7 +82,7 @@ def burst(
         return monotonic() - began
 
     try:
-        samples = 2 * sum(lane.depth for lane in lanes)
+        samples = 2 * sum(lane.in_flight for lane in lanes)
         while (fastest_s := seconds_for(samples)) < LONG_ENOUGH_S:
             samples *= GROWTH
         # whatever else the machine does makes a burst slower, never faster; of slow devices one burst is enough

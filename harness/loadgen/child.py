@@ -18,7 +18,7 @@ from typing import Any
 from harness.errors import HarnessError, RunFailed
 from harness.loadgen.answers import responder
 from harness.loadgen.burst import SHORT_S, burst, worth_a_burst
-from harness.loadgen.messages import Closed, Finished, Phase, Warned
+from harness.loadgen.messages import Closed, Finished, Phase, RetiredSession, Warned
 from harness.loadgen.plan import Calibration, Plan
 from harness.loadgen.reporter import Reporter, log_output
 from harness.loadgen.sample_library import SampleLibrary
@@ -136,7 +136,7 @@ class ChildTest:
             self._open_session,
             *place,
             batches=offline,
-            ahead=self._ahead(),
+            in_flight=self._in_flight(),
             retire=plan.backend.on_device_failure == "continue",
             hang_s=plan.watchdog_s,
             on_retired=self._warn_of,
@@ -181,7 +181,9 @@ class ChildTest:
             goes_on = self._plan.backend.on_device_failure == "continue"
             setup, hang_s = _decode_setup(self._plan, self._model), self._plan.watchdog_s if goes_on else None
             try:
-                rate = burst(lanes, first, setup, self._pulse.beat, batches=offline, ahead=self._ahead(), hang_s=hang_s)
+                rate = burst(
+                    lanes, first, setup, self._pulse.beat, batches=offline, in_flight=self._in_flight(), hang_s=hang_s
+                )
                 return Calibration(latency_s, rate)
             except LaneFailed as error:
                 if not goes_on:
@@ -202,7 +204,7 @@ class ChildTest:
         long = plan.rules.min_duration_s >= SHORT_S
         return plan.mode == "performance" and long and given[plan.scenario] is None and not self._dispatcher.retired
 
-    def _ahead(self) -> int:
+    def _in_flight(self) -> int:
         # a query of Server is better off with the next free session than as the second one of a busy one
         return 1 if self._plan.scenario == "server" else 2
 
@@ -236,12 +238,7 @@ class ChildTest:
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             cpu_s,
             tuple(
-                {
-                    "session": retired.slot.name,
-                    "sample_index": retired.sample_index,
-                    "image": names[retired.sample_index],
-                    "reason": retired.reason,
-                }
+                RetiredSession(retired.slot.name, retired.sample_index, names[retired.sample_index], retired.reason)
                 for retired in self._dispatcher.retired
             ),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from harness.errors import HarnessError
 
@@ -37,6 +37,22 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class RetiredSession:
+    """A session that failed or hung and was taken out.
+
+    Attributes:
+        session: the name of the device slot.
+        sample_index: the sample that it was at.
+        image: the sample's name.
+    """
+
+    session: str
+    sample_index: int
+    image: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Finished:
     """The test is over and its files are written.
 
@@ -46,7 +62,7 @@ class Finished:
         samples_per_second: likewise for all sessions together.
         peak_memory_bytes: the child's largest resident size.
         cpu_s: what LoadGen's test, without what came before and after it, took of the processors, user and system.
-        retired: sessions that failed or hung and were taken out: session, sample_index, image, reason.
+        retired: the sessions that were taken out.
         warnings: everything that a person was warned of; put in by the parent.
     """
 
@@ -55,7 +71,7 @@ class Finished:
     samples_per_second: float
     peak_memory_bytes: int
     cpu_s: float = 0.0
-    retired: tuple[dict[str, Any], ...] = ()
+    retired: tuple[RetiredSession, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

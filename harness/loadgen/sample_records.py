@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.pipeline.counters import COLUMNS
+from harness.pipeline.counters import COLUMNS, ISSUED
 from harness.pipeline.lane import Lane
 
 SAMPLES_NAME = "samples.csv.gz"
-ISSUED = COLUMNS.index("issued_ns")
 ROWS = 512  # written at a time: as Python's numbers they take ten times the memory
 
 

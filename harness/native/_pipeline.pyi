@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 COLUMNS: tuple[str, ...]
+FIELDS: int
 
 def wait_until(moment_ns: int, long_early_ns: int, short_early_ns: int, /) -> None: ...
 
@@ -42,7 +43,7 @@ class Postprocess:
     ) -> None: ...
     def post(
         self,
-        lane: int,
+        session: int,
         sample_id: int,
         sample_index: int,
         issued_ns: int,
@@ -53,7 +54,7 @@ class Postprocess:
     ) -> None: ...
     def finish(
         self,
-        lane: int,
+        session: int,
         sample_id: int,
         sample_index: int,
         issued_ns: int,
@@ -66,5 +67,5 @@ class Postprocess:
     def answered(self) -> None: ...
     @property
     def pending(self) -> int: ...
-    def records(self, lane: int, /) -> npt.NDArray[np.int64]: ...
+    def records(self, session: int, /) -> npt.NDArray[np.int64]: ...
     def close(self) -> None: ...

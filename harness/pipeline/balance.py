@@ -19,7 +19,7 @@ class Balance:
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
         self.lanes = list(lanes)
-        self._free: list[dict[Lane, None]] = [{} for _ in range(max((lane.depth for lane in lanes), default=1))]
+        self._free: list[dict[Lane, None]] = [{} for _ in range(max((lane.in_flight for lane in lanes), default=1))]
         self._free[0] = dict.fromkeys(lanes)
         self._fastest_ns = 0
 
@@ -27,13 +27,13 @@ class Balance:
         """The session has one image more."""
         images = len(lane.flights)
         self._free[images - 1].pop(lane, None)
-        if images < lane.depth:
+        if images < lane.in_flight:
             self._free[images][lane] = None
 
     def lost_one(self, lane: Lane) -> None:
         """The session has one image less."""
         images = len(lane.flights)
-        if images + 1 < lane.depth:
+        if images + 1 < lane.in_flight:
             self._free[images + 1].pop(lane, None)
         self._free[images][lane] = None
 

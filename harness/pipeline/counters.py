@@ -58,7 +58,7 @@ class CounterLayout(NamedTuple):
 
 
 LAYOUT = CounterLayout()
-DONE, CURRENT, FIRST, LAST, STAGES, HISTOGRAM, *_ = LAYOUT
+DONE, CURRENT, FIRST, LAST, STAGES_AT, HISTOGRAM, *_ = LAYOUT
 ROW = HISTOGRAM + BUCKETS
 """Cells of one lane."""
 
@@ -100,7 +100,7 @@ class PythonTally:
                 row[FIRST] = records[start + ISSUED]
             for stage in range(STAGE_COUNT):
                 moment = start + ISSUED + stage
-                row[STAGES + stage] += records[moment + 1] - records[moment]
+                row[STAGES_AT + stage] += records[moment + 1] - records[moment]
             row[HISTOGRAM + bucket(completed - records[start + self._from])] += 1
         row[LAST] = completed
         row[DONE] += count

@@ -13,12 +13,12 @@ from harness.errors import UsageError
 
 @dataclass(frozen=True)
 class DeviceSlot:
-    """One session's place: the device it opens and the cores its worker runs on.
+    """One session's place: the device it opens and the cores that its thread runs on.
 
     Attributes:
         index: 0, 1, … over all sessions.
         device: the backend's own name for the device, e.g. ``cpu`` or ``warboy(2)``.
-        cores: logical CPUs the worker is pinned to; empty: not pinned.
+        cores: logical CPUs the session's thread is pinned to; empty: not pinned.
     """
 
     index: int

@@ -82,10 +82,11 @@ class Lane:
     Attributes:
         slot: where it runs.
         session: what was opened.
-        driven: the session, if it is asynchronous, else the thread that runs it.
-        depth: how many images it is given at once.
+        driven: what the samples are submitted to: the session, if it is asynchronous, else a `SessionThread` around it,
+            which `Inline` never serves: it runs the session itself.
+        in_flight: how many images it is given at once.
         flights: tag → the sample, of those that it has, in the order in which they were submitted.
-        cells: where its row of counters begins.
+        row: where its row of counters begins.
         took_ns: what the last sample took, or the fastest one of a rehearsal; 0: not known.
     """
 
@@ -100,8 +101,8 @@ class Lane:
         self.slot = slot
         self.session = session
         self.driven = driven
-        self.cells = Pulse.row(slot.index)
-        self.depth = max(1, driven.in_flight)
+        self.row = Pulse.row(slot.index)
+        self.in_flight = max(1, driven.in_flight)
         self.flights: dict[int, Sample] = {}
         self.took_ns = 0
         self._postprocess = postprocess
@@ -121,12 +122,12 @@ class Lane:
 
 
 def open_lanes(
-    slots: Sequence[DeviceSlot], open_session: OpenSession, postprocess: Postprocess, ahead: int
+    slots: Sequence[DeviceSlot], open_session: OpenSession, postprocess: Postprocess, in_flight: int
 ) -> list[Lane]:
     """Opens all sessions at once, each on a thread pinned to its cores, which goes on to run it if it blocks.
 
     Args:
-        ahead: how many images a blocking session is given at once.
+        in_flight: how many images a blocking session is given at once.
 
     Raises:
         BaseException: the first error of opening a session, after the others have been closed.
@@ -140,7 +141,7 @@ def open_lanes(
             session = open_session(slot)
             # a decoder that is Python is run where the inference is
             asynchronous = hasattr(session, "submit") and postprocess.beside
-            driven = session if asynchronous else SessionThread(session, _prepare(session, postprocess), ahead)
+            driven = session if asynchronous else SessionThread(session, _prepare(session, postprocess), in_flight)
             opened[slot.index] = Lane(slot, session, cast(Any, driven), postprocess, threading.current_thread())
         except BaseException as error:  # noqa: BLE001 - raised again below
             opened[slot.index] = error

@@ -17,7 +17,7 @@ Answer = tuple[int, int, int]
 BATCH_NS = 1_000_000
 """Where nobody waits for a single answer, answers and completions wait so long for each other."""
 REHEARSAL = -1
-"""In place of a lane, and of LoadGen's id: what is decoded is answered to nobody and recorded nowhere."""
+"""In place of a session's index, and of LoadGen's id: what is decoded is answered to nobody and recorded nowhere."""
 
 
 class DecodeSetup(NamedTuple):
@@ -52,7 +52,7 @@ class Decoded(NamedTuple):
 class Failure(NamedTuple):
     """A sample whose outputs turned out to be of no use when they were decoded."""
 
-    lane: int
+    session: int
     sample_id: int
     sample_index: int
     issued_ns: int
@@ -92,7 +92,7 @@ class Postprocess(Protocol):
 
     def post(
         self,
-        lane: int,
+        session: int,
         sample_id: int,
         sample_index: int,
         issued_ns: int,
@@ -110,7 +110,7 @@ class Postprocess(Protocol):
 
     def finish(
         self,
-        lane: int,
+        session: int,
         sample_id: int,
         sample_index: int,
         issued_ns: int,
@@ -134,8 +134,8 @@ class Postprocess(Protocol):
         """LoadGen has copied the collected answers: now their samples are recorded and counted."""
         ...
 
-    def records(self, lane: int) -> npt.NDArray[np.int64]:
-        """(samples, columns) int64 in the order of `COLUMNS`; not a copy, so for a lane that has ended its work."""
+    def records(self, session: int) -> npt.NDArray[np.int64]:
+        """(samples, columns) int64 in the order of `COLUMNS`; not a copy, so for a session that has ended its work."""
         ...
 
     def close(self) -> None:

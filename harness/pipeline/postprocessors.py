@@ -32,12 +32,12 @@ NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.z
 
 
 def new_postprocess(
-    setup: DecodeSetup, pulse: Pulse, lanes: int, *, inline: bool, batches: bool, every_value: bool
+    setup: DecodeSetup, pulse: Pulse, sessions: int, *, inline: bool, batches: bool, every_value: bool
 ) -> Postprocess:
     """The native one, where there are the extension and a native decoder, or nothing to decode; else Python's.
 
     Args:
-        lanes: how many sessions there are.
+        sessions: how many there are.
         inline: `finish` is used, rather than `post` and `collect`.
         batches: nobody waits for a single answer, as in Offline.
         every_value: look for NaN and infinity in every value of float outputs, at about 1 ms a sample; else in the
@@ -45,10 +45,10 @@ def new_postprocess(
     """
     if setup.decode is None or setup.image_decoder is not None:
         try:
-            return NativePostprocess(setup, pulse, lanes, inline=inline, batches=batches, every_value=every_value)
+            return NativePostprocess(setup, pulse, sessions, inline=inline, batches=batches, every_value=every_value)
         except ImportError:
             pass
-    return PythonPostprocess(setup, pulse, lanes, batches=batches, every_value=every_value)
+    return PythonPostprocess(setup, pulse, sessions, batches=batches, every_value=every_value)
 
 
 class NativePostprocess:
@@ -61,22 +61,22 @@ class NativePostprocess:
     beside = True
 
     def __init__(
-        self, setup: DecodeSetup, pulse: Pulse, lanes: int, *, inline: bool, batches: bool, every_value: bool
+        self, setup: DecodeSetup, pulse: Pulse, sessions: int, *, inline: bool, batches: bool, every_value: bool
     ) -> None:
         from harness.native import _pipeline
 
-        if _pipeline.COLUMNS != COLUMNS:
+        if (_pipeline.COLUMNS, getattr(_pipeline, "FIELDS", None)) != (COLUMNS, FIELDS):
             raise ImportError("the extension is of another version")
         cores = len(os.sched_getaffinity(0))
-        threads = 0 if inline or setup.image_decoder is None else min(cores, 2 * lanes)
-        self.most_pending = max(LEAST_POSTED, lanes + 2 * threads)
+        threads = 0 if inline or setup.image_decoder is None else min(cores, 2 * sessions)
+        self.most_pending = max(LEAST_POSTED, sessions + 2 * threads)
         self.mailbox = _pipeline.Mailbox()
         self._native = _pipeline.Postprocess(
             decoder=setup.image_decoder,
             explain=lambda outputs, sample_index: _decode(setup, outputs, sample_index),
             mailbox=self.mailbox,
             cells=pulse.cells(),
-            rows=[pulse.row(lane) for lane in range(lanes)],
+            rows=[pulse.row(session) for session in range(sessions)],
             layout=LAYOUT,
             from_start=batches,
             threads=threads,
@@ -109,8 +109,8 @@ class NativePostprocess:
         """Takes what the pool has done."""
         answers, failures = self._native.collect()
         return answers, [
-            Failure(lane, sample_id, index, issued, f"output {k} has NaN or infinity in it")
-            for lane, sample_id, index, issued, k in failures
+            Failure(session, sample_id, index, issued, f"output {k} has NaN or infinity in it")
+            for session, sample_id, index, issued, k in failures
         ]
 
 
@@ -127,9 +127,9 @@ class PythonPostprocess:
 
     beside = False
 
-    def __init__(self, setup: DecodeSetup, pulse: Pulse, lanes: int, *, batches: bool, every_value: bool) -> None:
+    def __init__(self, setup: DecodeSetup, pulse: Pulse, sessions: int, *, batches: bool, every_value: bool) -> None:
         self.mailbox = new_mailbox()
-        self.most_pending = max(LEAST_POSTED, lanes)
+        self.most_pending = max(LEAST_POSTED, sessions)
         self._setup = setup
         self._check = check_all if every_value else check_first
         self._max_detections = setup.parameters.max_detections
@@ -138,8 +138,8 @@ class PythonPostprocess:
         self._spare: list[tuple[npt.NDArray[np.float32], int]] = []
         self._done: list[tuple[int, tuple[int, ...], npt.NDArray[np.float32], int, int]] = []
         self._collected = self._done
-        self._records = [array("q") for _ in range(lanes)]
-        self._tallies = [tally(pulse.cells(), pulse.row(lane), from_start=batches) for lane in range(lanes)]
+        self._records = [array("q") for _ in range(sessions)]
+        self._tallies = [tally(pulse.cells(), pulse.row(session), from_start=batches) for session in range(sessions)]
 
     @property
     def pending(self) -> int:
@@ -155,16 +155,16 @@ class PythonPostprocess:
 
     def post(self, *sample: Any) -> None:
         """Writes the accuracy record, and decodes where that was not done yet."""
-        lane, sample_id, index, issued, started, inferred, outputs = sample
+        session, sample_id, index, issued, started, inferred, outputs = sample
         done = outputs if isinstance(outputs, Decoded) else self.prepare(outputs, index)
-        if lane == REHEARSAL:
+        if session == REHEARSAL:
             return
         rows, address = self._spare.pop() if self._spare else self._new_rows()
         size = encode_into(rows, index, done.detections)
         if self._label_ids is not None and size:
             rows[: len(done.detections), FIELDS - 1] = self._label_ids[done.detections.labels]
         record = (sample_id, index, issued, started, inferred, done.decoding_ns, done.decoded_ns, 0)
-        self._done.append((lane, record, rows, address, size))
+        self._done.append((session, record, rows, address, size))
 
     def finish(self, *sample: Any) -> Answer:
         """Decodes and writes."""
@@ -184,15 +184,15 @@ class PythonPostprocess:
     def answered(self) -> None:
         """Records and counts the samples."""
         now = monotonic_ns()
-        for lane, record, rows, address, _ in self._collected:
-            self._records[lane].extend(record)
-            self._tallies[lane].add(self._records[lane], 1, now)
+        for session, record, rows, address, _ in self._collected:
+            self._records[session].extend(record)
+            self._tallies[session].add(self._records[session], 1, now)
             self._spare.append((rows, address))
         self._collected = []
 
-    def records(self, lane: int) -> npt.NDArray[np.int64]:
-        """Gives the samples of a lane."""
-        return np.frombuffer(self._records[lane], np.int64).reshape(-1, len(COLUMNS))
+    def records(self, session: int) -> npt.NDArray[np.int64]:
+        """Gives the samples of a session."""
+        return np.frombuffer(self._records[session], np.int64).reshape(-1, len(COLUMNS))
 
     def close(self) -> None:
         """Does nothing: there are no threads."""

@@ -1,6 +1,6 @@
-"""What a test tells of itself in shared memory while it runs: written by its workers, read by the process that watches.
+"""What a test tells of itself in shared memory while it runs: its threads write, another process reads.
 
-Every number has one writer, so that none needs a lock; reading costs the workers nothing.
+Every number has one writer, so that none needs a lock; a reader never holds up the threads that write.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from harness.pipeline.counters import CURRENT, DONE, FIRST, HISTOGRAM, LAST, ROW, STAGES
+from harness.pipeline.counters import CURRENT, DONE, FIRST, HISTOGRAM, LAST, ROW, STAGES_AT
 
 BEAT, SUBMITTED, COMMON = 0, 1, 2
 """Places after the lanes' rows: signs of life outside the samples; samples that LoadGen has issued."""
@@ -71,7 +71,7 @@ class AtWork:
 
 
 class Pulse:
-    """A row of cells for each session, and two cells for the whole test.
+    """The shared memory: a row of int64 cells for each session, and two cells for the whole test.
 
     Picklable while a child process is being spawned; both sides then see the same memory.
     """
@@ -132,6 +132,6 @@ class Pulse:
             at_work=rows[:, CURRENT].copy(),
             first_ns=rows[:, FIRST].copy(),
             last_ns=rows[:, LAST].copy(),
-            stages_ns=rows[:, STAGES:HISTOGRAM].copy(),
+            stages_ns=rows[:, STAGES_AT:HISTOGRAM].copy(),
             histogram=rows[:, HISTOGRAM:].sum(axis=0),
         )

@@ -41,7 +41,7 @@ class SessionQueue:
         on_failure: told of what cannot be helped; nothing is answered after that.
         pulse: told of the samples that LoadGen issues, and of those at work.
         batches: nobody waits for a single answer, as in Offline.
-        ahead: how many images a blocking session is given at once.
+        in_flight: how many images a blocking session is given at once.
         retire: a session that fails, or is at one sample for longer than ``hang_s``, is taken out and its samples go to
             others, as long as there are any; else the first failure goes to ``on_failure``, and hangs are for the
             process that watches.
@@ -62,7 +62,7 @@ class SessionQueue:
         pulse: Pulse,
         *,
         batches: bool = False,
-        ahead: int = 2,
+        in_flight: int = 2,
         retire: bool = False,
         hang_s: float = 120,
         on_retired: Callable[[Retired], None] = lambda retired: None,
@@ -78,7 +78,7 @@ class SessionQueue:
         self._retire = retire
         self._hang_s = hang_s
         self._on_retired = on_retired
-        self.lanes = open_lanes(slots, open_session, postprocess, ahead)
+        self.lanes = open_lanes(slots, open_session, postprocess, in_flight)
         self._balance = Balance(self.lanes)
         self._tags = count()
         self._queries: deque[Iterator[Sample]] = deque()
@@ -155,7 +155,7 @@ class SessionQueue:
 
     def _begin_query(self, samples: Iterator[Sample]) -> None:
         self._queries.append(samples)
-        if self._batches and all(lane.depth > 1 for lane in self.lanes):
+        if self._batches and all(lane.in_flight > 1 for lane in self.lanes):
             # a completion may wait for others as long as its device has another image to work on
             self._patience_ns = min(BATCH_NS, min(lane.took_ns for lane in self.lanes) // 4)
 
@@ -197,9 +197,9 @@ class SessionQueue:
     def _say_current(self, lane: Lane) -> None:
         """Tells those who watch which sample the session is at."""
         for sample_id, index, _ in lane.flights.values():
-            self._cells[lane.cells + CURRENT] = 0 if sample_id == REHEARSAL else index + 1
+            self._cells[lane.row + CURRENT] = 0 if sample_id == REHEARSAL else index + 1
             return
-        self._cells[lane.cells + CURRENT] = 0
+        self._cells[lane.row + CURRENT] = 0
 
     def _complete(self, completion: Completion) -> None:
         tag, outputs, started, ended = completion
@@ -234,7 +234,7 @@ class SessionQueue:
             self._postprocess.answered()
         for failure in failures:
             sample = failure.sample_id, failure.sample_index, failure.issued_ns
-            self._failed(self.lanes[failure.lane], sample, ValueError(failure.what))
+            self._failed(self.lanes[failure.session], sample, ValueError(failure.what))
         return bool(answers or failures)
 
     # What goes wrong.

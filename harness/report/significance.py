@@ -115,7 +115,7 @@ class Interval:
 
 
 def interval(ratio: float, one: Noise, other: Noise, figures: int) -> Interval:
-    """Of the change to ``ratio`` times, when so many figures are judged together (Bonferroni)."""
+    """The interval of a change to ``ratio`` times, when so many figures are judged together (Bonferroni)."""
     from scipy.stats import t
 
     errors = one.log_error**2, other.log_error**2
@@ -132,7 +132,7 @@ def _log_error(resampled: Floats) -> float:
 
 
 def _widening(stretches: Floats) -> float:
-    """For stretches that are like their neighbours: the factor of a first-order autoregressive series."""
+    """The factor for stretches that are like their neighbours: that of a first-order autoregressive series."""
     centred = stretches - stretches.mean()
     power = float(centred @ centred)
     alike = float(centred[1:] @ centred[:-1]) / power if power else 0.0

@@ -34,6 +34,8 @@ class Test:
         record: its part of the manifest: rules, sessions and their cores, fingerprint.
     """
 
+    __test__ = False  # pytest would take it for a test
+
     scenario: Scenario
     mode: Mode
     number: int

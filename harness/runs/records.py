@@ -81,7 +81,7 @@ class TestRules(Document):
 
 
 class SessionRecord(Document):
-    """A device session of a test, and the cores of its worker; empty: not pinned."""
+    """A device session of a test, and the cores of its thread; empty: not pinned."""
 
     index: int | None = None
     device: str | None = None

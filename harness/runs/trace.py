@@ -28,7 +28,7 @@ SESSIONS, QUEUE, LOADGEN = 1, 2, 3
 """The trace's processes."""
 MOST_SAMPLES = 250_000
 """Of a longer test every second, third, … sample of a session is in the trace."""
-MOST_WAITING = 64
+MOST_WAITING_DRAWN = 64
 """Waits drawn at the same time; where more samples wait, the trace has every second, third, … wait."""
 MOST_POINTS = 50_000
 """Of a counter; of more, the last in each of so many equal times."""
@@ -58,7 +58,7 @@ def write_trace(folder: Path, names: Sequence[str], title: str) -> Path:
     every = max(-(-len(samples) // MOST_SAMPLES), 1)
     depth = _steps((samples["issued_ns"], 1), (samples["started_ns"], -1))
     at_work = _steps((samples["started_ns"], 1), (samples["inferred_ns"], -1))
-    every_wait = every * max(-(-int(depth[1].max(initial=0)) // (MOST_WAITING * every)), 1)
+    every_wait = every * max(-(-int(depth[1].max(initial=0)) // (MOST_WAITING_DRAWN * every)), 1)
     about = {
         "test": title,
         "clock": "microseconds since LoadGen's first event, of CLOCK_MONOTONIC",
@@ -74,7 +74,7 @@ def write_trace(folder: Path, names: Sequence[str], title: str) -> Path:
         _waits(samples, every_wait),
         _counter("queue depth", "waiting", depth),
         _counter("sessions at work", "at work", at_work),
-        loadgen.events(LOADGEN, every, MOST_WAITING, shift_ns / 1e3),
+        loadgen.events(LOADGEN, every, MOST_WAITING_DRAWN, shift_ns / 1e3),
     )
     path = files.trace
     with (

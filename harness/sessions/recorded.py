@@ -18,7 +18,7 @@ from harness.records import QuantizedTensor, RawOutput, TiledLayout
 
 STEP = 997  # of the values that a key looks at: 4 333 of a 1200×1200 image, in 20 µs
 IN_MEMORY = 128  # images whose outputs are kept; LoadGen has 64 samples loaded at a time
-LAYOUT = ("ho", "co", "hi", "ci", "w")
+LAYOUT_FIELDS = ("ho", "co", "hi", "ci", "w")
 
 
 def content_key(images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> str:
@@ -46,7 +46,7 @@ def save_outputs(
         if isinstance(output, QuantizedTensor):
             arrays |= {f"data_{k}": output.data, f"quantization_{k}": np.array([output.scale, output.zero_point])}
             if output.layout is not None:
-                arrays[f"layout_{k}"] = np.array([getattr(output.layout, name) for name in LAYOUT])
+                arrays[f"layout_{k}"] = np.array([getattr(output.layout, name) for name in LAYOUT_FIELDS])
                 arrays[f"order_{k}"] = np.array(output.layout.order)
         else:
             arrays[f"data_{k}"] = output

@@ -1,5 +1,6 @@
-"""A device that is not there: it sleeps for as long as a device would work and gives canned or recorded outputs.
+"""A device that is not there: it takes as long as a device would and gives canned or recorded outputs.
 
+Driven asynchronously, an inference is a moment at which it is done, and no thread sleeps for it; only ``run`` waits.
 For wiring, tests and measuring the harness itself. Nothing that ran on it can be submitted. Everything about it is
 drawn from ``seed`` and the session's index: the same configuration gives the same device.
 """

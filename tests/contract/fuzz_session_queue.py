@@ -131,7 +131,7 @@ def run(seed: int) -> None:
         failures.append,
         pulse,
         batches=batches,
-        ahead=chance.choice([1, 2]),
+        in_flight=chance.choice([1, 2]),
         retire=True,
         hang_s=HANG_S,
     )

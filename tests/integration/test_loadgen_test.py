@@ -173,7 +173,7 @@ def test_a_device_that_fails_before_the_first_query_is_retired_where_that_is_wan
     fault = {"kind": "death", "at": at, "device": 0}
     backend = simulated(warmup=3, on_device_failure="continue", latency_ms=1, fault=fault)
     finished = run(plan(tmp_path, backend=backend))
-    assert [gone["session"] for gone in finished.retired] == ["dev#0"]
+    assert [gone.session for gone in finished.retired] == ["dev#0"]
     assert finished.samples_per_session["dev#0"] == 0
     assert sum(finished.samples_per_session.values()) >= 100
 
@@ -201,7 +201,7 @@ def test_a_device_that_fails_in_a_burst_is_retired_by_the_test_where_that_is_wan
     dying = {"kind": "death", "at": 10, "device": 1}
     backend = simulated(on_device_failure="continue", latency_ms=1, fault=dying)
     finished = run(six_seconds(plan(tmp_path, devices="npu*2", backend=backend)))
-    assert [gone["session"] for gone in finished.retired] == ["npu#1"]
+    assert [gone.session for gone in finished.retired] == ["npu#1"]
     assert any("npu#1 failed while the rate was calibrated" in warning for warning in finished.warnings)
 
 
@@ -240,8 +240,8 @@ def test_a_device_that_dies_is_retired_and_no_sample_is_lost(tmp_path: Path, sce
     log = read_detail(tmp_path / "mlperf_log_detail.txt")
     assert log.valid, log
     [gone] = finished.retired
-    assert (gone["session"], gone["reason"]) == ("npu#1", "RuntimeError: device lost")
-    assert gone["image"] == f"{gone['sample_index']:03d}.jpg"
+    assert (gone.session, gone.reason) == ("npu#1", "RuntimeError: device lost")
+    assert gone.image == f"{gone.sample_index:03d}.jpg"
     assert finished.samples_per_session["npu#1"] == 99
     each = 8 if scenario == "multi_stream" else 1
     asked = log.values["result_query_count"] * each if scenario != "offline" else 1000
@@ -262,7 +262,7 @@ def test_a_device_that_hangs_is_retired_within_the_watchdogs_time(tmp_path: Path
     backend = simulated(on_device_failure="continue", latency_ms=1, fault={"kind": "hang", "at": 20, "device": 0})
     finished = run(plan(tmp_path, backend=backend, watchdog_s=0.5, queries=300))
     [gone] = finished.retired
-    assert (gone["session"], gone["reason"]) == ("dev#0", "no answer for 0.5 s")
+    assert (gone.session, gone.reason) == ("dev#0", "no answer for 0.5 s")
     assert read_detail(tmp_path / "mlperf_log_detail.txt").values["result_query_count"] == 1
     assert sum(finished.samples_per_session.values()) >= 300
 

@@ -289,6 +289,7 @@ PYBIND11_MODULE(_pipeline, m) {
     py::list columns;
     for (const char* name : pipeline::kColumns) columns.append(name);
     m.attr("COLUMNS") = py::tuple(columns);
+    m.attr("FIELDS") = pipeline::kFields;
     m.def("wait_until", &wait_until);
     py::class_<Tally>(m, "Tally")
         .def(py::init<const py::object&, py::ssize_t, const py::object&, bool>())

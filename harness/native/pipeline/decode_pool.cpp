@@ -10,8 +10,6 @@ namespace pipeline {
 
 namespace {
 
-constexpr int kFields = 7;
-
 void write_answer(const std::vector<native::Detection>& detections, std::int64_t sample_index,
                   const std::vector<std::int32_t>& label_ids, std::vector<float>& rows) {
     rows.resize(kFields * detections.size());

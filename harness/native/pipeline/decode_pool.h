@@ -16,6 +16,8 @@
 
 namespace pipeline {
 
+constexpr int kFields = 7;  // of a detection in an answer; harness/accuracy_record.py has the same number
+
 // A sample on its way from raw outputs to its answer.
 struct Job {
     static constexpr int kNobody = -1;

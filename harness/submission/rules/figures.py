@@ -10,7 +10,7 @@ from harness.runs.verdict import duration_s
 from harness.submission.rules.finding import Problem, Rule
 from harness.submission.rules.loadgen_test import LoadGenTest, shown
 
-PERCENTILES = ("50.00", "90.00", "95.00", "97.00", "99.00", "99.90")
+LOGGED_PERCENTILES = ("50.00", "90.00", "95.00", "97.00", "99.00", "99.90")
 _NOT_EDITED = "run the test again; a log is not to be edited"
 _CLOCK_S, _CLOCK_TOLERANCE = 0.1, 0.02
 """How far latencies may add up beyond the clock of power_begin and power_end, which counts milliseconds."""
@@ -87,7 +87,7 @@ def summary_agrees(test: LoadGenTest) -> Iterator[Problem]:
                 test.summary_path, f"{name} {text}", f"{shown(value)} as {key} in the detail log", _NOT_EDITED
             )
     needed = {_detail_key(test, name) for name in (*_PARAMETERS, "Scenario", "Mode", "Result is")}
-    needed |= {latency_key(test, which) for which in ("min", "mean", "max", *PERCENTILES)}
+    needed |= {latency_key(test, which) for which in ("min", "mean", "max", *LOGGED_PERCENTILES)}
     for key in sorted(key for key in needed - there if key):
         yield Problem(test.summary_path, f"no line for {key}", "the line", _NOT_EDITED)
     for line in summary.other:
@@ -122,7 +122,7 @@ def one_of_each(test: LoadGenTest) -> Iterator[Problem]:
 
 def latencies_ascend(test: LoadGenTest) -> Iterator[Problem]:
     """Minimum, percentiles and maximum follow each other, and the mean lies between the two."""
-    keys = [latency_key(test, which) for which in ("min", *PERCENTILES, "max")]
+    keys = [latency_key(test, which) for which in ("min", *LOGGED_PERCENTILES, "max")]
     values = [test.detail.values.get(key) for key in keys]
     for key, value in zip(keys, values, strict=True):
         if not isinstance(value, int) or value <= 0:

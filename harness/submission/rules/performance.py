@@ -92,7 +92,7 @@ def dates(test: LoadGenTest) -> Iterator[Problem]:
 
 
 def seeds(test: LoadGenTest) -> Iterator[Problem]:
-    """The round's three, or those of a compliance test."""
+    """The seeds must be the three of the round, or those of the compliance test."""
     for name in ("qsl", "sample_index", "schedule"):
         value = getattr(test.seeds, name)
         yield from _both(test, f"{name}_rng_seed", value, f"{value} of round {test.round.round}")

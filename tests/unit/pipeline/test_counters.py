@@ -17,7 +17,7 @@ from harness.pipeline.counters import (
     LAST,
     LAYOUT,
     LONGEST_NS,
-    STAGES,
+    STAGES_AT,
     PythonTally,
     bucket,
     percentile,
@@ -107,4 +107,4 @@ def test_percentiles_are_loadgens(latencies_ns: list[int], share: float) -> None
 
 def test_nothing_counted_has_no_percentile() -> None:
     assert percentile(np.zeros(BUCKETS, np.int64), 0.9) is None
-    assert HISTOGRAM == STAGES + 5
+    assert HISTOGRAM == STAGES_AT + 5

@@ -103,7 +103,7 @@ def test_an_answer_that_was_held_while_the_next_sample_ran_is_not_on_the_session
 
 def test_a_long_test_leaves_out_samples_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_SAMPLES", 40)
-    monkeypatch.setattr(module, "MOST_WAITING", 8)
+    monkeypatch.setattr(module, "MOST_WAITING_DRAWN", 8)
     monkeypatch.setattr(module, "MOST_POINTS", 50)
     rows: list[Row] = [(0, k, 0, 1_000 * k, 1_000 * k + 900, 1_000 * k + 950, 1_000 * k + 990) for k in range(100)]
     samples(tmp_path, rows)
