@@ -11,6 +11,8 @@ from harness.errors import UsageError
 from harness.suggestions import did_you_mean
 from harness.yaml_text import shortened
 
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
+"""What a run, an organisation or a system may be called: it becomes the name of a folder."""
 LONGEST_FOUND = 100
 """Characters of a wrong value that a message shows."""
 
@@ -44,19 +46,12 @@ def setting_error(kind: type[BaseModel], error: ValidationError, where: str) -> 
         hint = did_you_mean(str(first["loc"][-1]), known, f"known here: {', '.join(known)}")
         return UsageError(f"unknown key {key!r}", where=where, hint=hint)
     what = first["msg"].removeprefix("Value error, ")
+    if first.get("ctx", {}).get("pattern") == rf"^{NAME}$":
+        what = "may hold letters, digits, . _ and -, the first one a letter or a digit"
+    elif first["type"] == "missing":
+        what = "is missing"
     found = "" if isinstance(first["input"], dict) else f", found {shortened(repr(first['input']), LONGEST_FOUND)}"
-    return SettingError(key, f"{_in_words(what)}{found}", where=where)
-
-
-_IN_WORDS = {
-    "Field required": "is missing",
-    "String should match pattern": "may hold letters, digits, . _ and -, the first one a letter or a digit",
-}
-"""How a message of pydantic begins → what a person reads."""
-
-
-def _in_words(message: str) -> str:
-    return next((words for start, words in _IN_WORDS.items() if message.startswith(start)), message)
+    return SettingError(key, f"{what}{found}", where=where)
 
 
 def _keys_beside(kind: type[BaseModel], location: Sequence[str | int]) -> list[str]:

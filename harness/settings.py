@@ -16,11 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from harness.errors import UsageError
 from harness.records import Decoding, Nms
 from harness.scenarios import Scenario, scenario_named
-from harness.setting_errors import setting_error
+from harness.setting_errors import NAME, setting_error
 from harness.yaml_text import YamlError, parse_yaml
 
-NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
-"""Of what becomes a folder."""
 Division = Literal["closed", "open"]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]

@@ -191,6 +191,7 @@ VARIABLES = {
     "SSD_HARNESS_CASES": "tests: how many random cases the decoders' agreement is tried on",
     "SSD_HARNESS_TEST_MARK": "tests: marks the processes of a test, to find those that it left",
     "SSD_HARNESS_TEST_INTERRUPTIONS": "tests: how often the submission run is interrupted",
+    "SSD_HARNESS_ALL_FAULTS": "tests: all injected faults, not the quick part of them (`scripts/test-faults` sets it)",
     "TRACE_PROCESSOR": "tests: Perfetto's `trace_processor_shell`",
     "PYTHON": "scripts: the Python that `.venv` is made with",
     "NO_COLOR": "no colours in the terminal",

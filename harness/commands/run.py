@@ -173,9 +173,9 @@ def run(args: argparse.Namespace) -> int:
         whose = settings.submission
         folder = default_folder(settings.name) if whose is None else submission_folder(whose, settings.round)
     terminal = Terminal(args.style)
+    terminal.tell("start", schema=JSON_SCHEMA, output=str(folder))
     for line in (*announcement(settings, folder), *_ignored(args, settings)):
         terminal.say(line)
-    terminal.tell("start", schema=JSON_SCHEMA, output=str(folder))
     try:
         summary = run_benchmark(settings, folder, terminal, resume=args.resume, overwrite=args.overwrite)
     except HarnessError as error:

@@ -16,7 +16,8 @@ from harness.runs.figures import Summary
 from harness.runs.layout import RunLayout
 from harness.runs.records import StartedManifest, read_manifest, started
 from harness.scenarios import Scenario
-from harness.settings import NAME, Division
+from harness.setting_errors import NAME
+from harness.settings import Division
 from harness.submission.system_description import read_json_object, require_sound
 
 _NO_SUBMISSION = "run with --mode submission, or give --division, --submitter and --system"

@@ -328,7 +328,9 @@ def test_answers_go_in_batches_where_nobody_waits_for_one_and_none_is_forgotten(
 def test_an_answer_that_somebody_waits_for_is_sent_at_once(decode: Any) -> None:
     bench = Bench([FakeSession(0.002)], decode=decode)
     queue = bench.queue()
-    queue.submit(range(20), range(20))
+    for sample in range(20):
+        queue.submit([sample], [sample])
+        bench.wait_for(sample + 1, seconds=20)
     queue.close()
     assert bench.sent == [1] * 20
 
