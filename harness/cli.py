@@ -1,7 +1,7 @@
 """The command line: finds the command, runs it, and turns every ending into a message and an exit status.
 
 0 done and valid; 1 done, but INVALID or below a gate asked for; 2 wrong usage or configuration; 3 data or environment
-not usable; 4 the run failed, or an error of the harness itself; 130 interrupted.
+not usable; 4 the run failed; 5 an error of the harness itself; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ HarnessError                  4  the run failed
 ├── RunFailed                 4  a test began and could not be finished
 │   ├── SampleFailed          4  one sample failed; carries the image's name
 │   └── Stalled               4  no sign of life from the child for too long
-├── InternalError             4  an error of the harness itself
+├── InternalError             5  an error of the harness itself
 └── Interrupted             130  Ctrl-C, SIGTERM or SIGHUP
 """
 
@@ -85,6 +85,8 @@ class Stalled(RunFailed):
 
 class InternalError(HarnessError):
     """An error of the harness itself, which nobody foresaw."""
+
+    exit_status = 5
 
 
 class Interrupted(HarnessError):

@@ -217,6 +217,7 @@ def environment_page() -> str:
     page += "\n\n## Exit status\n\n| | |\n|---|---|\n| 0 | done and valid |\n"
     page += "| 1 | done, but a test is INVALID, a check has failed, or a gate asked for was missed |\n"
     page += "| 2 | wrong usage or configuration |\n| 3 | data or environment not usable |\n| 4 | the run failed |\n"
+    page += "| 5 | an error of the harness itself; the message names a file with the traceback |\n"
     page += "| 130 | interrupted |\n\nFrom Python the same are exceptions of `harness.errors`:\n\n"
     page += "| class | status | |\n|---|---|---|\n"
     page += "\n".join(

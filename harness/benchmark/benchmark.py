@@ -18,6 +18,7 @@ from harness.runs.directory import RunDirectory, alone_in, check_free, holds_run
 from harness.runs.documents import SCHEMA
 from harness.runs.evaluation import evaluate_run
 from harness.runs.figures import Summary
+from harness.runs.followed_round import keep_round
 from harness.runs.gallery import has_gallery, keep_gallery
 from harness.runs.records import Manifest
 from harness.runs.summary import summarise
@@ -99,6 +100,7 @@ def _end(run: RunDirectory, reason: str) -> bool:
 
 
 def _run(settings: RunSettings, run: RunDirectory, inputs: Inputs, terminal: Terminal) -> None:
+    keep_round(run.folder, settings.round)
     run.update(**inputs.describe(), tests=())
     if settings.submission is not None:
         submission = describe_submission(settings.submission, inputs, run.manifest)

@@ -17,6 +17,7 @@ from harness.runs.accuracy_test import accuracy_scenario
 from harness.runs.directory import RunDirectory, alone_in
 from harness.runs.documents import SCHEMA, write_document
 from harness.runs.figures import ComplianceVerdicts, RecordedVerdict
+from harness.runs.followed_round import name_of_round
 from harness.runs.layout import ComplianceFolders, RunLayout, TestFolder
 from harness.runs.records import StartedManifest, TestRecord, started
 from harness.runs.summary import summarise
@@ -69,6 +70,7 @@ def run_compliance(
             raise UsageError("the run is not complete, or has no performance test", where=str(folder), hint=hint)
         manifest = started(read, folder)
         settings = validate(RunSettings, manifest.settings, str(run.layout.manifest))
+        settings = settings.model_copy(update={"round": name_of_round(folder, manifest)})
         try:
             inputs = find_inputs(_rooted(settings, manifest.directory), terminal)
             _check_same(inputs, manifest, terminal)

@@ -13,7 +13,7 @@ from harness.dataset.coco_index import CocoIndex, read_annotations
 from harness.dataset.synthetic import cached_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.dataset.tensors import CachedTensors, DirectTensors
-from harness.errors import ModelError
+from harness.errors import DatasetError, ModelError
 from harness.loadgen.plan import Mode, Plan, SampleSource
 from harness.loadgen.process import check_loadgen, check_shared_memory
 from harness.model.file_hash import sha256_of_model
@@ -94,6 +94,7 @@ class Inputs:
             source=self.source,
             sample_names=tuple(image.file_name for image in self.dataset.images),
             watchdog_s=self.settings.watchdog_s,
+            startup_s=self.settings.startup_s,
             trace=self.settings.trace and mode == "performance",
             image_sizes=self._image_sizes,
         )
@@ -180,6 +181,7 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     truth = None
     if settings.mode != "performance":  # what evaluation will need must not be missed after the tests
         truth = ground_truth_of(annotations, annotations_file.document).first(len(dataset))
+        _check_labels(model, truth)
     del annotations_file  # of 5000 images it is large
     model_file, sha256 = _model_file(settings, model, backend, terminal)
     model = load_model(settings.model.name, model_file)
@@ -208,6 +210,19 @@ def with_round(settings: RunSettings) -> RunSettings:
     if settings.round:
         return settings
     return settings.model_copy(update={"round": load_model(settings.model.name).round})
+
+
+def _check_labels(model: DetectionModel, truth: GroundTruth) -> None:
+    """Whether every class that the model can name is one of the annotations': else a mAP cannot be worked out.
+
+    Raises:
+        DatasetError: there are fewer categories than classes.
+    """
+    classes, categories = len(model.labels) - 1, len(truth.category_ids)
+    if categories < classes:
+        what = f"has {categories} categories; {model.title} tells {classes} classes apart"
+        hint = "give the annotations that the model was trained for, or --mode performance"
+        raise DatasetError(what, where=str(truth.path), hint=hint)
 
 
 def _model_file(
@@ -240,21 +255,29 @@ def _default_file(name: str, precision: Literal["int8", "float32"], say: Say) ->
 
 
 def _check_session(settings: RunSettings, model_file: Path | None, say: Say) -> str:
-    """Opens one session to see that the model fits; gives the dtype of its input."""
+    """Opens one session to see that the model fits; gives the dtype of its input.
+
+    Where devices that fail are done without, it is one of the first that can be opened.
+    """
     say("opening a session")
     model, backend = load_model(settings.model.name, model_file), load_backend(settings.backend.name)
     latency = settings.scenarios[0] == "single_stream"
     devices = parse_devices(settings.backend.devices or backend.default_devices(throughput=not latency))
-    request = SessionRequest.of(
-        model,
-        model_file,
-        device=devices[0],
-        threads=1,
-        options=settings.backend.options,
-    )
-    with backend.open_session(request) as session:
-        check_model(session.input, session.outputs, model.input, model.outputs, where=str(model_file or devices[0]))
-        return session.input.dtype
+    if latency or settings.backend.on_device_failure == "stop":
+        devices = devices[:1]
+    for index, device in enumerate(devices):
+        options = settings.backend.options
+        request = SessionRequest.of(model, model_file, device=device, index=index, threads=1, options=options)
+        try:
+            session = backend.open_session(request)
+        except Exception:
+            if index + 1 == len(devices):
+                raise
+            continue
+        with session:
+            check_model(session.input, session.outputs, model.input, model.outputs, where=str(model_file or device))
+            return session.input.dtype
+    raise AssertionError("there is a device, or its error was raised")
 
 
 def _source(

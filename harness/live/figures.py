@@ -148,7 +148,7 @@ class Meter:
             stages_ms={name: float(ns) / done / 1e6 for name, ns in zip(STAGES, stages_ns, strict=True)}
             if done
             else {},
-            waiting=max(counters.submitted - done - int(np.count_nonzero(counters.at_work)), 0),
+            waiting=max(counters.submitted - done - int(np.count_nonzero(counters.at_work > 0)), 0),
             devices=devices,
             accuracy=self._accuracy.latest if self._accuracy is not None else None,
             warnings=tuple(self._warnings),
@@ -173,7 +173,7 @@ class Meter:
 
     def _devices(self, now: float, old: Counters, new: Counters) -> tuple[Device, ...]:
         states = [
-            SlotState(done, current - 1 if current else None)
+            SlotState(done, current - 1 if current > 0 else None)
             for done, current in zip(new.done.tolist(), new.at_work.tolist(), strict=True)
         ]
         seconds = self._at_work.seconds(states, now)

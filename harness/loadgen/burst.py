@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 from time import monotonic
 from typing import Any
@@ -57,9 +58,10 @@ def burst(
     answered = _Answered()
     pulse = Pulse(len(lanes))
     postprocess = new_postprocess(setup, pulse, len(lanes), inline=False, batches=batches, every_value=False)
+    slots = [replace(lane.slot, index=place) for place, lane in enumerate(lanes)]  # some may not have been opened
     sessions: list[Any] = [_Lent(lane.session) for lane in lanes]
     queue = SessionQueue(
-        [lane.slot for lane in lanes],
+        slots,
         lambda slot: sessions[slot.index],
         {0: tensor},
         postprocess,
@@ -70,7 +72,7 @@ def burst(
         in_flight=in_flight,
         retire=hang_s is not None,
         hang_s=hang_s or 0,
-        on_retired=lambda retired: answered.fail(LaneFailed(retired.slot, 0, retired.reason)),
+        on_retired=lambda retired: answered.fail(LaneFailed(lanes[retired.slot.index].slot, 0, retired.reason)),
     )
     numbers = count(1)
 

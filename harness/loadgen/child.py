@@ -139,6 +139,7 @@ class ChildTest:
             in_flight=self._in_flight(),
             retire=plan.backend.on_device_failure == "continue",
             hang_s=plan.watchdog_s,
+            open_s=plan.startup_s,
             on_retired=self._warn_of,
         )
 
@@ -165,14 +166,16 @@ class ChildTest:
         return session
 
     def _warn_of(self, retired: Retired) -> None:
-        place = f"sample {retired.sample_index} ({self._plan.sample_names[retired.sample_index]})"
-        self._reporter.send(Warned(f"{retired.slot.name} was retired at {place}: {retired.reason}"))
+        index, place = retired.sample_index, "before the test"
+        if index is not None:
+            place = f"at sample {index} ({self._plan.sample_names[index]})"
+        self._reporter.send(Warned(f"{retired.slot.name} was retired {place}: {retired.reason}"))
 
     def _calibrate(self) -> Calibration:
         self._library.load([0])
         first = self._library.tensors[0]
         runs = CALIBRATION_RUNS if self._plan.mode == "performance" else 1
-        seconds = self._dispatcher.rehearse(first, runs)
+        seconds = self._dispatcher.rehearse(first, runs, hang_s=self._plan.startup_s)
         if self._plan.calibration is not None:
             return self._plan.calibration
         offline = self._plan.scenario == "offline"
@@ -213,7 +216,7 @@ class ChildTest:
         deadline = monotonic() + PREPARING_S
         while not over.wait(1) and monotonic() < deadline:
             counters = self._pulse.counters()
-            if counters.submitted or counters.done.any() or counters.at_work.any():
+            if counters.submitted or counters.done.any() or (counters.at_work > 0).any():
                 return
             if not self._loading:
                 self._pulse.beat()
@@ -225,7 +228,7 @@ class ChildTest:
         if self._warm_up:
             runs, self._warm_up = self._warm_up, 0
             tensor = self._library.tensors[indices[0]]
-            self._dispatcher.rehearse(tensor, runs, indices[0])
+            self._dispatcher.rehearse(tensor, runs, indices[0], hang_s=self._plan.watchdog_s)
         self._pulse.beat()
         self._loading = False
 
@@ -238,8 +241,13 @@ class ChildTest:
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             cpu_s,
             tuple(
-                RetiredSession(retired.slot.name, retired.sample_index, names[retired.sample_index], retired.reason)
-                for retired in self._dispatcher.retired
+                RetiredSession(
+                    gone.slot.name,
+                    gone.sample_index,
+                    None if gone.sample_index is None else names[gone.sample_index],
+                    gone.reason,
+                )
+                for gone in self._dispatcher.retired
             ),
         )
 

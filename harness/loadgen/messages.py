@@ -42,13 +42,13 @@ class RetiredSession:
 
     Attributes:
         session: the name of the device slot.
-        sample_index: the sample that it was at.
+        sample_index: the sample that it was at; None: it could not be opened.
         image: the sample's name.
     """
 
     session: str
-    sample_index: int
-    image: str
+    sample_index: int | None
+    image: str | None
     reason: str
 
 

@@ -57,6 +57,7 @@ class Plan:
         performance_sample_count: how many samples are in memory at once.
         model_file: what the sessions load; None where the backend needs none.
         watchdog_s: a session that is at one sample for longer than this hangs.
+        startup_s: likewise while the sessions are opened and calibrated.
         trace: LoadGen writes its own trace too, which costs the test some of its speed.
         audit: settings of a compliance test, as LoadGen's audit.config has them; they override all others.
         compliance: the name of that test.
@@ -79,6 +80,7 @@ class Plan:
     source: SampleSource
     sample_names: tuple[str, ...]
     watchdog_s: float = 120.0
+    startup_s: float = 900.0
     trace: bool = False
     audit: Mapping[str, int] = field(default_factory=dict)
     compliance: str | None = None

@@ -98,7 +98,7 @@ def run_test(
     """
     own_watch = plan.backend.on_device_failure == "continue" and plan.scenario != "single_stream"
     if own_watch:
-        watchdog_s += GRACE_S
+        watchdog_s, startup_s = watchdog_s + GRACE_S, startup_s + GRACE_S
     pulse = Pulse(len(plan.slots))
     phase, phase_began = Phase("opening sessions"), monotonic()
     watch = _Watch(pulse)
@@ -126,7 +126,9 @@ def run_test(
                 phase, phase_began = message, monotonic()
                 watch = _Watch(pulse)
             bound_s = watchdog_s if phase.name == "running" else startup_s
-            if (at_work := watch.silent(bound_s, each=not own_watch)) is not None:
+            # sessions may open one after the other, each as slow as it is
+            each = not own_watch and phase.name != "opening sessions"
+            if (at_work := watch.silent(bound_s, each=each)) is not None:
                 raise _stall(plan, phase, at_work, bound_s)
             tell()
     except ChildDied as death:
@@ -168,7 +170,7 @@ class _Watch:
         self._at_work = AtWork()
 
     def silent(self, bound_s: float, *, each: bool) -> dict[int, int] | None:
-        """Slot → sample of the sessions that hang; None while all is well.
+        """Slot → sample of the sessions that hang, negative before the samples; None while all is well.
 
         Args:
             each: a single session that hangs is enough; else all must be silent.
@@ -178,24 +180,28 @@ class _Watch:
             self._total, self._since = total, now
         states = self._pulse.slots()
         seconds = self._at_work.seconds(states, now)
-        hanging = {
-            k: state.sample
-            for k, (state, at_sample_s) in enumerate(zip(states, seconds, strict=True))
-            if state.sample is not None and at_sample_s > bound_s
-        }
-        if now - self._since > bound_s or (each and hanging):
-            return hanging
-        return None
+        at_work = {slot: state.sample for slot, state in enumerate(states) if state.sample is not None}
+        if now - self._since > bound_s:
+            return at_work
+        hanging = {slot: sample for slot, sample in at_work.items() if seconds[slot] > bound_s}
+        return hanging if each and hanging else None
 
 
 def _stall(plan: Plan, phase: Phase, hanging: dict[int, int], bound_s: float) -> Stalled:
-    at_work = [f"{plan.slots[k].name} at sample {at} ({plan.sample_names[at]})" for k, at in hanging.items()]
+    at_work = [_where(plan, phase, slot, sample) for slot, sample in hanging.items()]
     doing = "; ".join(at_work[:3]) or "no session at work"
     return Stalled(
         f"no sign of life for {bound_s:g} s while {phase.name} ({doing})",
         where=plan.title,
         hint=f"see {plan.folder / OUTPUT_LOG}; a slow device needs a larger watchdog_s (startup_s until it runs)",
     )
+
+
+def _where(plan: Plan, phase: Phase, slot: int, sample: int) -> str:
+    name = plan.slots[slot].name
+    if sample >= 0:
+        return f"{name} at sample {sample} ({plan.sample_names[sample]})"
+    return f"opening {name}" if phase.name == "opening sessions" else f"{name} at a run before the test"
 
 
 def _how(exit_status: int | None) -> str:

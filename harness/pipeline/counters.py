@@ -39,7 +39,8 @@ class CounterLayout(NamedTuple):
 
     Attributes:
         done: samples answered.
-        current: 1 + the index of the sample at work, 0 when idle.
+        current: 1 + the index of the sample at work, 0 when idle; below 0 before the samples: `BEFORE_SAMPLES` while
+            the session is being opened, and one less with each of its rehearsals.
         first: the moment of the first issue.
         last: the moment of the last answer.
         stages: the summed ns of the `STAGE_COUNT` stages, from here on.
@@ -59,6 +60,7 @@ class CounterLayout(NamedTuple):
 
 LAYOUT = CounterLayout()
 DONE, CURRENT, FIRST, LAST, STAGES_AT, HISTOGRAM, *_ = LAYOUT
+BEFORE_SAMPLES = -1
 ROW = HISTOGRAM + BUCKETS
 """Cells of one lane."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import monotonic, monotonic_ns
 from typing import Protocol
 
-from harness.pipeline.counters import CURRENT
+from harness.pipeline.counters import BEFORE_SAMPLES, CURRENT
 from harness.pipeline.devices import DeviceSlot, pin
 from harness.pipeline.finite import check_all
 from harness.pipeline.lane import Lane, LaneFailed, OpenSession, SessionThread, what_failed
@@ -24,11 +24,11 @@ class Retired:
     """A session that failed or hung, and was taken out of the run.
 
     Attributes:
-        sample_index: the sample it was at, which another session then processed.
+        sample_index: the sample it was at, which another session then processed; None: it could not be opened.
     """
 
     slot: DeviceSlot
-    sample_index: int
+    sample_index: int | None
     reason: str
 
 
@@ -42,13 +42,14 @@ class Dispatcher(Protocol):
         """One query. Never raises: a failure goes to ``on_failure``."""
         ...
 
-    def rehearse(self, tensor: Tensor, runs: int, sample_index: int = 0) -> list[float]:
+    def rehearse(self, tensor: Tensor, runs: int, sample_index: int = 0, *, hang_s: float = 120) -> list[float]:
         """Runs inference and decoding on every session at once, answered to nobody and recorded nowhere.
 
-        A session that fails is retired where that is wanted and another one is left.
+        A session that fails or hangs is retired where that is wanted and another one is left.
 
         Args:
             sample_index: the sample whose tensor it is.
+            hang_s: a run that takes longer hangs, where sessions are retired; else it is for the process that watches.
 
         Returns:
             Of each session that is not retired, the seconds of its fastest run.
@@ -81,7 +82,10 @@ class Inline:
         pulse: Pulse,
     ) -> None:
         pin(slot.cores)
+        self._cells, self._current = pulse.cells(), pulse.row(slot.index) + CURRENT
+        self._cells[self._current] = BEFORE_SAMPLES
         session = open_session(slot)
+        self._cells[self._current] = 0
         self.lanes = [Lane(slot, session, SessionThread(session, postprocess.prepare, 1), postprocess)]
         self.retired: list[Retired] = []
         self._run = session.run
@@ -89,7 +93,6 @@ class Inline:
         self._postprocess = postprocess
         self._respond = respond
         self._on_failure = on_failure
-        self._cells, self._current = pulse.cells(), pulse.row(slot.index) + CURRENT
 
     def submit(self, sample_ids: Sequence[int], sample_indices: Sequence[int]) -> None:
         """Returns when LoadGen has the answers."""
@@ -109,11 +112,12 @@ class Inline:
                 return
             cells[current] = 0
 
-    def rehearse(self, tensor: Tensor, runs: int, sample_index: int = 0) -> list[float]:
+    def rehearse(self, tensor: Tensor, runs: int, sample_index: int = 0, *, hang_s: float = 120) -> list[float]:
         """Runs them on the calling thread."""
         seconds = []
         try:
-            for _ in range(runs):
+            for run in range(1, runs + 1):
+                self._cells[self._current] = BEFORE_SAMPLES - run
                 began = monotonic()
                 outputs = self._run(tensor)
                 self._postprocess.finish(REHEARSAL, REHEARSAL, 0, 0, 0, 0, outputs)
@@ -121,6 +125,7 @@ class Inline:
                 check_all(outputs)
         except Exception as error:
             raise LaneFailed(self.lanes[0].slot, sample_index, what_failed(error)) from error
+        self._cells[self._current] = 0
         return [min(seconds)]
 
     def settle(self) -> None:

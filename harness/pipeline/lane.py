@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import HarnessError
+from harness.pipeline.counters import BEFORE_SAMPLES, CURRENT
 from harness.pipeline.devices import DeviceSlot, pin
 from harness.pipeline.postprocess import Postprocess
 from harness.pipeline.pulse import Pulse
@@ -122,17 +123,30 @@ class Lane:
 
 
 def open_lanes(
-    slots: Sequence[DeviceSlot], open_session: OpenSession, postprocess: Postprocess, in_flight: int
-) -> list[Lane]:
+    slots: Sequence[DeviceSlot],
+    open_session: OpenSession,
+    postprocess: Postprocess,
+    in_flight: int,
+    *,
+    pulse: Pulse,
+    do_without_after_s: float | None = None,
+) -> tuple[list[Lane], dict[int, BaseException]]:
     """Opens all sessions at once, each on a thread pinned to its cores, which goes on to run it if it blocks.
 
     Args:
         in_flight: how many images a blocking session is given at once.
+        pulse: told which sessions are being opened.
+        do_without_after_s: those that cannot be opened, or that are left when none was opened for so long, are done
+            without as long as there is another one; None: all are needed.
+
+    Returns:
+        The sessions that are open, in the order of the slots, and slot → error of those that are not.
 
     Raises:
         BaseException: the first error of opening a session, after the others have been closed.
     """
     opened: dict[int, Lane | BaseException] = {}
+    cells = pulse.cells()
     one_more = threading.Semaphore(0)
 
     def open_one(slot: DeviceSlot) -> None:
@@ -146,23 +160,27 @@ def open_lanes(
         except BaseException as error:  # noqa: BLE001 - raised again below
             opened[slot.index] = error
             driven = None
+        cells[Pulse.row(slot.index) + CURRENT] = 0
         one_more.release()
         if isinstance(driven, SessionThread):
             driven.serve()
 
     for slot in slots:
+        cells[Pulse.row(slot.index) + CURRENT] = BEFORE_SAMPLES
         threading.Thread(target=open_one, args=(slot,), name=slot.name, daemon=True).start()
     for _ in slots:
-        one_more.acquire()
-    results = [opened[slot.index] for slot in slots]
-    lanes = [result for result in results if isinstance(result, Lane)]
-    for result in results:
-        if isinstance(result, BaseException):
-            for lane in lanes:
-                lane.close()
-            postprocess.close()
-            raise result
-    return lanes
+        if not one_more.acquire(timeout=do_without_after_s):
+            break  # those that are left are given up
+    late = TimeoutError(f"not open after {do_without_after_s} s")
+    results = {slot.index: opened.get(slot.index, late) for slot in slots}
+    lanes = [result for result in results.values() if isinstance(result, Lane)]
+    errors = {index: result for index, result in results.items() if isinstance(result, BaseException)}
+    if errors and (do_without_after_s is None or not lanes):
+        for lane in lanes:
+            lane.close()
+        postprocess.close()
+        raise next(iter(errors.values()))
+    return lanes, errors
 
 
 def _prepare(session: Session, postprocess: Postprocess) -> Callable[[RawOutputs, int], Any]:

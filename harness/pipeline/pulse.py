@@ -22,7 +22,10 @@ Counts = npt.NDArray[np.int64]
 
 
 class SlotState(NamedTuple):
-    """One session as the watcher sees it: samples done, and the index of the sample in work (None: idle)."""
+    """One session as the watcher sees it: samples done, and the index of the sample in work (None: idle).
+
+    A negative index is no sample's: the session is being opened or rehearsed.
+    """
 
     done: int
     sample: int | None
@@ -35,7 +38,7 @@ class Counters:
     Attributes:
         submitted: samples issued by LoadGen.
         done: (S,) samples answered.
-        at_work: (S,) 1 + the index of the sample that the session is at; 0: idle.
+        at_work: (S,) 1 + the index of the sample that the session is at; 0: idle; below 0: before the samples.
         first_ns, last_ns: (S,) the moments of its first issue and of its last answer; 0 before the first answer.
         stages_ns: (S, 5) its summed time in queue, inference, wait, postprocess and complete.
         histogram: (B,) latencies of all sessions' answers, in the buckets of `harness.pipeline.counters`.
@@ -119,7 +122,7 @@ class Pulse:
         """Every session's state."""
         rows = self._rows()
         return [
-            SlotState(done, at - 1 if at else None)
+            SlotState(done, at - 1 if at > 0 else at or None)
             for done, at in zip(rows[:, DONE].tolist(), rows[:, CURRENT].tolist(), strict=True)
         ]
 

@@ -16,10 +16,12 @@ class Rehearsal:
         tensor: what they run on.
         runs: how many each session has.
         sample_index: the sample whose tensor it is, to be named where a run fails.
+        hang_s: a run that takes longer hangs.
     """
 
-    def __init__(self, tensor: Tensor, runs: int, sample_index: int = 0) -> None:
+    def __init__(self, tensor: Tensor, runs: int, sample_index: int = 0, hang_s: float = 120) -> None:
         self.tensor = tensor
+        self.hang_s = hang_s
         self.sample = REHEARSAL, sample_index, 0
         self.took_ns: dict[int, int] = {}
         """Slot → ns of its fastest run."""

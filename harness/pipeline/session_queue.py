@@ -11,7 +11,7 @@ from time import monotonic, monotonic_ns, sleep
 from typing import cast
 
 from harness.pipeline.balance import Balance
-from harness.pipeline.counters import CURRENT
+from harness.pipeline.counters import BEFORE_SAMPLES, CURRENT
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Respond, Retired
 from harness.pipeline.finite import check_all
@@ -42,9 +42,10 @@ class SessionQueue:
         pulse: told of the samples that LoadGen issues, and of those at work.
         batches: nobody waits for a single answer, as in Offline.
         in_flight: how many images a blocking session is given at once.
-        retire: a session that fails, or is at one sample for longer than ``hang_s``, is taken out and its samples go to
-            others, as long as there are any; else the first failure goes to ``on_failure``, and hangs are for the
-            process that watches.
+        retire: a session that cannot be opened, fails, or is at one sample for longer than ``hang_s``, is taken out and
+            its samples go to others, as long as there are any; else the first failure goes to ``on_failure``, and hangs
+            are for the process that watches.
+        open_s: no session was opened for so long: those that are left hang, where sessions are retired.
         on_retired: told of a session that was taken out.
 
     Raises:
@@ -65,6 +66,7 @@ class SessionQueue:
         in_flight: int = 2,
         retire: bool = False,
         hang_s: float = 120,
+        open_s: float = 900,
         on_retired: Callable[[Retired], None] = lambda retired: None,
     ) -> None:
         self.retired: list[Retired] = []
@@ -78,7 +80,16 @@ class SessionQueue:
         self._retire = retire
         self._hang_s = hang_s
         self._on_retired = on_retired
-        self.lanes = open_lanes(slots, open_session, postprocess, in_flight)
+        patience_s = open_s if retire else None
+        self.lanes, errors = open_lanes(
+            slots, open_session, postprocess, in_flight, pulse=pulse, do_without_after_s=patience_s
+        )
+        for slot in slots:
+            if slot.index in errors:
+                self._say_retired(Retired(slot, None, what_failed(errors[slot.index])))
+        self._lane_of = {lane.slot.index: lane for lane in self.lanes}
+        self._slots = len(slots)
+        self._rehearsals = 0
         self._balance = Balance(self.lanes)
         self._tags = count()
         self._queries: deque[Iterator[Sample]] = deque()
@@ -101,9 +112,9 @@ class SessionQueue:
         while len(sample_ids) < BIG_QUERY and self._left() > MOST_WAITING:
             sleep(0.0005)
 
-    def rehearse(self, tensor: Tensor, runs: int, sample_index: int = 0) -> list[float]:
+    def rehearse(self, tensor: Tensor, runs: int, sample_index: int = 0, *, hang_s: float = 120) -> list[float]:
         """Runs them on all sessions at once, on each one after the other."""
-        rehearsal = Rehearsal(tensor, runs, sample_index)
+        rehearsal = Rehearsal(tensor, runs, sample_index, hang_s)
         self._mailbox.put(lambda: self._begin(rehearsal))
         return rehearsal.result()
 
@@ -181,7 +192,7 @@ class SessionQueue:
         return None
 
     def _give(self, lane: Lane, sample: Sample, tensor: Tensor) -> None:
-        tag = next(self._tags) * len(self.lanes) + lane.slot.index
+        tag = next(self._tags) * self._slots + lane.slot.index
         lane.flights[tag] = sample
         self._balance.got_one(lane)
         if len(lane.flights) == 1:
@@ -197,13 +208,17 @@ class SessionQueue:
     def _say_current(self, lane: Lane) -> None:
         """Tells those who watch which sample the session is at."""
         for sample_id, index, _ in lane.flights.values():
-            self._cells[lane.row + CURRENT] = 0 if sample_id == REHEARSAL else index + 1
+            if sample_id == REHEARSAL:
+                self._rehearsals += 1  # so that each is seen to be another one
+                self._cells[lane.row + CURRENT] = BEFORE_SAMPLES - self._rehearsals
+            else:
+                self._cells[lane.row + CURRENT] = index + 1
             return
         self._cells[lane.row + CURRENT] = 0
 
     def _complete(self, completion: Completion) -> None:
         tag, outputs, started, ended = completion
-        lane = self.lanes[tag % len(self.lanes)]
+        lane = self._lane_of[tag % self._slots]
         sample = lane.flights.get(tag)
         if sample is None:
             return  # its session was retired meanwhile, and the sample is another one's
@@ -234,7 +249,7 @@ class SessionQueue:
             self._postprocess.answered()
         for failure in failures:
             sample = failure.sample_id, failure.sample_index, failure.issued_ns
-            self._failed(self.lanes[failure.session], sample, ValueError(failure.what))
+            self._failed(self._lane_of[failure.session], sample, ValueError(failure.what))
         return bool(answers or failures)
 
     # What goes wrong.
@@ -242,6 +257,7 @@ class SessionQueue:
     def _failed(self, lane: Lane, sample: Sample, error: BaseException) -> None:
         if sample[0] == REHEARSAL and self._rehearsal is not None:
             lane.flights.clear()
+            self._say_current(lane)
             reason = what_failed(error)
             if self._retire and len(self._balance.lanes) > 1:
                 self._remove(lane, sample, reason)
@@ -268,10 +284,13 @@ class SessionQueue:
 
     def _remove(self, lane: Lane, sample: Sample, reason: str) -> None:
         self._balance.remove(lane)
-        self.retired.append(Retired(lane.slot, sample[1], reason))
         if isinstance(lane.driven, SessionThread):
             lane.driven.end()
-        self._on_retired(self.retired[-1])
+        self._say_retired(Retired(lane.slot, sample[1], reason))
+
+    def _say_retired(self, retired: Retired) -> None:
+        self.retired.append(retired)
+        self._on_retired(retired)
 
     def _give_up(self, lane: Lane, sample: Sample, reason: str, error: BaseException | None = None) -> None:
         if lane in self._balance.lanes:
@@ -280,9 +299,14 @@ class SessionQueue:
 
     def _retire_hanging(self, seconds: Sequence[float]) -> None:
         for lane in list(self._balance.lanes):
-            if seconds[lane.slot.index] > self._hang_s and lane.flights:
-                sample, reason = next(iter(lane.flights.values())), f"no answer for {self._hang_s:g} s"
-                if not self._take_out(lane, sample, reason):
+            sample = next(iter(lane.flights.values()), None)
+            rehearsal = self._rehearsal if sample is not None and sample[0] == REHEARSAL else None
+            hang_s = self._hang_s if rehearsal is None else rehearsal.hang_s
+            if sample is not None and seconds[lane.slot.index] > hang_s:
+                reason = f"no answer for {hang_s:g} s"
+                if rehearsal is not None:
+                    self._failed(lane, sample, TimeoutError(reason))
+                elif not self._take_out(lane, sample, reason):
                     self._give_up(lane, sample, reason)
 
     # Rehearsals.

@@ -21,6 +21,7 @@ from harness.report.requirements import reference_plots, reference_table, requir
 from harness.report.summary_tables import accuracy_table, peak_table, repetitions_table
 from harness.report.tables import Cell, Table, json_ready, text_of_cell
 from harness.report.throughput_plots import devices_plot, offline_plots
+from harness.runs.followed_round import followed_round
 from harness.runs.gallery import KINDS, read_gallery, thumbnail
 from harness.runs.layout import RunLayout, TestFolder
 from harness.runs.recorded_run import Run, load_run
@@ -111,7 +112,7 @@ def _plotly() -> str:
 
 def _targets(run: Run) -> PageSection:
     table = reference_table(run.name, run.summary)
-    tables = [requirements(run.manifest, run.summary)]
+    tables = [requirements(followed_round(run.folder, run.manifest), run.manifest, run.summary)]
     plots = []
     if table is not None:
         tables.append(table)

@@ -6,7 +6,7 @@ from harness.accuracy.evaluate import percent_text
 from harness.report.plot import BLUE, GREY, Plot, axes, bars_height, text_of
 from harness.report.summary_tables import validity
 from harness.report.tables import Cell, Table
-from harness.rounds import load_round
+from harness.rounds import Round
 from harness.runs.figures import Summary
 from harness.runs.records import StartedManifest
 from harness.runs.score import score_of
@@ -42,9 +42,9 @@ def load_references() -> ReferenceResults:
     return validate(ReferenceResults, read_yaml(path), str(path))
 
 
-def requirements(manifest: StartedManifest, summary: Summary) -> Table:
+def requirements(round_: Round, manifest: StartedManifest, summary: Summary) -> Table:
     """What the round asks for, what this run has, and whether that is enough."""
-    rules = load_round(manifest.round).benchmark(manifest.model.benchmark)
+    rules = round_.benchmark(manifest.model.benchmark)
     rows: list[tuple[Cell, ...]] = []
 
     def row(what: str, needed: str, had: str, met: bool) -> None:

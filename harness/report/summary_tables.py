@@ -58,7 +58,7 @@ def _remarks(summary: Summary) -> Iterator[str]:
     """A line for each session that was retired and each reason of INVALID, and one for the mAP."""
     for session in summary.retired:
         text = f"Retired in {TITLES[session.scenario]} {session.mode}: {session.session}"
-        yield f"{text} at sample {session.sample_index} ({session.image}): {session.reason}"
+        yield f"{text} {session.place}: {session.reason}"
     for scenario, figures in summary.scenarios.items():
         for reason in figures.invalid_because:
             yield f"{TITLES[scenario]} is INVALID: {reason}"

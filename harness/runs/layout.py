@@ -3,7 +3,7 @@
 ::
 
     results/NAME/
-      manifest.json summary.json summary.csv report.html compliance.json
+      manifest.json summary.json summary.csv report.html compliance.json, round.yaml where it is a user's own
       SCENARIO/performance/run_N/   LoadGen's logs, samples.csv.gz, trace.json.gz, test.json
       SCENARIO/accuracy/            LoadGen's logs, samples.csv.gz, accuracy.{txt,json}, evaluation.json,
                                     images.csv.gz, gallery/, test.json
@@ -30,6 +30,8 @@ SUMMARY_TABLE = "summary.csv"
 REPORT = "report.html"
 COMPLIANCE = "compliance.json"
 """The verdicts of the compliance tests."""
+ROUND = "round.yaml"
+"""A copy of the round that the run follows, where that is a user's own file."""
 
 TEST_RECORD = "test.json"
 """The record of a finished test, written last."""
@@ -168,6 +170,11 @@ class RunLayout:
         return self.folder / COMPLIANCE
 
     @property
+    def round(self) -> Path:
+        """A copy of the round that the run follows, where that is a user's own file."""
+        return self.folder / ROUND
+
+    @property
     def traces(self) -> Path:
         """A pattern of the traces of all performance tests, for people."""
         return self.folder / "*" / _PERFORMANCE / "run_*" / TRACE
@@ -204,7 +211,7 @@ class RunLayout:
     @property
     def written_by_a_run(self) -> tuple[Path, ...]:
         """Every file and folder directly in the run directory that a run writes."""
-        files = (self.manifest, self.compliance, self.summary, self.summary_table, self.report)
+        files = (self.manifest, self.compliance, self.summary, self.summary_table, self.report, self.round)
         return (*files, *(self.folder / name for name in (*SCENARIOS, PEAK)))
 
 

@@ -90,12 +90,17 @@ class SessionRecord(Document):
 
 
 class Retirement(Document):
-    """A session that failed or hung at a sample and was taken out."""
+    """A session that failed or hung at a sample and was taken out; without a sample, it could not be opened."""
 
     session: str
-    sample_index: int
-    image: str
+    sample_index: int | None = None
+    image: str | None = None
     reason: str
+
+    @property
+    def place(self) -> str:
+        """Where it happened, for people."""
+        return "before the test" if self.sample_index is None else f"at sample {self.sample_index} ({self.image})"
 
 
 class MachineRecord(Document):

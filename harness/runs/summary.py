@@ -14,7 +14,6 @@ import pandas as pd
 from harness.errors import LogError
 from harness.files import write_text
 from harness.loadgen.log import DetailLog, read_detail
-from harness.rounds import load_round
 from harness.runs.accuracy_test import accuracy_scenario
 from harness.runs.documents import SCHEMA, Document, read_document, write_document
 from harness.runs.figures import (
@@ -26,6 +25,7 @@ from harness.runs.figures import (
     ScenarioFigures,
     Summary,
 )
+from harness.runs.followed_round import followed_round
 from harness.runs.layout import RunLayout, TestFolder
 from harness.runs.quietness import disturbances, longest_gap_ms
 from harness.runs.records import StartedManifest, TestRecord, read_manifest, started
@@ -82,7 +82,7 @@ def summary_of(folder: Path) -> Summary:
     manifest, layout = started(read_manifest(folder), folder), RunLayout(folder)
     measured = _measured(layout, manifest)
     compliance = _compliance(layout, manifest)
-    rules = load_round(manifest.round).benchmark(manifest.model.benchmark)
+    rules = followed_round(folder, manifest).benchmark(manifest.model.benchmark)
     reasons = not_submittable(manifest, rules, measured.scenarios, measured.accuracies, compliance)
     return Summary(
         schema=SCHEMA,

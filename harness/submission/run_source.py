@@ -13,6 +13,7 @@ from harness.rounds import Round, load_round
 from harness.runs.accuracy_test import accuracy_scenario
 from harness.runs.documents import read_document
 from harness.runs.figures import Summary
+from harness.runs.followed_round import followed_round
 from harness.runs.layout import RunLayout
 from harness.runs.records import StartedManifest, read_manifest, started
 from harness.scenarios import Scenario
@@ -88,7 +89,8 @@ def read_run(folder: Path, overrides: dict[str, Any], system: Path | None) -> tu
         hint = f"finish it: ssd-harness run … --resume --output {folder}"
         raise UsageError(f"the run is {read.status}, not complete", where=str(folder), hint=hint)
     manifest, layout = started(read, folder), RunLayout(folder)
-    round_ = load_round(overrides.get("round") or manifest.round)
+    given = overrides.get("round")
+    round_ = load_round(given) if given else followed_round(folder, manifest)
     stated = manifest.submission
     submitter = overrides.get("submitter") or (stated and stated.submitter)
     division = overrides.get("division") or (stated and stated.division)

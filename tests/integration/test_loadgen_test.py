@@ -231,6 +231,18 @@ def test_a_hanging_device_is_found_and_named(tmp_path: Path) -> None:
     assert time.monotonic() - began < 8
 
 
+@pytest.mark.parametrize(("at", "phase"), [(2, "calibrating"), (5, "running")])
+def test_a_device_that_hangs_before_the_test_is_named(tmp_path: Path, at: int, phase: str) -> None:
+    backend = simulated(warmup=2, latency_ms=1, fault={"kind": "hang", "at": at, "device": 1})
+    with pytest.raises(Stalled, match=rf"no sign of life for 3 s while {phase} \(dev#1 at a run before the test\)"):
+        run(plan(tmp_path, backend=backend), watchdog_s=3, startup_s=3)
+
+
+def test_a_session_that_does_not_open_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Stalled, match=r"while opening sessions \(opening dev#0; opening dev#1\)"):
+        run(plan(tmp_path, options={"fault": "slow open"}), startup_s=3)
+
+
 @pytest.mark.parametrize("scenario", ["offline", "server", "multi_stream"])
 def test_a_device_that_dies_is_retired_and_no_sample_is_lost(tmp_path: Path, scenario: Scenario) -> None:
     dying = {"kind": "death", "at": 103, "device": 1}  # its hundredth sample

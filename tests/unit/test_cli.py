@@ -102,7 +102,7 @@ def test_an_unexpected_error_is_one_line_with_its_traceback_in_a_file(
         raise raised
 
     command(body)
-    assert cli.main(["run"]) == 4
+    assert cli.main(["run"]) == 5
     what, hint = capsys.readouterr().err.splitlines()
     assert what.startswith("error: test_cli.py:")
     assert f"unexpected {type(raised).__name__}" in what
@@ -121,7 +121,7 @@ def test_without_a_place_for_the_traceback_it_is_shown(
         raise ValueError
 
     command(body)
-    assert cli.main(["run"]) == 4
+    assert cli.main(["run"]) == 5
     assert "Traceback" in capsys.readouterr().err
 
 

@@ -416,3 +416,67 @@ def test_a_queue_that_is_too_long_holds_up_whoever_fills_it(monkeypatch: pytest.
     queue.close()
     assert max(waiting) <= 8
     assert len(bench.completed) == 40
+
+
+def test_a_session_that_cannot_be_opened_is_done_without_where_that_is_wanted() -> None:
+    bench = Bench([FakeSession(), FakeSession(), FakeSession()])
+    bench.sessions[0].wake.clear()
+
+    def open_session(slot: DeviceSlot) -> Any:
+        if slot.index == 0:
+            bench.sessions[0].wake.wait()
+        if slot.index == 1:
+            raise OSError("no such device")
+        return bench.open_session(slot)
+
+    queue = SessionQueue(bench.slots, open_session, *bench.place(inline=False), retire=True, open_s=0.2)
+    gone = [(retired.slot.index, retired.sample_index, retired.reason) for retired in queue.retired]
+    assert gone == [(0, None, "TimeoutError: not open after 0.2 s"), (1, None, "OSError: no such device")]
+    assert len(queue.rehearse(TENSORS[0], 2)) == 1
+    queue.submit(range(50), range(50))
+    bench.wait_for(50, seconds=20)
+    bench.sessions[0].wake.set()
+    queue.close()
+    assert sorted(bench.completed) == [(k, k) for k in range(50)]
+    assert [session.closed for session in bench.sessions] == [0, 0, 1]
+
+
+@pytest.mark.parametrize("kind", [FakeSession, FakeDevice])
+def test_a_session_that_hangs_in_a_rehearsal_is_named_or_done_without(kind: type[FakeSession]) -> None:
+    bench = Bench([kind(), kind(hangs_on=0)])
+    queue = bench.queue(retire=True)
+    assert len(queue.rehearse(TENSORS[0], 3, 7, hang_s=0.2)) == 1
+    assert [(gone.slot.index, gone.sample_index, gone.reason) for gone in queue.retired] == [
+        (1, 7, "TimeoutError: no answer for 0.2 s")
+    ]
+    bench.sessions[1].wake.set()
+    queue.close()
+
+    bench = Bench([kind(hangs_on=0)])
+    queue = bench.queue(retire=True)
+    with pytest.raises(LaneFailed, match=r"no answer for 0\.2 s") as caught:
+        queue.rehearse(TENSORS[0], 3, 7, hang_s=0.2)
+    assert (caught.value.slot.index, caught.value.sample_index) == (0, 7)
+    bench.sessions[0].wake.set()
+    queue.close()
+
+
+@pytest.mark.parametrize("kind", ["queue", "inline"])
+def test_who_watches_sees_a_session_before_its_first_sample(kind: str) -> None:
+    bench = Bench([FakeSession()])
+    seen: list[Any] = []
+    session = bench.sessions[0]
+    run = session.run
+
+    def watched(images: Any) -> Any:
+        seen.append(bench.pulse.slots()[0].sample)
+        return run(images)
+
+    session.run = watched  # type: ignore[method-assign]
+    dispatcher = getattr(bench, kind)()
+    dispatcher.rehearse(TENSORS[0], 3)
+    dispatcher.submit([1], [4])
+    bench.wait_for(1, seconds=20)
+    dispatcher.close()
+    assert seen == [-2, -3, -4, 4]
+    assert bench.pulse.slots()[0].sample is None
