@@ -9,19 +9,22 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from harness.errors import HarnessError, RunFailed
+from harness.errors import HarnessError, RunFailed, Stalled
 
 T = TypeVar("T")
 Say = Callable[[str], None]
 
 OWN_SIGNAL_S = 0.5
+CLOSE_S = 5.0
+"""For a child to end when its result is here."""
 
 
 class ChildDied(Exception):
@@ -123,20 +126,43 @@ def run_in_child(function: Callable[..., T], *args: Any, say: Say = lambda text:
         HarnessError: what the function raised.
         RunFailed: the process died.
     """
-    child = ChildProcess(_run, (function, args))
+    return cast(T, _result(ChildProcess(_run, (function, args)), function.__name__, say))
+
+
+def enter_in_child(function: Callable[..., AbstractContextManager[T]], *args: Any, limit_s: float) -> T:
+    """Gives what ``with function(*args)`` enters, in a child process that is gone when this returns or raises.
+
+    The child leaves it when its value is here: whether that fails or hangs is no longer of interest.
+
+    Args:
+        function, args: picklable, and so is the value.
+        limit_s: it may not take longer.
+
+    Raises:
+        HarnessError: what the function raised.
+        RunFailed: the process died.
+        Stalled: it took longer.
+    """
+    return cast(T, _result(ChildProcess(_enter, (function, args)), function.__name__, lambda text: None, limit_s))
+
+
+def _result(child: ChildProcess, name: str, say: Say, limit_s: float | None = None) -> Any:
+    deadline = None if limit_s is None else time.monotonic() + limit_s
     try:
         while True:
-            message = child.receive()
+            message = child.receive(None if deadline is None else max(0, deadline - time.monotonic()))
             if isinstance(message, _Returned):
-                child.end(patience_s=5)
-                result: T = message.value
-                return result
+                child.end(patience_s=CLOSE_S)
+                return message.value
             if isinstance(message, HarnessError):
                 raise message
+            if message is None:
+                raise Stalled(f"the process for {name} gave no answer for {limit_s:g} s")
             say(str(message))
     except ChildDied as death:
-        what = f"the process for {function.__name__} died (exit status {death.exit_status})"
-        raise RunFailed(what) from None
+        status = death.exit_status
+        how = f"signal {-status}" if status is not None and status < 0 else f"exit status {status}"
+        raise RunFailed(f"the process for {name} died ({how})") from None
     finally:
         child.end()
 
@@ -201,12 +227,26 @@ def _end_with_parent() -> None:
 def _run(function: Callable[..., Any], args: tuple[Any, ...], parent: Connection) -> None:
     try:
         result = function(*args, parent.send)
-    except HarnessError as error:
-        parent.send(error)
-    except Exception as error:  # noqa: BLE001 - the process's edge
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        what = f"{type(error).__name__}: {error}"
-        hint = "an error of the backend or of the harness: please report it with this line"
-        parent.send(RunFailed(what, where=f"{place.filename}, line {place.lineno}", hint=hint))
+    except BaseException as error:  # noqa: BLE001 - the process's edge
+        parent.send(_ours(error))
     else:
         parent.send(_Returned(result))
+
+
+def _enter(function: Callable[..., AbstractContextManager[Any]], args: tuple[Any, ...], parent: Connection) -> None:
+    returned = False
+    try:
+        with function(*args) as result:
+            parent.send(_Returned(result))
+            returned = True
+    except BaseException as error:  # noqa: BLE001 - the process's edge
+        if not returned:
+            parent.send(_ours(error))
+
+
+def _ours(error: BaseException) -> HarnessError:
+    if isinstance(error, HarnessError):
+        return error
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    hint = "an error of the backend or of the harness: please report it with this line"
+    return RunFailed(f"{type(error).__name__}: {error}", where=f"{place.filename}, line {place.lineno}", hint=hint)

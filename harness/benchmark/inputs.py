@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from harness.accuracy.ground_truth import GroundTruth, ground_truth_of
-from harness.child_process import Say, run_in_child
+from harness.child_process import Say, enter_in_child, run_in_child
 from harness.dataset.coco_index import CocoIndex, read_annotations
 from harness.dataset.synthetic import cached_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.dataset.tensors import CachedTensors, DirectTensors
-from harness.errors import DatasetError, ModelError
+from harness.errors import DatasetError, ModelError, Stalled
 from harness.loadgen.plan import Mode, Plan, SampleSource
 from harness.loadgen.process import check_loadgen, check_shared_memory
 from harness.model.file_hash import sha256_of_model
@@ -185,7 +187,11 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     del annotations_file  # of 5000 images it is large
     model_file, sha256 = _model_file(settings, model, backend, terminal)
     model = load_model(settings.model.name, model_file)
-    dtype = run_in_child(_check_session, settings, model_file)
+    try:
+        dtype = enter_in_child(check_session, settings, model_file, limit_s=settings.startup_s)
+    except Stalled as error:
+        error.where, error.hint = f"opening a session of {settings.backend.name}", "a slow one needs a larger startup_s"
+        raise
     source = _source(settings, model, dataset, dtype, terminal)
     return Inputs(
         settings=settings,
@@ -254,12 +260,12 @@ def _default_file(name: str, precision: Literal["int8", "float32"], say: Say) ->
     return load_model(name).default_file(precision, say)
 
 
-def _check_session(settings: RunSettings, model_file: Path | None, say: Say) -> str:
+@contextmanager
+def check_session(settings: RunSettings, model_file: Path | None) -> Iterator[str]:
     """Opens one session to see that the model fits; gives the dtype of its input.
 
     Where devices that fail are done without, it is one of the first that can be opened.
     """
-    say("opening a session")
     model, backend = load_model(settings.model.name, model_file), load_backend(settings.backend.name)
     latency = settings.scenarios[0] == "single_stream"
     devices = parse_devices(settings.backend.devices or backend.default_devices(throughput=not latency))
@@ -276,8 +282,8 @@ def _check_session(settings: RunSettings, model_file: Path | None, say: Say) -> 
             continue
         with session:
             check_model(session.input, session.outputs, model.input, model.outputs, where=str(model_file or device))
-            return session.input.dtype
-    raise AssertionError("there is a device, or its error was raised")
+            yield session.input.dtype
+        return
 
 
 def _source(
@@ -287,8 +293,9 @@ def _source(
     preprocess = functools.partial(model.tensor, dtype=dtype)
     with terminal.task("Preprocessing", "images") as report:
         if dtype != "uint8":
-            direct = DirectTensors(dataset.paths, preprocess)
+            # a backend may change the working directory
+            direct = DirectTensors([path.absolute() for path in dataset.paths], preprocess)
             direct.check(report)
             return direct
-        cache = TensorCache(cache_dir() / "tensors", preprocess, model.preprocess_key, model.input.shape[1:])
+        cache = TensorCache(cache_dir().absolute() / "tensors", preprocess, model.preprocess_key, model.input.shape[1:])
         return cache.build(dataset.paths, report, settings.dataset.workers)

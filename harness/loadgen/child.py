@@ -10,7 +10,7 @@ import functools
 import resource
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any
@@ -46,7 +46,8 @@ def main(plan: Plan, parent: Connection, pulse: Pulse) -> None:
     log_output(plan)
     reporter = Reporter(plan, parent)
     try:
-        test = ChildTest(plan, reporter, pulse)
+        # a backend may change the working directory
+        test = ChildTest(replace(plan, folder=plan.folder.absolute()), reporter, pulse)
         reporter.send(test.run())
     except BaseException as error:  # noqa: BLE001 - the process's edge
         reporter.fail(error)

@@ -29,8 +29,8 @@ backend: { name: simulated, warmup: 1, options: { latency_ms: 2 } }
 tests:
   single_stream: { min_duration_s: 0.8, min_queries: 64 }
   multi_stream: { min_duration_s: 0.5, min_queries: 662 }
-  server: { min_duration_s: 0.5, min_queries: 64 }
-  offline: { min_duration_s: 0.8, min_queries: 64 }
+  server: { min_duration_s: 0.5, min_queries: 64, target_qps: 60 }
+  offline: { min_duration_s: 0.8, min_queries: 64, expected_qps: 1500 }
 watchdog_s: 10
 """
 

@@ -7,11 +7,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from harness.child_process import ChildDied, ChildProcess, Say, run_in_child
-from harness.errors import ModelError, RunFailed
+from harness import child_process
+from harness.child_process import ChildDied, ChildProcess, Say, enter_in_child, run_in_child
+from harness.errors import ModelError, RunFailed, Stalled
 
 
 def double(value: int, say: Say) -> int:
@@ -50,6 +53,42 @@ def test_a_death_is_told() -> None:
         run_in_child(die)
 
 
+def interrupt_oneself(say: Say) -> None:
+    raise KeyboardInterrupt("as asked")
+
+
+def test_whatever_it_raises_arrives_in_words() -> None:
+    with pytest.raises(RunFailed, match="KeyboardInterrupt: as asked"):
+        run_in_child(interrupt_oneself)
+
+
+@contextmanager
+def held(entered: float, left: str) -> Iterator[str]:
+    time.sleep(entered)
+    yield "here"
+    if left == "hangs":
+        time.sleep(60)
+    if left == "dies":
+        os._exit(7)
+    raise OSError("the driver is busy")
+
+
+@pytest.mark.parametrize("left", ["hangs", "dies", "raises"])
+def test_how_something_is_left_costs_not_its_value(
+    left: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(child_process, "CLOSE_S", 0.3)
+    assert enter_in_child(held, 0, left, limit_s=60) == "here"
+    assert not multiprocessing.active_children()
+    assert capfd.readouterr().err == ""
+
+
+def test_it_may_not_take_for_ever() -> None:
+    with pytest.raises(Stalled, match=r"the process for held gave no answer for 0\.5 s"):
+        enter_in_child(held, 60, "hangs", limit_s=0.5)
+    assert not multiprocessing.active_children()
+
+
 def test_ctrl_c_ends_it_at_once() -> None:
     def interrupt(_: str) -> None:
         threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -76,7 +115,7 @@ def test_the_signal_that_ended_it_is_on_its_way_to_us() -> None:
 
 
 def test_a_child_that_alone_was_ended_is_told_as_a_death() -> None:
-    with pytest.raises(RunFailed, match=r"died \(exit status -15\)"):
+    with pytest.raises(RunFailed, match=r"died \(signal 15\)"):
         run_in_child(terminate)
 
 
