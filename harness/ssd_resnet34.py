@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from harness.cpu_quota import usable_cores
 from harness.errors import UsageError
 from harness.model.io_check import check_model
 from harness.model.ssd_resnet34.model import SSDResNet34Model
@@ -56,7 +57,7 @@ class SSDResNet34(SSDResNet34Model):
             self,
             path,
             device=device,
-            threads=threads or len(os.sched_getaffinity(0)),
+            threads=threads or usable_cores(),
             options=options or {},
         )
         session = open_session(backend, request)

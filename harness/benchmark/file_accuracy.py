@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from harness.accuracy.coco_results import CocoResults
 from harness.accuracy.evaluate import Accuracy, evaluate
 from harness.accuracy.ground_truth import read_ground_truth
+from harness.cpu_quota import usable_cores
 from harness.dataset.coco_index import CocoImage, CocoIndex
 from harness.dataset.tensors import read_image, tensor_of
 from harness.model.io_check import check_model
@@ -32,7 +32,7 @@ def file_accuracy(
     """
     model = model.for_file(file)
     truth = read_ground_truth(dataset.annotations).first(len(dataset))
-    threads = len(os.sched_getaffinity(0))
+    threads = usable_cores()
     request = SessionRequest.of(model, file, threads=threads)
     decoder = model.decoder("native")
     rows = [np.empty((0, 7))]

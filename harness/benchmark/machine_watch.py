@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from time import monotonic
 
+from harness.cpu_quota import cpu_quota
 from harness.runs.records import MachineRecord
 
 ROOT = Path("/")
@@ -60,7 +61,7 @@ class MachineWatch:
             throttled = round(after.throttled_s - before.throttled_s, 3)
         return MachineRecord(
             cores=cores,
-            cpu_quota=_quota(self._root),
+            cpu_quota=cpu_quota(self._root),
             load_before=before.load,
             load_after=after.load,
             others_cores=others,
@@ -102,12 +103,6 @@ def _processor_times(root: Path) -> tuple[float | None, float | None]:
 def _cores(root: Path) -> int:
     lines = _text(root / "proc/stat").splitlines()
     return sum(line.startswith("cpu") and line[3:4].isdigit() for line in lines) or os.cpu_count() or 1
-
-
-def _quota(root: Path) -> float | None:
-    """The cores that a container may use; None where there is no limit."""
-    quota, _, period = _text(root / "sys/fs/cgroup/cpu.max").strip().partition(" ")
-    return round(int(quota) / int(period), 3) if quota.isdigit() and period.isdigit() else None
 
 
 def _throttled(root: Path) -> float | None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+from harness.cpu_quota import usable_cores
 from harness.dataset.tensor_cache import POOL_PAYS_FROM, TensorCache
 from harness.dataset.tensor_file import read_tensor, write_tensor
-from harness.dataset.tensors import Preprocess, available_cores, read_image
+from harness.dataset.tensors import Preprocess, read_image
 from harness.errors import UsageError
 
 
@@ -66,7 +67,7 @@ def bench_preprocessing(
     """
     if len(sources) < POOL_PAYS_FROM:
         raise UsageError(f"{len(sources)} images; at least {POOL_PAYS_FROM} are needed", where="images")
-    workers = workers or available_cores()
+    workers = workers or usable_cores()
     with tempfile.TemporaryDirectory(prefix="ssd-harness-") as folder:
         steps = _steps(sources[:POOL_PAYS_FROM], preprocess, shape, Path(folder))
         rates = []

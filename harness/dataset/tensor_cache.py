@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.cpu_quota import usable_cores
 from harness.dataset.tensor_file import seems_whole, write_tensor
-from harness.dataset.tensors import CachedTensors, Preprocess, available_cores, read_image, tensor_of
+from harness.dataset.tensors import CachedTensors, Preprocess, read_image, tensor_of
 from harness.dataset.worker_pool import in_workers
 from harness.errors import DataError, DatasetError
 from harness.files import unfinished, write_text
@@ -68,7 +69,7 @@ class TensorCache:
         self._prepare_folder()
         files: list[Path] = []
         missing: dict[Path, Path] = {}
-        with ThreadPoolExecutor(available_cores()) as threads:
+        with ThreadPoolExecutor(usable_cores()) as threads:
             for source, (file, whole) in zip(sources, threads.map(self._look_up, sources), strict=True):
                 files.append(file)
                 if not whole:
@@ -76,7 +77,7 @@ class TensorCache:
                 progress(len(files) - len(missing), len(sources))
         self._check_space(len(missing))
         had = len(sources) - len(missing)
-        self._make(missing, workers or available_cores(), lambda made: progress(had + made, len(sources)))
+        self._make(missing, workers or usable_cores(), lambda made: progress(had + made, len(sources)))
         digests = b"".join(bytes.fromhex(file.stem) for file in files)
         return CachedTensors(self.folder, digests, sources, self._preprocess, self._shape, made=len(missing))
 

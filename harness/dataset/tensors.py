@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
+from harness.cpu_quota import usable_cores
 from harness.dataset.tensor_file import DamagedTensor, read_tensor, write_tensor
 from harness.errors import DatasetError
 from harness.files import sha256_file
@@ -176,7 +177,7 @@ class DirectTensors:
         Raises:
             DatasetError: one of them cannot be used; named.
         """
-        step = 4 * available_cores()
+        step = 4 * usable_cores()
         for start in range(0, len(self), step):
             progress(start, len(self))
             _in_threads(lambda index: self._load_one(index).size, range(start, min(start + step, len(self))))
@@ -223,12 +224,7 @@ def tensor_of(source: Path, encoded: bytes, preprocess: Preprocess) -> Tensor:
         raise DatasetError(str(error), where=str(source), hint="fetch this image again") from error
 
 
-def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def _in_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     # Reading, decoding and resizing all leave Python's lock.
-    with ThreadPoolExecutor(min(available_cores(), 16)) as threads:
+    with ThreadPoolExecutor(min(usable_cores(), 16)) as threads:
         return list(threads.map(function, items))

@@ -6,7 +6,6 @@ With annotations, the objects that are found decide; without, how sure and how c
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from harness.accuracy.ground_truth import GroundTruth
+from harness.cpu_quota import usable_cores
 from harness.dataset.tensors import read_image
 from harness.doctor.cause import Cause
 from harness.doctor.evidence import Floats
@@ -135,7 +135,7 @@ def examine(
         ModelError: The file cannot be loaded, or its outputs cannot be those of the model in any order.
         DatasetError: An image cannot be read.
     """
-    threads = len(os.sched_getaffinity(0))
+    threads = usable_cores()
     request = SessionRequest.of(model, file, threads=threads)
     with open_session(backend, request) as session:
         order, order_cause = output_order(session, model, str(file))

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any
 
+from harness.cpu_quota import usable_cores
 from harness.errors import HarnessError, RunFailed
 from harness.loadgen.answers import responder
 from harness.loadgen.burst import SHORT_S, burst, worth_a_burst
@@ -151,7 +152,7 @@ class ChildTest:
             plan.model_file,
             device=slot.device,
             index=slot.index,
-            threads=plan.backend.threads or max(1, len(slot.cores)),
+            threads=plan.backend.threads or len(slot.cores) or max(1, usable_cores() // len(plan.slots)),
             options=plan.backend.options,
             throughput=plan.scenario != "single_stream",
         )

@@ -12,6 +12,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from harness.cpu_quota import usable_cores
+
 _CALLS_A_TURN = 10
 _COLD_CALLS = 20
 _COLD_AFTER_S = 0.0125  # a device's time, for which a decoder's code and data leave the caches
@@ -115,7 +117,7 @@ def time_decoders(
         threads: for the throughput; None: every core that this process may use.
         progress: told how many of the measurements are done, and of how many.
     """
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or usable_cores()
     total = sum(len(contestants.calls) for contestants in scenes.values())
     timings: list[DecoderTiming] = []
     for scene, contestants in scenes.items():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.cpu_quota import usable_cores
 from harness.errors import UsageError
 
 
@@ -55,8 +56,11 @@ def place(devices: Sequence[str]) -> list[DeviceSlot]:
     """Shares the cores among the sessions: neighbours in the order of `core_order`, none of them twice.
 
     With more sessions than cores nobody is pinned: then the host waits for devices, and the scheduler knows better.
+    Under a container's quota neither: the cores that come first would be those of every container.
     """
     cores = core_order()
+    if usable_cores() < len(cores):
+        cores = []
     share = len(cores) // len(devices)
     return [
         DeviceSlot(k, device, tuple(cores[k * share : (k + 1) * share]) if share else ())

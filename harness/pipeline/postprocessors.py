@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Sequence
 from time import monotonic_ns
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.accuracy_record import FIELDS, encode_into
+from harness.cpu_quota import usable_cores
 from harness.pipeline.counters import COLUMNS, LAYOUT, tally
 from harness.pipeline.finite import check_all, check_first
 from harness.pipeline.mailbox import new_mailbox
@@ -67,7 +67,7 @@ class NativePostprocess:
 
         if (_pipeline.COLUMNS, getattr(_pipeline, "FIELDS", None)) != (COLUMNS, FIELDS):
             raise ImportError("the extension is of another version")
-        cores = len(os.sched_getaffinity(0))
+        cores = usable_cores()
         threads = 0 if inline or setup.image_decoder is None else min(cores, 2 * sessions)
         self.most_pending = max(LEAST_POSTED, sessions + 2 * threads)
         self.mailbox = _pipeline.Mailbox()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -13,6 +12,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as status
 from pydantic import Field, PositiveInt
 
+from harness.cpu_quota import usable_cores
 from harness.errors import BackendError, ModelError, RunFailed, UsageError
 from harness.output_quantization import METADATA_KEY
 from harness.records import RawOutput, TensorSpec
@@ -110,7 +110,7 @@ def open_session(request: SessionRequest) -> Session:
 
 def default_devices(*, throughput: bool) -> str:
     """A session on each core for throughput: N of one thread give more than one of N threads. One for latency."""
-    return f"cpu*{len(os.sched_getaffinity(0))}" if throughput else "cpu"
+    return f"cpu*{usable_cores()}" if throughput else "cpu"
 
 
 def devices() -> list[str]:

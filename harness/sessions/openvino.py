@@ -228,7 +228,7 @@ def _properties(device: str, options: OpenVinoOptions, request: SessionRequest) 
     if options.precision is not None:
         properties["INFERENCE_PRECISION_HINT"] = options.precision
     # the process's main thread is pinned only where there is one session, which then has all cores
-    has_all_cores = request.threads == len(os.sched_getaffinity(os.getpid()))
+    has_all_cores = request.threads == len(os.sched_getaffinity(os.getpid()))  # none that a quota limits
     if device == "CPU" and not has_all_cores:
         properties |= {"INFERENCE_NUM_THREADS": request.threads, "ENABLE_CPU_PINNING": False}
     if device == "CPU" and options.pinning is not None:

@@ -24,6 +24,7 @@ LAYERS = [
         "scenarios",
         "stages",
         "child_process",
+        "cpu_quota",
         "download",
         "locks",
         "files",
