@@ -27,8 +27,8 @@ from harness.loadgen.sample_records import write_samples
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot
-from harness.pipeline.dispatch import Dispatcher, Inline, Retired
-from harness.pipeline.lane import LaneFailed
+from harness.pipeline.dispatch import Dispatcher, Inline
+from harness.pipeline.lane import LaneFailed, Retired
 from harness.pipeline.postprocess import DecodeSetup
 from harness.pipeline.postprocessors import new_postprocess
 from harness.pipeline.pulse import Pulse

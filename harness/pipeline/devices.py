@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cpu_quota import usable_cores
+from harness.cpu_quota import cpu_quota
 from harness.errors import UsageError
 
 
@@ -59,7 +59,8 @@ def place(devices: Sequence[str]) -> list[DeviceSlot]:
     Under a container's quota neither: the cores that come first would be those of every container.
     """
     cores = core_order()
-    if usable_cores() < len(cores):
+    quota = cpu_quota()
+    if quota is not None and quota < len(cores):
         cores = []
     share = len(cores) // len(devices)
     return [

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from time import monotonic, monotonic_ns
 from typing import Protocol
 
 from harness.pipeline.counters import BEFORE_SAMPLES, CURRENT
 from harness.pipeline.devices import DeviceSlot, pin
 from harness.pipeline.finite import check_all
-from harness.pipeline.lane import Lane, LaneFailed, OpenSession, SessionThread, what_failed
+from harness.pipeline.lane import Lane, LaneFailed, OpenSession, Retired, SessionThread, what_failed
 from harness.pipeline.postprocess import REHEARSAL, Answer, Postprocess
 from harness.pipeline.pulse import Pulse
 from harness.sessions.protocol import Tensor
 
 Respond = Callable[[Sequence[Answer]], None]
 """Hands answers to LoadGen, which has copied them when it returns."""
-
-
-@dataclass(frozen=True)
-class Retired:
-    """A session that failed or hung, and was taken out of the run.
-
-    Attributes:
-        sample_index: the sample it was at, which another session then processed; None: it could not be opened.
-    """
-
-    slot: DeviceSlot
-    sample_index: int | None
-    reason: str
 
 
 class Dispatcher(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
 from time import monotonic_ns
 from typing import Any, cast
@@ -11,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Stalled
 from harness.pipeline.counters import BEFORE_SAMPLES, CURRENT
 from harness.pipeline.devices import DeviceSlot, pin
 from harness.pipeline.postprocess import Postprocess
@@ -36,6 +37,19 @@ class LaneFailed(Exception):
 def what_failed(error: BaseException) -> str:
     """An error of a session or a decoder in one line."""
     return error.what if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+
+
+@dataclass(frozen=True)
+class Retired:
+    """A session that failed or hung, and was taken out of the run.
+
+    Attributes:
+        sample_index: the sample it was at, which another session then processed; None: it could not be opened.
+    """
+
+    slot: DeviceSlot
+    sample_index: int | None
+    reason: str
 
 
 class SessionThread:
@@ -127,10 +141,10 @@ def open_lanes(
     open_session: OpenSession,
     postprocess: Postprocess,
     in_flight: int,
-    *,
     pulse: Pulse,
+    *,
     do_without_after_s: float | None = None,
-) -> tuple[list[Lane], dict[int, BaseException]]:
+) -> tuple[list[Lane], list[Retired]]:
     """Opens all sessions at once, each on a thread pinned to its cores, which goes on to run it if it blocks.
 
     Args:
@@ -140,7 +154,7 @@ def open_lanes(
             without as long as there is another one; None: all are needed.
 
     Returns:
-        The sessions that are open, in the order of the slots, and slot → error of those that are not.
+        The sessions that are open, and those that are not.
 
     Raises:
         BaseException: the first error of opening a session, after the others have been closed.
@@ -171,16 +185,16 @@ def open_lanes(
     for _ in slots:
         if not one_more.acquire(timeout=do_without_after_s):
             break  # those that are left are given up
-    late = TimeoutError(f"not open after {do_without_after_s} s")
-    results = {slot.index: opened.get(slot.index, late) for slot in slots}
-    lanes = [result for result in results.values() if isinstance(result, Lane)]
-    errors = {index: result for index, result in results.items() if isinstance(result, BaseException)}
+    late = Stalled(f"not open after {do_without_after_s or 0:g} s")
+    results = [(slot, opened.get(slot.index, late)) for slot in slots]
+    lanes = [result for _, result in results if isinstance(result, Lane)]
+    errors = [(slot, result) for slot, result in results if isinstance(result, BaseException)]
     if errors and (do_without_after_s is None or not lanes):
         for lane in lanes:
             lane.close()
         postprocess.close()
-        raise next(iter(errors.values()))
-    return lanes, errors
+        raise errors[0][1]
+    return lanes, [Retired(slot, None, what_failed(error)) for slot, error in errors]
 
 
 def _prepare(session: Session, postprocess: Postprocess) -> Callable[[RawOutputs, int], Any]:

@@ -10,12 +10,13 @@ from itertools import count, repeat
 from time import monotonic, monotonic_ns, sleep
 from typing import cast
 
+from harness.errors import Stalled
 from harness.pipeline.balance import Balance
 from harness.pipeline.counters import BEFORE_SAMPLES, CURRENT
 from harness.pipeline.devices import DeviceSlot
-from harness.pipeline.dispatch import Respond, Retired
+from harness.pipeline.dispatch import Respond
 from harness.pipeline.finite import check_all
-from harness.pipeline.lane import Lane, LaneFailed, OpenSession, Sample, SessionThread, open_lanes, what_failed
+from harness.pipeline.lane import Lane, LaneFailed, OpenSession, Retired, Sample, SessionThread, open_lanes, what_failed
 from harness.pipeline.postprocess import BATCH_NS, REHEARSAL, Decoded, Postprocess
 from harness.pipeline.pulse import AtWork, Pulse
 from harness.pipeline.rehearsal import Rehearsal
@@ -69,7 +70,6 @@ class SessionQueue:
         open_s: float = 900,
         on_retired: Callable[[Retired], None] = lambda retired: None,
     ) -> None:
-        self.retired: list[Retired] = []
         self._tensors = tensors
         self._postprocess = postprocess
         self._mailbox = postprocess.mailbox
@@ -80,16 +80,13 @@ class SessionQueue:
         self._retire = retire
         self._hang_s = hang_s
         self._on_retired = on_retired
-        patience_s = open_s if retire else None
-        self.lanes, errors = open_lanes(
-            slots, open_session, postprocess, in_flight, pulse=pulse, do_without_after_s=patience_s
+        self.lanes, self.retired = open_lanes(
+            slots, open_session, postprocess, in_flight, pulse, do_without_after_s=open_s if retire else None
         )
-        for slot in slots:
-            if slot.index in errors:
-                self._say_retired(Retired(slot, None, what_failed(errors[slot.index])))
+        for retired in self.retired:
+            on_retired(retired)
         self._lane_of = {lane.slot.index: lane for lane in self.lanes}
         self._slots = len(slots)
-        self._rehearsals = 0
         self._balance = Balance(self.lanes)
         self._tags = count()
         self._queries: deque[Iterator[Sample]] = deque()
@@ -207,12 +204,9 @@ class SessionQueue:
 
     def _say_current(self, lane: Lane) -> None:
         """Tells those who watch which sample the session is at."""
-        for sample_id, index, _ in lane.flights.values():
-            if sample_id == REHEARSAL:
-                self._rehearsals += 1  # so that each is seen to be another one
-                self._cells[lane.row + CURRENT] = BEFORE_SAMPLES - self._rehearsals
-            else:
-                self._cells[lane.row + CURRENT] = index + 1
+        for tag, (sample_id, index, _) in lane.flights.items():
+            # a rehearsal is told from the one before it by its tag
+            self._cells[lane.row + CURRENT] = BEFORE_SAMPLES - 1 - tag if sample_id == REHEARSAL else index + 1
             return
         self._cells[lane.row + CURRENT] = 0
 
@@ -284,13 +278,10 @@ class SessionQueue:
 
     def _remove(self, lane: Lane, sample: Sample, reason: str) -> None:
         self._balance.remove(lane)
+        self.retired.append(Retired(lane.slot, sample[1], reason))
         if isinstance(lane.driven, SessionThread):
             lane.driven.end()
-        self._say_retired(Retired(lane.slot, sample[1], reason))
-
-    def _say_retired(self, retired: Retired) -> None:
-        self.retired.append(retired)
-        self._on_retired(retired)
+        self._on_retired(self.retired[-1])
 
     def _give_up(self, lane: Lane, sample: Sample, reason: str, error: BaseException | None = None) -> None:
         if lane in self._balance.lanes:
@@ -299,15 +290,11 @@ class SessionQueue:
 
     def _retire_hanging(self, seconds: Sequence[float]) -> None:
         for lane in list(self._balance.lanes):
-            sample = next(iter(lane.flights.values()), None)
-            rehearsal = self._rehearsal if sample is not None and sample[0] == REHEARSAL else None
-            hang_s = self._hang_s if rehearsal is None else rehearsal.hang_s
-            if sample is not None and seconds[lane.slot.index] > hang_s:
-                reason = f"no answer for {hang_s:g} s"
-                if rehearsal is not None:
-                    self._failed(lane, sample, TimeoutError(reason))
-                elif not self._take_out(lane, sample, reason):
-                    self._give_up(lane, sample, reason)
+            for sample in list(lane.flights.values())[:1]:
+                rehearsal = self._rehearsal if sample[0] == REHEARSAL else None
+                hang_s = self._hang_s if rehearsal is None else rehearsal.hang_s
+                if seconds[lane.slot.index] > hang_s:
+                    self._failed(lane, sample, Stalled(f"no answer for {hang_s:g} s"))
 
     # Rehearsals.
 

@@ -65,5 +65,5 @@ def test_the_quota_of_a_container(tmp_path: Path, kind: str, monkeypatch: pytest
 def test_under_a_quota_nobody_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cores of the lowest numbers would be every container's."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    monkeypatch.setattr("harness.pipeline.devices.usable_cores", lambda: 4)
+    monkeypatch.setattr("harness.pipeline.devices.cpu_quota", lambda: 4.0)
     assert [slot.cores for slot in place(["cpu"] * 2)] == [(), ()]

@@ -431,7 +431,7 @@ def test_a_session_that_cannot_be_opened_is_done_without_where_that_is_wanted() 
 
     queue = SessionQueue(bench.slots, open_session, *bench.place(inline=False), retire=True, open_s=0.2)
     gone = [(retired.slot.index, retired.sample_index, retired.reason) for retired in queue.retired]
-    assert gone == [(0, None, "TimeoutError: not open after 0.2 s"), (1, None, "OSError: no such device")]
+    assert gone == [(0, None, "not open after 0.2 s"), (1, None, "OSError: no such device")]
     assert len(queue.rehearse(TENSORS[0], 2)) == 1
     queue.submit(range(50), range(50))
     bench.wait_for(50, seconds=20)
@@ -447,7 +447,7 @@ def test_a_session_that_hangs_in_a_rehearsal_is_named_or_done_without(kind: type
     queue = bench.queue(retire=True)
     assert len(queue.rehearse(TENSORS[0], 3, 7, hang_s=0.2)) == 1
     assert [(gone.slot.index, gone.sample_index, gone.reason) for gone in queue.retired] == [
-        (1, 7, "TimeoutError: no answer for 0.2 s")
+        (1, 7, "no answer for 0.2 s")
     ]
     bench.sessions[1].wake.set()
     queue.close()
