@@ -155,7 +155,7 @@ class SubmissionSettings(Section):
 class RunSettings(Section):
     """What `ssd-harness run` does. Every key is documented in configs/runs/demo.yaml."""
 
-    name: Annotated[str, Field(pattern=rf"^{NAME}$")] = "run"
+    name: Annotated[str, Field(pattern=rf"^{NAME}$", max_length=100)] = "run"
     """Of the run: its folder in results/ begins with it."""
     round: str = ""
     """``configs/rounds/<round>.yaml``, or a YAML file; empty: the model's own."""

@@ -25,7 +25,10 @@ def parse_yaml(text: str) -> Any:
     """
     if len(text) > LONGEST_TEXT:
         raise YamlError(f"it is longer than {LONGEST_TEXT >> 20} MiB")
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.YAMLError as error:  # a character that there is in no YAML
+        raise YamlError(shortened(" ".join(str(error).split()))) from error
     try:
         node = loader.get_single_node()
         if node is None:

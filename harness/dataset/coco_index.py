@@ -280,7 +280,7 @@ def _locate(records: list[dict[str, Any]], folder: Path) -> tuple[CocoImage, ...
 
 def _leaves(name: str, path: Path, inside: str) -> bool:
     """Whether a name leads out of the folder, by being absolute or by its dots (behind a link too)."""
-    if name.startswith("/") or Path(os.path.normpath(name)).parts[0] == "..":
+    if name.startswith("/") or Path(os.path.normpath(name)).parts[:1] == ("..",):
         return True
     return ".." in name.split("/") and not os.path.realpath(path).startswith(inside)
 

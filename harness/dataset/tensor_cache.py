@@ -129,6 +129,10 @@ def _make_file(preprocess: Preprocess, shape: tuple[int, ...], file_and_source: 
     try:
         write_tensor(file, np.ascontiguousarray(tensor))
     except IsADirectoryError as error:
+        with contextlib.suppress(OSError):  # one that is empty is in nobody's way
+            file.rmdir()
+            write_tensor(file, np.ascontiguousarray(tensor))
+            return
         raise DataError("there is a folder where a cached tensor belongs", where=str(file), hint="remove it") from error
     except OSError as error:
         raise _not_writable(file.parent, error) from error

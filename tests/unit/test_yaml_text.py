@@ -29,6 +29,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("a: 2024-13-45", "month must be in 1..12"),
         ("a: " + "9" * 5000, "Exceeds the limit"),
         ("a: [", "line 1"),
+        ("a: \x00", "special characters are not allowed"),
         ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
         ("x" * (5 << 20), "longer than 4 MiB"),
     ],
