@@ -186,7 +186,8 @@ def _ids(path: Path, entries: list[Any], key: str, name: str) -> npt.NDArray[np.
 
 def _names(categories: list[Any]) -> tuple[str, ...]:
     """The categories' names; those that several have are told apart by their ids."""
-    names = [str(category["name"]) for category in categories]
+    # JSON may hold half a character, which no UTF-8 file can
+    names = [str(category["name"]).encode(errors="replace").decode() for category in categories]
     return tuple(
         f"{name} (id {category['id']})" if names.count(name) > 1 else name
         for name, category in zip(names, categories, strict=True)

@@ -196,6 +196,8 @@ class _Reader:
             name = record.get("file_name")
             if not isinstance(name, str) or not name:
                 raise self.error(f'images[{place}] (id {record["id"]}) has no "file_name"')
+            if not _is_text(name):
+                raise self.error(f'the file_name "{name}" is not UTF-8 text', "rename that file, and its entry")
             if name in seen:
                 raise self.error(f'two of its images have the file_name "{name}"')
             seen.add(name)
@@ -221,6 +223,11 @@ class _Reader:
                 raise self.error(f"{where} has no usable bbox: {box!r}", "four numbers: left, top, width, height")
             if box[2] < 0 or box[3] < 0:
                 raise self.error(f"{where} has a bbox of negative size: {box!r}")
+
+
+def _is_text(name: str) -> bool:
+    """Whether it can be written down: JSON may hold half a character, which no UTF-8 file can."""
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _is_coordinate(value: object) -> bool:
