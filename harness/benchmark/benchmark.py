@@ -65,11 +65,12 @@ def run_benchmark(
             _run(settings, run, inputs or find_inputs(settings, terminal), terminal)
             run.finish("complete")
             summary = summarise(folder)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
+            what = f"interrupted; {interrupt}" if str(interrupt) else "interrupted"
             hint = f"the same command with --resume --output {folder} goes on with what is not finished"
-            if _end(run, "interrupted"):
+            if _end(run, what):
                 hint = "there were no results yet, and the earlier run is as it was"
-            raise Interrupted("interrupted", where=str(folder), hint=hint) from None
+            raise Interrupted(what, where=str(folder), hint=hint) from None
         except BaseException as error:
             _end(run, _reason(error))
             raise

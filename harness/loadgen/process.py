@@ -13,6 +13,7 @@ from harness.errors import BackendError, RunFailed, Stalled
 from harness.loadgen import child
 from harness.loadgen.log import DETAIL_LOG, WarningTail
 from harness.loadgen.messages import Closed, Failed, Finished, Phase, PhaseName, Warned
+from harness.loadgen.overload import Overload
 from harness.loadgen.plan import Plan
 from harness.loadgen.reporter import OUTPUT_LOG
 from harness.pipeline.pulse import AtWork, Pulse
@@ -95,6 +96,7 @@ def run_test(
         Stalled: a session is at one sample, or the child gives no sign of life, for longer than ``watchdog_s``
             (``startup_s`` until the sessions are open); names what hangs.
         RunFailed: the child died without a word.
+        KeyboardInterrupt: on Ctrl-C; of an overloaded test it says how much was reached.
     """
     own_watch = plan.backend.on_device_failure == "continue" and plan.scenario != "single_stream"
     if own_watch:
@@ -103,10 +105,12 @@ def run_test(
     phase, phase_began = Phase("opening sessions"), monotonic()
     watch = _Watch(pulse)
     warnings: list[str] = []
-    log = WarningTail(plan.folder / DETAIL_LOG)
+    log, overload = WarningTail(plan.folder / DETAIL_LOG), Overload(plan)
 
     def tell() -> None:
         warnings.extend(log.new())
+        if phase.name == "running" and (overloaded := overload.look(pulse, phase.samples)) is not None:
+            warnings.append(overloaded)
         on_progress(_progress(plan, phase, phase_began, pulse, warnings))
 
     process = ChildProcess(child.main, (plan,), (pulse,), name=f"loadgen {plan.title}")
@@ -133,6 +137,10 @@ def run_test(
             tell()
     except ChildDied as death:
         raise _death(plan, death.exit_status) from None
+    except KeyboardInterrupt as interrupt:
+        if overload.reached:
+            raise KeyboardInterrupt(overload.reached) from interrupt
+        raise
     finally:
         process.end()
 

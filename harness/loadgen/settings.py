@@ -20,6 +20,8 @@ LATENCY_MARGIN = 1.5
 LOADGEN_SLACK = 1.1
 """How many more samples LoadGen makes in Offline than the expected rate needs: ``offline_expected_qps`` in
 TestSettingsInternal (test_settings_internal.cc)."""
+OFFLINE_SPARE = 1.05
+"""How much longer than asked an Offline test lasts at the rate of the calibration: one that ends early is INVALID."""
 MOST_QPS = 500_000
 """No test goes faster than this: a device of no latency would have LoadGen make queries by the hundred million."""
 
@@ -44,7 +46,8 @@ def user_conf(plan: Plan, calibration: Calibration) -> str:
         values["target_latency"] = rules.latency_ms or 0
         values["target_qps"] = asked.target_qps or min(calibration.samples_per_second, MOST_QPS) / 2
     else:
-        values["target_qps"] = asked.expected_qps or min(calibration.samples_per_second, MOST_QPS)
+        reachable = min(calibration.samples_per_second, MOST_QPS)
+        values["target_qps"] = asked.expected_qps or reachable * OFFLINE_SPARE / LOADGEN_SLACK
     prefix = f"{plan.benchmark}.{LOADGEN_SCENARIOS[plan.scenario]}"
     return "".join(f"{prefix}.{key} = {_number(value)}\n" for key, value in values.items())
 

@@ -231,6 +231,22 @@ def test_a_hanging_device_is_found_and_named(tmp_path: Path) -> None:
     assert time.monotonic() - began < 8
 
 
+def test_a_server_far_above_capacity_says_so_and_ends_early_with_what_was_reached(tmp_path: Path) -> None:
+    lengths = ScenarioSettings(target_qps=3000)
+    planned = plan(tmp_path, "server", queries=9000, backend=simulated(latency_ms=5), scenario_settings=lengths)
+    told: list[str] = []
+
+    def interrupted(progress: Progress) -> None:
+        told.extend(text for text in progress.warnings if "Ctrl-C" in text)
+        if told:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=r"Server performance had answered [\d.]+ queries/s") as caught:
+        run_test(planned, interrupted, watchdog_s=20, startup_s=30, poll_s=0.05)
+    assert "queries/s are answered, fewer than are asked for" in told[0]
+    assert 10 < float(str(caught.value).split()[4]) <= 400
+
+
 @pytest.mark.parametrize(("at", "phase"), [(2, "calibrating"), (5, "running")])
 def test_a_device_that_hangs_before_the_test_is_named(tmp_path: Path, at: int, phase: str) -> None:
     backend = simulated(warmup=2, latency_ms=1, fault={"kind": "hang", "at": at, "device": 1})

@@ -92,7 +92,7 @@ def test_what_was_set_comes_before_calibration(
 
 def test_a_device_of_no_latency_is_not_believed(tmp_path: Path) -> None:
     found = values(user_conf(plan(tmp_path, "offline"), Calibration(1e-9, 1e9)))
-    assert float(found["target_qps"]) == pytest.approx(500_000)
+    assert float(found["target_qps"]) == pytest.approx(500_000 * 1.05 / 1.1)  # beside LoadGen's own slack
 
 
 @pytest.mark.parametrize("scenario", ["single_stream", "multi_stream", "server", "offline"])
@@ -104,7 +104,7 @@ def test_loadgen_takes_over_every_value(tmp_path: Path, scenario: Scenario) -> N
     assert settings.qsl_rng_seed == ROUND.seeds.qsl
     assert settings.sample_index_rng_seed == ROUND.seeds.sample_index
     assert settings.schedule_rng_seed == ROUND.seeds.schedule
-    expected = {"single_stream": 1000, "multi_stream": 8000, "server": 6000, "offline": 13_200}
+    expected = {"single_stream": 1000, "multi_stream": 8000, "server": 6000, "offline": 12_600}
     assert expected_samples(plan(tmp_path, scenario), settings) == expected[scenario]
 
 
