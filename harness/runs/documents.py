@@ -124,7 +124,7 @@ def write_over(path: Path, document: Document) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    content = _text(document).encode()
+    content = _text(document).encode(errors="backslashreplace")
     with path.open("r+b") as file:
         file.write(content)
         file.truncate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults.command import CONFIG, Harness
+
+# What was started under nohup ignores a lost terminal, and so would every command of a test.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ALL = bool(os.environ.get("SSD_HARNESS_ALL_FAULTS"))
 FOLDER = Path(__file__).parent

@@ -98,14 +98,14 @@ def without_objects_no_accuracy_is_defined(harness: Harness, file: Path) -> None
     done = run_on(harness, unpacked(file, harness.folder), "--count", "2", "--set", "min_map_percent=50")
     assert done.status == 0, done.err
     assert "mAP is not defined" in done.out
-    assert "-100" not in done.out + (harness.folder / "r/report.html").read_text()
+    assert "-100.0" not in done.out + (harness.folder / "r/report.html").read_text()
 
 
 @case("no_detections.json", "one_detection.json")
 def few_detections_are_an_accuracy_of_0_or_none(harness: Harness, file: Path) -> None:
     coco = unpacked(file.parent / "coco_neg.tgz", harness.folder)
     measure = ("accuracy", file, "--annotations", coco / "instances.json", "--json")
-    assert figures_of(harness.run(*measure))["mAP"] == 0
+    assert figures_of(harness.run(*measure))["accuracy"]["mAP"] == 0
     nothing_to_find = harness.run(*measure[:-1], "--count", "2")
     assert nothing_to_find.status == 0, nothing_to_find.err
     assert "not defined" in nothing_to_find.out
@@ -115,7 +115,7 @@ def few_detections_are_an_accuracy_of_0_or_none(harness: Harness, file: Path) ->
 @case("ids_2e60_annotations.json", "ids_2e60_results.json")
 def huge_ids_stay_what_they_are(harness: Harness, file: Path) -> None:
     results, annotations = (file.parent / f"ids_2e60_{what}.json" for what in ("results", "annotations"))
-    assert figures_of(harness.run("accuracy", results, "--annotations", annotations, "--json"))["mAP"] == 1
+    assert figures_of(harness.run("accuracy", results, "--annotations", annotations, "--json"))["accuracy"]["mAP"] == 1
 
 
 @case("make_coco.py")
@@ -126,9 +126,9 @@ def huge_ids_in_a_run_are_no_other_figures(harness: Harness, file: Path) -> None
         make += f"; make_coco.coco('ids-{first}', ids=[{first}, {first + 1}, {first + 2}])"
         subprocess.run([harness.argv()[0], "-c", make], cwd=harness.folder, check=True)
         coco = harness.folder / f"ids-{first}"
-        planted = harness.folder / f"{coco.name}.objects"
-        given = ("--images", coco / "images", "--annotations", coco / "instances.json", "--output", planted)
-        made = harness.run("prepare", "outputs", "--ground-truth", *given)
+        planted = harness.folder / f"{coco.name}.npz"
+        given = ("--set", f"dataset.images={coco}/images", "--set", f"dataset.annotations={coco}/instances.json")
+        made = harness.run("prepare", "outputs", "c.yaml", "--ground-truth", "--output", planted, *given)
         assert made.status == 0, made.err
         done = run_on(harness, coco, "--set", f"backend.options.objects={planted}", output=f"r-{first}")
         assert done.status == 0, done.err
@@ -219,7 +219,7 @@ def a_last_query_that_was_filled_up_is_within_the_memory(harness: Harness, file:
 def a_cut_log_may_have_its_keys_in_any_order(harness: Harness, file: Path) -> None:
     log = read_log_in_tree(file, load_round("v2.0").submission.accuracy_log)
     assert log.cut
-    assert log.damage is None
+    assert log.indices == ((0, 0), (3, 3))
 
 
 @case("submission/power_fields.json")

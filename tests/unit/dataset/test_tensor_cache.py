@@ -290,8 +290,13 @@ def test_a_folder_in_a_tensors_place_is_named(tmp_path: Path, sources: list[Path
     cache = cache_in(tmp_path)
     cache.build(sources[:1], ignore)
     file = next(cache.folder.glob("*.npy"))
+    whole = file.read_bytes()
     file.unlink()
     file.mkdir()
+    cache.build(sources[:1], ignore)  # an empty one is in nobody's way
+    assert file.read_bytes() == whole
+    file.unlink()
+    (file / "something").mkdir(parents=True)
     with pytest.raises(DataError, match=f"{file.name}: there is a folder where a cached tensor belongs"):
         cache.build(sources[:1], ignore)
 
