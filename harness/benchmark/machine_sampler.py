@@ -10,11 +10,9 @@ from pathlib import Path
 from time import monotonic_ns
 from types import TracebackType
 
-import pandas as pd
-
 from harness.benchmark.energy_meters import Meters, Reading
 from harness.benchmark.machine_watch import ROOT, frequency_mhz, processor_times, text_of
-from harness.runs.machine_load import AT, BUSY, CLOCK, ENERGY, FREQUENCY, OWN
+from harness.runs.machine_load import AT, BUSY, CLOCK, ENERGY, FREQUENCY, OWN, MachineTable, machine_table
 
 EVERY_S = 0.5
 MOST = 1200
@@ -57,7 +55,7 @@ class MachineSampler:
         self._over.set()
         self._thread.join()
 
-    def table(self, first_issued_ns: int) -> pd.DataFrame:
+    def table(self, first_issued_ns: int) -> MachineTable:
         """The moments as `harness.runs.machine_load.read_machine_load` gives them; for after the block.
 
         Args:
@@ -74,7 +72,7 @@ class MachineSampler:
             }
             for moment in self._moments
         ]
-        return pd.DataFrame(rows).astype(float)
+        return machine_table(rows)
 
     def _sample(self) -> None:
         with Meters(self._root) as meters:

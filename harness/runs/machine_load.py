@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,15 @@ from harness.runs.samples import read_table
 AT, BUSY, OWN, FREQUENCY = "at_s", "busy_s", "own_s", "frequency_mhz"
 ENERGY, CLOCK = "energy_j ", "clock_mhz "
 """What the columns of a counter of energy, and of a clock, begin with; its name follows."""
+
+
+MachineTable: TypeAlias = pd.DataFrame
+"""The table of `read_machine_load`."""
+
+
+def machine_table(rows: Sequence[Mapping[str, float | None]]) -> MachineTable:
+    """The table of these rows, each with its columns; what a row lacks, or is None in it, is NaN."""
+    return pd.DataFrame(rows).astype(float)
 
 
 def write_machine_load(path: Path, table: pd.DataFrame) -> None:
