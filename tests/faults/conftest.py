@@ -63,3 +63,12 @@ def harness(tmp_path: Path, warm_cache: Path) -> Harness:
     """Commands in a folder of their own, which holds ``c.yaml``."""
     (tmp_path / "c.yaml").write_text(CONFIG)
     return Harness(tmp_path, warm_cache)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, warm_cache: Path) -> Path:
+    """A complete run."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "c.yaml").write_text(CONFIG)
+    assert Harness(folder, warm_cache).run("run", "c.yaml", "--output", "r").status == 0
+    return folder / "r"

@@ -125,17 +125,6 @@ DAMAGED_TEXT = {
 FILES = ("manifest.json", "summary.json", "offline/accuracy/accuracy.json", "offline/accuracy/test.json")
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, warm_cache: Path) -> Path:
-    """A complete run."""
-    from tests.faults.command import CONFIG
-
-    folder = tmp_path_factory.mktemp("finished")
-    (folder / "c.yaml").write_text(CONFIG)
-    assert Harness(folder, warm_cache).run("run", "c.yaml", "--output", "r").status == 0
-    return folder / "r"
-
-
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("kind", DAMAGED_TEXT)
 def test_a_damaged_run_costs_itself_only(harness: Harness, finished: Path, file: str, kind: str) -> None:
