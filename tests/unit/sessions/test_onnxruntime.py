@@ -12,6 +12,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from harness.cpu_quota import usable_cores
 from harness.errors import BackendError, ModelError, UsageError
 from harness.model.ssd_resnet34.example_outputs import example_outputs
 from harness.model.ssd_resnet34.heads import INPUT, OUTPUTS
@@ -86,7 +87,7 @@ def test_devices_are_this_machines_and_have_the_cpu() -> None:
 
 
 def test_by_default_every_core_has_a_session_for_throughput_and_one_is_enough_for_latency() -> None:
-    assert default_devices(throughput=True) == f"cpu*{len(os.sched_getaffinity(0))}"
+    assert default_devices(throughput=True) == f"cpu*{usable_cores()}"
     assert default_devices(throughput=False) == "cpu"
 
 
