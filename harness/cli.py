@@ -6,7 +6,6 @@ not usable; 4 the run failed; 5 an error of the harness itself; 130 interrupted.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from harness.errors import DataError, HarnessError, InternalError, Interrupted, 
 from harness.signals import signals_interrupt
 from harness.streams import READER_IS_GONE, LastingStream, lasting_streams, printable
 from harness.suggestions import did_you_mean
+from harness.system_errors import NEXT_STEPS
 from harness.version import __version__
 
 COMMANDS = (
@@ -39,29 +39,6 @@ COMMANDS = (
     "completion",
 )
 """Each is a module of `harness.commands`, imported when it is named."""
-
-ENVIRONMENT_ERRORS = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some of your quota",
-    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
-    errno.EACCES: "change its permissions, or name another place",
-    errno.EPERM: "change its permissions, or name another place",
-    errno.EROFS: "name another place, this one is read-only",
-    errno.EIO: "the device below has failed: see the system's log, or name another place",
-    errno.ENAMETOOLONG: "a shorter name",
-    errno.ELOOP: "symbolic links that lead in a circle: name another place",
-    errno.ENOTDIR: "a part of the path is a file: name another place",
-    errno.EISDIR: "it is a folder: name a file",
-    errno.ENOENT: "is it there, and is the folder it is in?",
-    errno.ENOTEMPTY: "another process is at it: try again",
-    errno.ESTALE: "the network file system has lost it: try again",
-    errno.ENOLCK: "the file system has no locks: name another place",
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.ENFILE: "the system has too many open files",
-    errno.ENOMEM: "free some memory, or raise the limit",
-    errno.EAGAIN: "raise the limit of processes (ulimit -u)",
-}
-"""What can go wrong with a machine, and the next step. Any other error of the system is an error of ours."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -129,12 +106,10 @@ def _environment_error(error: Exception) -> HarnessError | None:
     """The error in words where it is the machine's; None where it is ours."""
     if isinstance(error, MemoryError):
         return DataError("there is not enough memory", hint="free some, raise the limit, or take fewer images")
-    if isinstance(error, OSError) and error.errno in ENVIRONMENT_ERRORS:
+    if isinstance(error, OSError) and error.errno in NEXT_STEPS:
         where = error.filename2 or error.filename
         what = error.strerror or os.strerror(error.errno)
-        return DataError(
-            what, where=None if where is None else os.fsdecode(where), hint=ENVIRONMENT_ERRORS[error.errno]
-        )
+        return DataError(what, where=None if where is None else os.fsdecode(where), hint=NEXT_STEPS[error.errno])
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -72,7 +73,7 @@ def run_benchmark(
                 hint = "there were no results yet, and the earlier run is as it was"
             raise Interrupted(what, where=str(folder), hint=hint) from None
         except BaseException as error:
-            _end(run, _reason(error))
+            _end(run, _reason(error, folder))
             raise
         with terminal.task("Report") as report:
             report(0, None, run.layout.report.name)
@@ -80,11 +81,11 @@ def run_benchmark(
         return summary
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, folder: Path) -> str:
     if isinstance(error, HarnessError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file'}: {error.strerror}"
+        return f"{os.fsdecode(error.filename or folder)}: {error.strerror}"
     return f"{type(error).__name__}: {error}"
 
 

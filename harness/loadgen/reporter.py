@@ -16,6 +16,7 @@ from harness.errors import HarnessError, RunFailed, SampleFailed
 from harness.loadgen.messages import Failed, Message
 from harness.loadgen.plan import Plan
 from harness.pipeline.lane import LaneFailed
+from harness.system_errors import NEXT_STEPS
 
 OUTPUT_LOG = "child.log"
 
@@ -66,6 +67,9 @@ class Reporter:
             )
         if isinstance(error, HarnessError):
             return error
+        if isinstance(error, OSError) and error.errno in NEXT_STEPS:
+            where = os.fsdecode(error.filename or self._plan.folder)
+            return RunFailed(f"{self._plan.title}: {error.strerror}", where=where, hint=NEXT_STEPS[error.errno])
         with suppress(OSError, ValueError):  # a full disk must not hide what it caused
             traceback.print_exception(error)
         return RunFailed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -87,7 +88,10 @@ rm disk/filler disk/filler2
     assert harness.written("status").strip() in ("3", "4")
     assert "No space left" in harness.written("err")
     assert '"running"' not in harness.written("manifest-full.json")
-    assert "No space left" in harness.written("manifest-full.json")
+    reason = str(json.loads(harness.written("manifest-full.json"))["reason"])
+    assert "disk/r" in reason
+    assert "No space left" in reason
+    assert "next: free some space" in harness.written("err")
     assert harness.written("resumed-status").strip() == "0", harness.written("resumed")
 
 

@@ -33,6 +33,7 @@ LAYERS = [
         "signals",
         "streams",
         "suggestions",
+        "system_errors",
         "yaml_text",
     },
     {"setting_errors"},
