@@ -45,7 +45,7 @@ void Mailbox::take_due(std::int64_t now) {
     }
 }
 
-std::vector<PyObject*> Mailbox::get(std::int64_t until, std::int64_t patience) {
+std::vector<PyObject*> Mailbox::get(std::int64_t until, std::int64_t patience, bool awake) {
     sleep_precisely();
     std::unique_lock<std::mutex> lock(mutex_);
     patience_ = patience;
@@ -56,6 +56,11 @@ std::vector<PyObject*> Mailbox::get(std::int64_t until, std::int64_t patience) {
         if (!messages_.empty()) wakes = std::min(wakes, messages_.size() < kMany ? oldest_ + patience : now);
         if (!later_.empty()) wakes = std::min(wakes, later_.top().due + patience);
         if (wakes <= now) break;
+        if (awake) {  // others may put meanwhile
+            lock.unlock();
+            lock.lock();
+            continue;
+        }
         wakes_ = wakes;
         changed_.wait_until(lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(wakes)));
     }

@@ -29,7 +29,8 @@ class Mailbox {
 
     // The reader's: waits, without the GIL, until a message is `patience` old, or there are many, or it is rung, or
     // that moment has come; then all messages that are there, in the order of their moments, are the caller's.
-    std::vector<PyObject*> get(std::int64_t until, std::int64_t patience);
+    // Awake: it does not sleep meanwhile, so nobody has to wake it.
+    std::vector<PyObject*> get(std::int64_t until, std::int64_t patience, bool awake);
 
   private:
     struct Later {
