@@ -56,12 +56,14 @@ std::vector<PyObject*> Mailbox::get(std::int64_t until, std::int64_t patience, b
         if (!messages_.empty()) wakes = std::min(wakes, messages_.size() < kMany ? oldest_ + patience : now);
         if (!later_.empty()) wakes = std::min(wakes, later_.top().due + patience);
         if (wakes <= now) break;
-        if (awake) {  // others may put meanwhile
-            lock.unlock();
+        wakes_ = wakes;
+        if (awake) {
+            lock.unlock();  // for as long as there is nothing: whoever puts must not have to wait for the lock
+            while (wakes_ != 0 && now_ns() < wakes) {
+            }
             lock.lock();
             continue;
         }
-        wakes_ = wakes;
         changed_.wait_until(lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(wakes)));
     }
     wakes_ = 0;

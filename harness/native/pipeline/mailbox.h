@@ -4,6 +4,7 @@
 
 #include <Python.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <limits>
@@ -51,7 +52,7 @@ class Mailbox {
     std::uint64_t number_ = 0;
     std::int64_t rung_ = kNever;
     std::int64_t patience_ = 0;
-    std::int64_t wakes_ = 0;  // when the reader wakes by itself; below every moment while it does not wait
+    std::atomic<std::int64_t> wakes_{0};  // when the reader wakes by itself; below every moment while it does not wait
 };
 
 }  // namespace pipeline
