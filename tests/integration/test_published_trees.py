@@ -92,7 +92,7 @@ def test_a_published_tree_is_judged_as_a_person_judged_it(name: str, submitter: 
     checked = check_tree(TREES / f"results_{name}", load_round(name), submitter=submitter)
     assert len(checked.results) == RESULTS[name][submitter]
     assert all(result.value is not None and result.accuracy_percent is not None for result in checked.results)
-    lines = [str(cause) for cause in checked.causes if cause.finding.status == "FAIL"]
+    lines = [str(group) for group in checked.groups if group.finding.status == "FAIL"]
     if submitter in NOTHING_WRONG[name]:
         assert lines == []
     assert len(lines) <= 12
