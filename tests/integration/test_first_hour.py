@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # real inferences, on whatever else the machine does
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial" / "first-hour.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 SHORT = [
@@ -58,6 +59,7 @@ def test_the_page_has_the_commands_of_a_first_hour() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_every_command_works_as_printed_in_the_order_of_the_page(folder: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(folder / "site"), "SSD_HARNESS_CACHE": str(folder / "cache")}
     shown = []

@@ -128,7 +128,7 @@ def test_a_performance_test_is_valid_with_the_rounds_seeds_and_the_counts_asked_
 
 
 def test_running_percentiles_and_stage_times_are_loadgens(tmp_path: Path) -> None:
-    """Those of the samples' records, in buckets of 0.8 %; LoadGen's own moments are around ours."""
+    """Those of the samples' records, in buckets of 0.8 %, at LoadGen's indices; its own moments are others."""
     seen: list[Progress] = []
     planned = plan(tmp_path, "single_stream", queries=200, backend=simulated(latency_ms=5))
     run(planned, seen)
@@ -136,15 +136,13 @@ def test_running_percentiles_and_stage_times_are_loadgens(tmp_path: Path) -> Non
     log = read_detail(tmp_path / "mlperf_log_detail.txt")
     assert figures.done == log.values["result_query_count"] >= 200
     samples = pd.read_csv(tmp_path / "samples.csv.gz")
-    own_ms = (samples["completed_ns"] - samples["issued_ns"]).to_numpy() / 1e6
+    own_ms = np.sort((samples["completed_ns"] - samples["issued_ns"]).to_numpy() / 1e6)
     for name, percentile in (("p50", 50), ("p90", 90), ("p99", 99)):
-        recorded_ms = float(np.percentile(own_ms, percentile, method="inverted_cdf"))
-        loadgen_ms = log.milliseconds(f"result_{percentile}.00_percentile_latency_ns")
-        assert figures.latency_ms[name] == pytest.approx(recorded_ms, rel=0.01)
-        assert figures.latency_ms[name] <= 1.01 * loadgen_ms
+        assert figures.latency_ms[name] == pytest.approx(own_ms[len(own_ms) * percentile // 100], rel=0.01)
     total_ms = sum(figures.stages_ms.values())
     assert total_ms == pytest.approx(own_ms.mean(), rel=1e-6)
-    assert total_ms <= log.milliseconds("result_mean_latency_ns")
+    # LoadGen notes the issue before we do, and the answer after it was decoded
+    assert total_ms - figures.stages_ms["complete"] <= log.milliseconds("result_mean_latency_ns")
     assert figures.devices[0].samples == figures.done
     assert figures.waiting == 0
 
@@ -200,6 +198,7 @@ def six_seconds(test: Plan) -> Plan:
     return dataclasses.replace(test, rules=test.rules.model_copy(update={"min_duration_s": 6.0}))
 
 
+@pytest.mark.slow
 def test_the_rate_of_fast_devices_is_calibrated_through_the_queue(tmp_path: Path) -> None:
     """The fastest runs of 16 devices of no latency, summed, promise some twenty times what they do together."""
     run(six_seconds(plan(tmp_path, devices="npu*16", backend=simulated(latency_ms=0))))

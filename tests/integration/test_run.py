@@ -62,7 +62,8 @@ def test_a_run_leaves_figures_logs_and_a_table(coco: Path, tmp_path: Path, capsy
     assert 1 <= latency["p50"] <= latency["p90"] <= latency["p99"]
     stages = summary["stages_ms"]
     assert list(stages) == ["queue", "inference", "wait", "postprocess", "complete"]
-    assert 1 <= sum(stage["mean"] for stage in stages.values()) <= latency["mean"]  # LoadGen's moments are around ours
+    # LoadGen notes the issue before we do, and the answer after it was decoded
+    assert 1 <= sum(stage["mean"] for name, stage in stages.items() if name != "complete") <= latency["mean"]
     assert summary["submittable"] is False
     assert "the device is simulated" in summary["not_submittable_because"]
 

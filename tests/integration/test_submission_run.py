@@ -151,12 +151,13 @@ def finished_tests(out: Path) -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 def test_interrupted_at_random_moments_it_ends_in_the_same_files_and_runs_no_finished_test_again(
     coco: Path, tmp_path: Path
 ) -> None:
     mark = f"SSD_HARNESS_TEST_MARK={tmp_path}"
     environment = os.environ | dict([mark.split("=", 1)])
-    rng = random.Random(INTERRUPTIONS)
+    rng = random.Random(3)
 
     def start(out: Path, seconds: float | None = None, kind: int = 0) -> tuple[int, str]:
         """The command's status and what it said, at its end or after the signal that it gets after so many seconds."""

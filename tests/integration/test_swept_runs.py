@@ -18,6 +18,7 @@ def sweep(folder: Path, *more: str) -> int:
     return main(["sweep", "smoke", *GRID, *SHORT, "--output", str(folder), *more])
 
 
+@pytest.mark.slow
 def test_combinations_are_ranked_and_a_second_sweep_keeps_what_is_finished(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
