@@ -27,7 +27,7 @@ class PublishedFile(Section):
 
     url: str
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
-    """None where none is published."""
+    """The hash as published; none: there is none."""
     unpack: str | None = None
     """The folder that a zip file holds; none: it stays as it is."""
 
