@@ -62,7 +62,12 @@ def explain_accuracy(log: DetailLog, images: int | None = None) -> list[str]:
 def images_run(log: DetailLog) -> int:
     """How many different samples an accuracy test loaded."""
     sets = log.repeated.get("loaded_qsl_set") or [log.values.get("loaded_qsl_set")]
-    return len({index for one in sets if isinstance(one, list) for index in one})
+    return len(set().union(*map(indices_of, sets)))
+
+
+def indices_of(loaded: object) -> set[int]:
+    """The samples of a ``loaded_qsl_set``, whatever a damaged log has there."""
+    return {index for index in loaded if isinstance(index, int)} if isinstance(loaded, list) else set()
 
 
 def duration_s(values: Mapping[str, Any]) -> float | None:

@@ -99,6 +99,12 @@ def replace_value(folder: Path, argument: str) -> None:
     entry(folder, key, value)
 
 
+def half(folder: Path, key: str) -> None:
+    """Sets a setting to a half, which is no whole number."""
+    for prefix in ("requested", "effective"):
+        entry(folder, f"{prefix}_{key}", 0.5)
+
+
 def first_data(folder: Path, argument: str) -> None:
     """Gives the first record of a cut accuracy log other data; ``N:DATA`` replaces the hexadecimal digits from N on."""
     at, _, digits = argument.partition(":")
@@ -138,6 +144,7 @@ EDITS: dict[str, Edit] = {
     "lengthen": lengthen,
     "same latencies": same_latencies,
     "replace value": replace_value,
+    "half": half,
     "first data": first_data,
     "substitute": substitute,
     "take from": take_from,
@@ -176,6 +183,27 @@ DEFECTS = [
     ),
     HiddenDefect(
         "latencies of TEST04-A in TEST04-B", "Offline/TEST04-B", "same latencies", "Offline/TEST04-A", OWN_RUN
+    ),
+    HiddenDefect(
+        "latencies of SingleStream's TEST05 in Offline's",
+        "Offline/TEST05",
+        "same latencies",
+        "SingleStream/TEST05",
+        "logs of no other place: found an edited copy",
+    ),
+    HiddenDefect(
+        "SingleStream's answers in Offline's TEST01",
+        "Offline/TEST01/accuracy",
+        "take from",
+        "mlperf_log_accuracy.json|SingleStream/TEST01/accuracy",
+        "answers of its own: found the answers of",
+    ),
+    HiddenDefect(
+        "half of an audit's setting",
+        "Offline/performance",
+        "half",
+        "accuracy_log_probability",
+        "special settings: found",
     ),
     HiddenDefect("a clock 17 minutes late", "Offline/performance", "shift clock", "1020", DATES),
     HiddenDefect("a clock 17 minutes early", "SingleStream/performance", "shift clock", "-1020", DATES),

@@ -21,8 +21,8 @@ from harness.submission.tree import KINDS, SCENARIO_FOLDERS, Place, SubmissionTr
 def unknown_files(tree: SubmissionTree) -> Iterator[Problem]:
     """Every file has a place in the round's layout.
 
-    A file that is strange fails among the results, where the official checkers compare the lists of files, and outside
-    of any submitter's folder. Elsewhere it is the submitter's own affair, and unusual.
+    A file that is strange fails among the logs, where the official checkers compare the lists of files, and outside of
+    any submitter's folder. Elsewhere it is the submitter's own affair, and unusual.
     """
     with_results = {(place.owner, place.system, place.benchmark, place.scenario) for place in tree.places}
     without_results = set()
@@ -184,7 +184,8 @@ _JUDGED = ("results", "measurements", "compliance", "systems")
 def _unknown(tree: SubmissionTree, path: str) -> Problem:
     parts = path.split("/")
     inside = len(parts) > 2 and parts[0] in tree.round.submission.divisions
-    known = {name.lower(): name for name in (*SCENARIO_FOLDERS, *tree.round.benchmarks)}
+    scenarios = SCENARIO_FOLDERS if tree.round.submission.tree.scenario_case == "exact" else ()
+    known = {name.lower(): name for name in (*scenarios, *tree.round.benchmarks)}
     wrong = next((part for part in parts if part.lower() in known and part not in known.values()), None)
     if parts[0] not in tree.round.submission.divisions:
         remedy = f"remove it; the tree's folders are {', '.join(tree.round.submission.divisions)}"
@@ -192,11 +193,19 @@ def _unknown(tree: SubmissionTree, path: str) -> Problem:
         remedy = f"rename {wrong} to {known[wrong.lower()]}"
     else:
         remedy = "remove it, or put it where it belongs"
-    # the official checkers compare the lists of files of a scenario's tests
-    if not inside or (parts[2] in ("results", "compliance") and len(parts) > 7):
+    # the official checkers compare the lists of files of a scenario's logs, not what lies beside a compliance test's
+    among_logs = inside and parts[2] in ("results", "compliance") and len(parts) > 7
+    if not inside or (among_logs and not _is_beside_a_test(tree, path)):
         return Problem(path, "a file", "nothing of this name here", remedy)
     where = f"in {parts[2]}/" if len(parts) > 3 else "of the submitter's own"
     return Problem(path, f"a file {where}", "nothing of this name here", remedy, "WARN")
+
+
+def _is_beside_a_test(tree: SubmissionTree, path: str) -> bool:
+    """Whether a file lies in the folder of a compliance test that the round knows, and in none of its logs' folders."""
+    division, submitter, rest = path.split("/", 2)
+    fields = match_path(f"{folder_rules(tree.round, 'compliance').path}/{{file}}", rest)
+    return fields is not None and _fits(tree, f"{division}/{submitter}", fields)
 
 
 def _required(tree: SubmissionTree, place: Place) -> dict[str, list[str]]:

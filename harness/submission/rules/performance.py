@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeGuard
 
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.runs.verdict import POWER_TIME, duration_s, explain
+from harness.runs.verdict import POWER_TIME, duration_s, explain, indices_of
 from harness.scenarios import Scenario
 from harness.submission.rules.figures import latency_percentile_key
 from harness.submission.rules.finding import Problem, Rule
@@ -146,7 +146,7 @@ def samples_in_memory(test: LoadGenTest) -> Iterator[Problem]:
     found = {
         "effective_performance_sample_count": values.get("effective_performance_sample_count"),
         "requested_performance_sample_count_override": values.get("requested_performance_sample_count_override"),
-        "samples in loaded_qsl_set": len(set(loaded)) if isinstance(loaded, list) else None,
+        "samples in loaded_qsl_set": len(indices_of(loaded)) if isinstance(loaded, list) else None,
     }
     if not test.detail.values.get("requested_performance_sample_count_override"):
         found.pop("requested_performance_sample_count_override")  # 0: what the sample library says
@@ -190,9 +190,9 @@ def special_settings(test: LoadGenTest) -> Iterator[Problem]:
         for prefix in ("requested", "effective"):
             found = test.detail.values.get(f"{prefix}_{key}")
             wanted = test.audit.get(key, 0)
-            if found is None or int(found) != wanted:
+            if not isinstance(found, (int, float)) or found != wanted:
                 remedy = "run with " + ("the round's audit settings" if test.audit else "no audit.config")
-                more = key == "accuracy_log_sampling_target" and wanted and found and int(found) > wanted
+                more = key == "accuracy_log_sampling_target" and wanted and isinstance(found, int) and found > wanted
                 level: Literal["FAIL", "WARN"] = "WARN" if more else "FAIL"  # more answers are compared
                 yield Problem(test.detail_path, f"{prefix}_{key} {shown(found)}", str(wanted), remedy, level)
 

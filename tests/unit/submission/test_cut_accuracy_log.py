@@ -100,3 +100,18 @@ def test_a_cut_log_that_is_none_is_seen(folder: Path, old: bytes, new: bytes, da
 def test_a_missing_log_is_named(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="cannot be read"):
         read_log_in_tree(tmp_path / "log.json", RULES)
+
+
+def test_a_cut_log_with_line_ends_of_windows_is_read(folder: Path) -> None:
+    assert cut(folder)
+    log = folder / "log.json"
+    unix = read_log_in_tree(log, RULES)
+    log.write_bytes(log.read_bytes().replace(b"\n", b"\r\n"))
+    windows = read_log_in_tree(log, RULES)
+    assert (windows.cut, windows.damage, windows.indices) == (True, None, unix.indices)
+
+
+def test_the_records_of_a_short_log_are_looked_at_too(folder: Path) -> None:
+    log = folder / "log.json"
+    log.write_text(log_text([(0, rows(0, (0.1, 0.1, 0.9, 0.9, 5.0, 1)))]))
+    assert read_log_in_tree(log, RULES).damage == "record 0 has a score outside 0 to 1"
