@@ -76,7 +76,7 @@ def read_detail(path: Path) -> DetailLog:
                 try:
                     entry = json.loads(line[len(PREFIX) :], strict=False)  # LoadGen 1.x wrote a name's NUL
                     key, value, metadata = str(entry["key"]), entry["value"], dict(entry["metadata"])
-                    time_ms = float(entry.get("time_ms") or 0)
+                    time_ms = float(entry.get("time_ms", 0))
                 except (ValueError, KeyError, TypeError, RecursionError) as error:
                     raise LogError(f"line {number} is not a LoadGen entry", where=str(path)) from error
                 if metadata.get("is_error"):

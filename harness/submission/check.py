@@ -114,6 +114,9 @@ def _check_place(tree: SubmissionTree, place: Place, checked: Checked) -> list[L
         more = {} if tree.truth is None else accuracy_rules.EVALUATED_AGAIN
         findings.extend(judge({**accuracy_rules.RULES, **more}, AccuracyTest(accuracy, folder), folder))
     tests = {} if performance is None else {"performance": performance}
+    if accuracy is not None and performance is not None:
+        both = Compliance("accuracy", {**tests, "accuracy": accuracy})
+        findings.extend(judge(compliance_rules.RULES_OF_ACCURACY, both, folder))
     if place.division == "closed":
         tests = _check_compliance(tree, place, tests, findings)
     checked.results.append(_result(tree, place, performance))

@@ -31,11 +31,12 @@ _VERIFY = "run `ssd-harness compliance` again; the files say what was measured a
 
 @dataclass(frozen=True)
 class Compliance:
-    """One compliance test of a place.
+    """One compliance test of a place, or its accuracy test, beside the run's own performance test.
 
     Attributes:
         name: of the test.
-        tests: the place's tests whose logs can be read, "performance" (the run's own) and the compliance tests.
+        tests: the place's tests whose logs can be read: "performance" (the run's own), and the compliance tests or
+            "accuracy".
     """
 
     name: str
@@ -43,7 +44,7 @@ class Compliance:
 
     @property
     def test(self) -> LoadGenTest:
-        """The LoadGen test with the compliance test's logs."""
+        """The LoadGen test of the name."""
         return self.tests[self.name]
 
     @property
@@ -232,6 +233,10 @@ def rules_for(compliance: Compliance) -> dict[str, Rule[Compliance]]:
         rules["answers of the accuracy run"] = answers
         rules["answers of its own"] = own_answers
     return rules
+
+
+RULES_OF_ACCURACY: dict[str, Rule[Compliance]] = {"the run's system": same_system}
+"""For the accuracy test."""
 
 
 def _passes(path: str, text: str) -> Iterator[Problem]:
