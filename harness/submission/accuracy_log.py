@@ -131,6 +131,7 @@ def _damage_of_data(record: SeenRecord) -> str | None:
     if record.whole and len(record.data) != digits:
         return f"record {record.seq_id} has {len(record.data) // 2} bytes, which are no detections of 28 bytes each"
     rows = np.frombuffer(bytes.fromhex(record.data[:digits]), "<f4").reshape(-1, FIELDS)
+    rows = rows[rows.any(axis=1)]  # a row of zeros fills an answer up and says nothing
     if not np.isfinite(rows).all():
         return f"record {record.seq_id} has numbers that are not finite"
     if record.qsl_idx is not None and (rows[:, 0] != record.qsl_idx).any():
