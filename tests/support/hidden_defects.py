@@ -278,6 +278,9 @@ DEFECTS = [
         NO_COUNTS,
     ),
     HiddenDefect("accuracy.txt that is no text", "Offline/accuracy", "no text", "accuracy.txt", "not UTF-8"),
+    HiddenDefect(
+        "verify_accuracy.txt that is no text", "Offline/TEST01/.", "no text", "verify_accuracy.txt", "not UTF-8", "WARN"
+    ),
     HiddenDefect("a detail log that is no text", "Offline/performance", "no text", DETAIL, "'utf-8' codec"),
     HiddenDefect(
         "a summary log that is no text",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import filecmp
 import re
 from collections.abc import Iterator
@@ -133,6 +134,23 @@ def system_type(tree: SubmissionTree, owner: str, system: str) -> str | None:
     return kind if kind in tree.round.submission.system_types else None
 
 
+def text_files(tree: SubmissionTree) -> Iterator[Problem]:
+    """What people write and read of a result is text: UTF-8."""
+    paths: set[str] = set()
+    for place in tree.places:
+        tests = tree.rules(place).compliance_of(place.scenario)
+        folders = [tree.folder("measurements", place), *(tree.folder("compliance", place, test=name) for name in tests)]
+        paths.update(path for folder in folders for path in tree.below(folder) if path.endswith(_TEXTS))
+    for path in sorted(paths):
+        with (tree.root / path).open("rb") as file:
+            beginning = file.read(_MOST_TEXT_BYTES)
+        try:
+            codecs.getincrementaldecoder("utf-8")().decode(beginning)
+        except UnicodeDecodeError as error:
+            remedy = "write it as UTF-8"
+            yield Problem(path, f"bytes that are not UTF-8, the first at {error.start}", "a text file", remedy, "WARN")
+
+
 def optional_logs(tree: SubmissionTree) -> Iterator[Problem]:
     """An accuracy log beside a performance test's logs has no records."""
     for path in tree.files:
@@ -168,6 +186,7 @@ RULES: dict[str, Rule[SubmissionTree]] = {
     "plain names": names,
     "names of scenarios": scenario_names,
     "required files": required_files,
+    "text": text_files,
     "performance logs without records": optional_logs,
     "required scenarios": required_scenarios,
     "model mapping": model_mapping,
@@ -175,6 +194,9 @@ RULES: dict[str, Rule[SubmissionTree]] = {
 }
 
 _EMPTY_LIST_BYTES = 8  # [ and ] with line ends
+_TEXTS = (".conf", ".md", f"/{VERIFY_ACCURACY}", f"/{VERIFY_PERFORMANCE}")
+_MOST_TEXT_BYTES = 1 << 22
+"""Of a text file that is looked at."""
 _ADD = "add it; `ssd-harness submission build` writes a complete tree"
 _POWER = "the official checker looks at them"
 _JUDGED = ("results", "measurements", "compliance", "systems")
