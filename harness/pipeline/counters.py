@@ -62,7 +62,7 @@ LAYOUT = CounterLayout()
 DONE, CURRENT, FIRST, LAST, STAGES_AT, HISTOGRAM, *_ = LAYOUT
 BEFORE_SAMPLES = -1
 ROW = HISTOGRAM + BUCKETS
-"""Cells of one lane."""
+"""The number of cells that one lane has."""
 
 
 def bucket(value_ns: int) -> int:

@@ -26,6 +26,7 @@ from harness.sessions.protocol import Completion, Tensor
 MOST_WAITING = 8192  # samples of small queries: LoadGen's thread then waits; it counts latencies from the schedule
 BIG_QUERY = 64  # samples; such a one is never held up
 IDLE_S = 60.0  # the driving thread looks around now and then
+LAST_S = 0.0002  # how often it looks for the last answers of a query, which the decode pool would tell of later
 
 
 class SessionQueue:
@@ -76,9 +77,7 @@ class SessionQueue:
         self._respond = respond
         self._on_failure = on_failure
         self._pulse, self._cells = pulse, pulse.cells()
-        self._batches = batches
-        self._retire = retire
-        self._hang_s = hang_s
+        self._batches, self._retire, self._hang_s = batches, retire, hang_s
         self._on_retired = on_retired
         self.lanes, self.retired = open_lanes(
             slots, open_session, postprocess, in_flight, pulse, do_without_after_s=open_s if retire else None
@@ -140,7 +139,7 @@ class SessionQueue:
         watched = monotonic()
         try:
             while not (self._closing and self._idle()):
-                for message in self._mailbox.get(watch_s, self._patience_ns):
+                for message in self._mailbox.get(*self._waits(watch_s)):
                     if isinstance(message, Completion):
                         self._complete(message)
                     else:
@@ -156,6 +155,12 @@ class SessionQueue:
 
     def _left(self) -> int:
         return self._issued - self._taken
+
+    def _waits(self, watch_s: float) -> tuple[float, int]:
+        """How many seconds the thread waits for a message, and ns for others after the first one."""
+        if not self._batches or self._left():
+            return watch_s, self._patience_ns
+        return (LAST_S if self._postprocess.pending else watch_s), 0  # nobody comes after the last ones
 
     def _idle(self) -> bool:
         lanes = self._balance.lanes
@@ -249,17 +254,19 @@ class SessionQueue:
     # What goes wrong.
 
     def _failed(self, lane: Lane, sample: Sample, error: BaseException) -> None:
+        reason = what_failed(error)
         if sample[0] == REHEARSAL and self._rehearsal is not None:
             lane.flights.clear()
             self._say_current(lane)
-            reason = what_failed(error)
             if self._retire and len(self._balance.lanes) > 1:
                 self._remove(lane, sample, reason)
                 self._rehearsal.leave(lane.slot.index)
             else:
                 self._rehearsal.fail(lane.slot.index, _failure(lane, sample, reason, error))
-        elif not self._take_out(lane, sample, what_failed(error)):
-            self._give_up(lane, sample, what_failed(error), error)
+        elif not self._take_out(lane, sample, reason):
+            if lane in self._balance.lanes:
+                self._balance.remove(lane)
+            self._on_failure(_failure(lane, sample, reason, error))
 
     def _take_out(self, lane: Lane, sample: Sample, reason: str) -> bool:
         """Retires the session if that is wanted and it is not the last one; its samples go to others."""
@@ -282,11 +289,6 @@ class SessionQueue:
         if isinstance(lane.driven, SessionThread):
             lane.driven.end()
         self._on_retired(self.retired[-1])
-
-    def _give_up(self, lane: Lane, sample: Sample, reason: str, error: BaseException | None = None) -> None:
-        if lane in self._balance.lanes:
-            self._balance.remove(lane)
-        self._on_failure(_failure(lane, sample, reason, error))
 
     def _retire_hanging(self, seconds: Sequence[float]) -> None:
         for lane in list(self._balance.lanes):
@@ -322,7 +324,7 @@ class SessionQueue:
         lane.took_ns = rehearsal.took_ns[lane.slot.index]
 
 
-def _failure(lane: Lane, sample: Sample, reason: str, error: BaseException | None) -> LaneFailed:
+def _failure(lane: Lane, sample: Sample, reason: str, error: BaseException) -> LaneFailed:
     failure = LaneFailed(lane.slot, sample[1], reason)
     failure.__cause__ = error
     return failure

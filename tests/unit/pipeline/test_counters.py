@@ -41,7 +41,7 @@ def records_of(rows: list[tuple[int, ...]]) -> array[int]:
     return records
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])  # of a machine that does other work
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is
 @given(samples, st.booleans())
 def test_both_tallies_note_the_same(rows: list[tuple[int, ...]], from_start: bool) -> None:
     pulses = Pulse(2), Pulse(2)
