@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from harness.benchmark.find_peak import find_peaks
-from harness.benchmark.inputs import Inputs, find_inputs, with_round
+from harness.benchmark.inputs import Inputs, cluster_of, find_inputs, with_round
 from harness.benchmark.recorded import run_recorded
 from harness.benchmark.submission import describe_submission
-from harness.benchmark.system import code_sha256, system, versions
 from harness.errors import HarnessError, Interrupted
 from harness.loadgen.plan import Mode
 from harness.report.page import write_report
@@ -24,6 +24,8 @@ from harness.runs.summary import summarise
 from harness.scenarios import Scenario
 from harness.settings import RunSettings
 from harness.signals import uninterrupted
+from harness.source_code import code_sha256
+from harness.system import system, versions
 from harness.terminal import Terminal
 
 
@@ -61,7 +63,9 @@ def run_benchmark(
         inputs = find_inputs(settings, terminal) if replaces else None
         run = RunDirectory.create(folder, manifest, resume=resume)
         try:
-            _run(settings, run, inputs or find_inputs(settings, terminal), terminal)
+            with cluster_of(settings, terminal) as cluster:
+                found = inputs or find_inputs(settings, terminal)
+                _run(settings, run, replace(found, cluster=cluster), terminal)
             run.finish("complete")
             summary = summarise(folder)
         except KeyboardInterrupt:

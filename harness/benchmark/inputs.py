@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from harness.accuracy.ground_truth import GroundTruth, ground_truth_of
 from harness.child_process import Say, run_in_child
+from harness.cluster.messages import ClusterPlan
+from harness.cluster.places import place_sessions
+from harness.cluster.ray_cluster import Cluster, cluster_at
 from harness.dataset.coco_index import CocoIndex, read_annotations
 from harness.dataset.synthetic import cached_synthetic
 from harness.dataset.tensor_cache import TensorCache
@@ -44,7 +49,7 @@ class Inputs:
         images_sha256: of the contents of all image files, in the dataset's order.
         source: gives the samples' tensors; picklable.
         synthetic: the dataset was made up.
-        benchmark: that the run follows, as the round names it.
+        cluster: where the nodes are that have the sessions; None: they are on this machine.
     """
 
     settings: RunSettings
@@ -61,13 +66,27 @@ class Inputs:
     images_sha256: str
     source: SampleSource
     synthetic: bool
+    cluster: Cluster | None = None
 
     def slots(self, scenario: Scenario) -> list[DeviceSlot]:
-        """The sessions of a scenario's tests and their cores. SingleStream uses one."""
+        """The sessions of a scenario's tests on this machine, and their cores. SingleStream uses one."""
+        devices = parse_devices(self._devices(scenario))
+        return place(devices[:1] if scenario == "single_stream" else devices)
+
+    def _devices(self, scenario: Scenario) -> str:
         latency = scenario == "single_stream"
-        spec = self.settings.backend.devices or self.backend.default_devices(throughput=not latency)
-        devices = parse_devices(spec)
-        return place(devices[:1] if latency else devices)
+        return self.settings.backend.devices or self.backend.default_devices(throughput=not latency)
+
+    def _cluster_plan(self, scenario: Scenario) -> ClusterPlan | None:
+        """The nodes that there are now, with their sessions; None: the sessions are on this machine."""
+        wanted, single = self.settings.cluster, scenario == "single_stream"
+        if self.cluster is None or (single and not wanted.single_stream):
+            return None
+        places = place_sessions(self._devices(scenario), self.cluster.find())
+        if single:
+            first = places[0]
+            places = (replace(first, slots=first.slots[:1]),)
+        return ClusterPlan(self.cluster.address, places, self.settings.round, self.model_sha256, wanted.silent_s)
 
     def plan(self, folder: Path, scenario: Scenario, mode: Mode, lengths: ScenarioSettings | None = None) -> Plan:
         """One test.
@@ -77,6 +96,8 @@ class Inputs:
             lengths: none: the settings' own.
         """
         lengths = self.settings.test(scenario) if lengths is None else lengths
+        cluster = self._cluster_plan(scenario)
+        slots = self.slots(scenario) if cluster is None else [slot for at in cluster.places for slot in at.slots]
         return Plan(
             folder=folder,
             scenario=scenario,
@@ -90,12 +111,13 @@ class Inputs:
             model=self.settings.model,
             model_file=self.model_file,
             backend=self.settings.backend,
-            slots=tuple(self.slots(scenario)),
+            slots=tuple(slots),
             source=self.source,
             sample_names=tuple(image.file_name for image in self.dataset.images),
             watchdog_s=self.settings.watchdog_s,
             trace=self.settings.trace and mode == "performance",
             image_sizes=self._image_sizes,
+            cluster=cluster,
         )
 
     @property
@@ -201,6 +223,22 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
         source=source,
         synthetic=synthetic,
     )
+
+
+@contextmanager
+def cluster_of(settings: RunSettings, terminal: Terminal) -> Iterator[Cluster | None]:
+    """The cluster that the settings name; None: they name none.
+
+    Raises:
+        BackendError: it cannot be started or joined.
+    """
+    if settings.cluster.address is None:
+        yield None
+        return
+    with cluster_at(settings.cluster.address) as cluster:
+        names = [node.name for node in cluster.find()]
+        terminal.say(f"Cluster {settings.cluster.address}: {len(names)} nodes: {', '.join(names)}")
+        yield cluster
 
 
 def with_round(settings: RunSettings) -> RunSettings:

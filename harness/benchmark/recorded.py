@@ -10,7 +10,6 @@ from dataclasses import asdict
 from harness.benchmark.inputs import Inputs
 from harness.benchmark.machine_watch import MachineWatch
 from harness.benchmark.running_map import RunningMap
-from harness.benchmark.system import code_sha256, versions
 from harness.live.display import shown
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import run_test
@@ -19,6 +18,8 @@ from harness.runs.documents import write_document
 from harness.runs.layout import TestFolder
 from harness.runs.records import TestRecord
 from harness.runs.trace import write_trace
+from harness.source_code import code_sha256
+from harness.system import versions
 from harness.terminal import Terminal
 
 

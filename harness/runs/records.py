@@ -81,11 +81,12 @@ class TestRules(Document):
 
 
 class SessionRecord(Document):
-    """A device session of a test, and the cores of its thread; empty: not pinned."""
+    """A device session of a test, the cores of its thread (empty: not pinned), and its node (empty: this machine)."""
 
     index: int | None = None
     device: str | None = None
     cores: tuple[int, ...] = ()
+    node: str = ""
     name: str
 
 
