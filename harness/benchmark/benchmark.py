@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from harness.benchmark.find_peak import find_peaks
@@ -55,17 +54,15 @@ def run_benchmark(
     )
     if settings.mode == "submission":
         resume = holds_run(folder) and not overwrite
-    with alone_in(folder):
+    with alone_in(folder), cluster_of(settings, terminal) as cluster:
         if not resume and not overwrite:
             check_free(folder)
         # a mistake in what a run needs must not touch the run that is there
         replaces = holds_run(folder) and not resume
-        inputs = find_inputs(settings, terminal) if replaces else None
+        inputs = find_inputs(settings, terminal, cluster) if replaces else None
         run = RunDirectory.create(folder, manifest, resume=resume)
         try:
-            with cluster_of(settings, terminal) as cluster:
-                found = inputs or find_inputs(settings, terminal)
-                _run(settings, run, replace(found, cluster=cluster), terminal)
+            _run(settings, run, inputs or find_inputs(settings, terminal, cluster), terminal)
             run.finish("complete")
             summary = summarise(folder)
         except KeyboardInterrupt:

@@ -8,13 +8,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from time import monotonic, monotonic_ns
 from typing import Any
 
 import numpy as np
 
 from harness.cluster.messages import Identity, NodeRetired, NodeSetup, Proof, SampleFailedOnNode, Status
-from harness.cluster.node_files import NodeFiles
+from harness.cluster.node_files import NodeFiles, own_model
 from harness.cluster.outbox import Outbox, Recorded
 from harness.errors import DataError
 from harness.model.registry import load_model
@@ -24,8 +25,10 @@ from harness.pipeline.dispatch import Retired
 from harness.pipeline.lane import LaneFailed
 from harness.pipeline.pulse import Pulse
 from harness.pipeline.session_queue import SessionQueue
+from harness.pipeline.system_under_test import check_session
 from harness.sessions import Session
 from harness.sessions.protocol import Tensor
+from harness.settings import BackendSettings, ModelSettings
 from harness.source_code import code_sha256
 from harness.system import system, versions
 from harness.version import __version__
@@ -55,6 +58,18 @@ class Node:
             threading.Thread(target=self._end_without_host, args=(orphaned_s,), name="host watch", daemon=True).start()
 
     # Before a test.
+
+    def check_session(self, model: ModelSettings, backend: BackendSettings, device: str, file: Path | None) -> str:
+        """Opens a session to see that the model fits; gives the dtype of its input.
+
+        Args:
+            file: of the model, at the host's path.
+
+        Raises:
+            HarnessError: it does not, or cannot be opened.
+        """
+        with _named_errors():
+            return check_session(model, backend, device, own_model(file))
 
     def prove(self, setup: NodeSetup) -> Proof:
         """What is here of what the test needs.

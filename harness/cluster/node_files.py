@@ -20,6 +20,12 @@ IMAGES_VARIABLE = "SSD_HARNESS_NODE_IMAGES"
 MODEL_VARIABLE = "SSD_HARNESS_NODE_MODEL"
 
 
+def own_model(given: Path | None) -> Path | None:
+    """The node's own model file, or the host's path where it has none."""
+    own = os.environ.get(MODEL_VARIABLE)
+    return Path(own) if own and given is not None else given
+
+
 class NodeFiles:
     """What a test needs of files, looked for on this machine.
 
@@ -105,8 +111,8 @@ class NodeFiles:
         given = self._setup.system.model_file
         if given is None:
             return None
-        own = os.environ.get(MODEL_VARIABLE)
-        if own:
-            return Path(own)
+        own = own_model(given)
+        if own != given:
+            return own
         kept = self._kept(self._setup.model_file_sha256, given)
         return kept if not given.is_file() and kept.is_file() else given

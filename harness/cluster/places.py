@@ -70,6 +70,15 @@ def place_sessions(spec: str, nodes: Sequence[FoundNode]) -> tuple[NodePlace, ..
     return tuple(_places([(node, chosen[node.name]) for node in nodes if node.name in chosen]))
 
 
+def first_devices(spec: str) -> list[str]:
+    """The sessions of the first nodes that the text names, or of all.
+
+    Raises:
+        UsageError: the text cannot be read.
+    """
+    return _groups(spec)[0].devices
+
+
 def _places(chosen: Sequence[tuple[FoundNode, list[str]]]) -> Iterator[NodePlace]:
     # nodes of this machine share its cores; another machine shares its own among its sessions
     here = iter(place([device for node, devices in chosen if not node.node_id for device in devices] or ["none"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import subprocess
 import tempfile
 import threading
@@ -22,12 +23,14 @@ from harness.cluster.messages import NodeGone, NodePlace
 from harness.cluster.node import Node
 from harness.cluster.places import FoundNode
 from harness.errors import BackendError, HarnessError
+from harness.settings import BackendSettings, ModelSettings
 
 LOCAL_HOST = "127.0.0.1"
 STORE_BYTES = 100 * 2**20
 """Of Ray's object store, which only answers over 100 kB pass through."""
 START_S = 180.0
 GONE_S = 10.0
+KNOCK_S = 5.0
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_enable_metrics_collection": "0",
@@ -203,6 +206,7 @@ def connected(address: str) -> Iterator[None]:
     os.environ.update(QUIET)
     import ray
 
+    _knock(address)
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, namespace=secrets.token_hex(8))
     except Exception as error:
@@ -211,6 +215,17 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Whether somebody listens there: Ray itself would try for half a minute."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), KNOCK_S).close()
+    except OSError as error:
+        raise _cannot(f"join {address}", error) from error
 
 
 def _cannot(what: str, error: Exception) -> BackendError:
@@ -240,6 +255,29 @@ def find_nodes(address: str, say: Say) -> list[FoundNode]:
         unique = name if names.count(name) == 1 else f"{name}-{names[:k].count(name) + 1}"
         found.append(FoundNode(unique, node_id, dict(node.get("Resources", {})), dict(node.get("Labels", {}))))
     return found
+
+
+def check_on_node(
+    address: str, place: NodePlace, model: ModelSettings, backend: BackendSettings, file: Path | None, say: Say
+) -> str:
+    """`Node.check_session` for the first of a node's sessions; for `run_in_child`.
+
+    Raises:
+        HarnessError: as that does, and as `connected`; names the node.
+    """
+    _say_nothing()
+    say(f"opening a session on {place.name}")
+    with connected(address):
+        node = RayNode(place)
+        try:
+            return str(node.call("check_session", model, backend, place.slots[0].device, file).result())
+        except HarnessError as error:
+            error.where = f"node {place.name}: {error.where}" if error.where else f"node {place.name}"
+            raise
+        except NodeGone as gone:
+            raise BackendError(str(gone), where=f"node {place.name}") from gone
+        finally:
+            node.end()
 
 
 def _name(node: dict[str, Any]) -> str:

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError, RunFailed
+from harness.model.io_check import check_model
 from harness.model.protocol import DetectionModel
+from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Respond, Retired
 from harness.pipeline.postprocess import DecodeSetup, Postprocess
@@ -18,7 +20,22 @@ from harness.pipeline.session_queue import SessionQueue
 from harness.scenarios import Scenario
 from harness.sessions import Session, SessionRequest, open_session
 from harness.sessions.protocol import Tensor
+from harness.sessions.registry import load_backend
 from harness.settings import BackendSettings, ModelSettings
+
+
+def check_session(model: ModelSettings, backend: BackendSettings, device: str, model_file: Path | None) -> str:
+    """Opens a session to see that the model fits; gives the dtype of its input.
+
+    Raises:
+        ModelError: it does not.
+        BackendError: the device cannot be used.
+    """
+    loaded = load_model(model.name, model_file)
+    request = SessionRequest.of(loaded, model_file, device=device, threads=1, options=backend.options)
+    with load_backend(backend.name).open_session(request) as session:
+        check_model(session.input, session.outputs, loaded.input, loaded.outputs, where=str(model_file or device))
+        return session.input.dtype
 
 
 @dataclass(frozen=True)
