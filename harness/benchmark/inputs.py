@@ -11,9 +11,10 @@ from typing import Literal
 
 from harness.accuracy.ground_truth import GroundTruth, ground_truth_of
 from harness.child_process import Say, run_in_child
+from harness.cluster.membership import Cluster, cluster_at
 from harness.cluster.messages import ClusterPlan
 from harness.cluster.places import first_devices, place_sessions
-from harness.cluster.ray_cluster import Cluster, check_on_node, cluster_at
+from harness.cluster.ray_cluster import check_on_node
 from harness.dataset.coco_index import CocoIndex, read_annotations
 from harness.dataset.synthetic import cached_synthetic
 from harness.dataset.tensor_cache import TensorCache

@@ -1,4 +1,4 @@
-"""Ray: the only module that imports it. Starts a cluster on this machine, joins one, finds its nodes, runs on them."""
+"""Ray: the only module that imports it. Starts it on this machine, joins a cluster, finds its nodes, runs on them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ import os
 import secrets
 import socket
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import monotonic, sleep
-from typing import Any, Protocol
+from typing import Any
 
-from harness.child_process import ChildDied, ChildProcess, Say, run_in_child
+from harness.child_process import Say
 from harness.cluster.messages import NodeGone, NodePlace
 from harness.cluster.node import Node
 from harness.cluster.places import FoundNode
@@ -28,8 +25,6 @@ from harness.settings import BackendSettings, ModelSettings
 LOCAL_HOST = "127.0.0.1"
 STORE_BYTES = 100 * 2**20
 """Of Ray's object store, which only answers over 100 kB pass through."""
-START_S = 180.0
-GONE_S = 10.0
 KNOCK_S = 5.0
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -40,113 +35,7 @@ QUIET = {
 """Ray reports nothing to anybody, and leaves the devices' environment variables as they are."""
 
 
-class Cluster(Protocol):
-    """Where a run's nodes are."""
-
-    @property
-    def address(self) -> str:
-        """What `connected` takes."""
-        ...
-
-    def find(self) -> list[FoundNode]:
-        """The nodes that there are now."""
-        ...
-
-
-@contextmanager
-def cluster_at(where: str) -> Iterator[Cluster]:
-    """The cluster of ``--cluster``; one on this machine is started, and gone at the end.
-
-    Raises:
-        BackendError: it cannot be joined, or Ray is not installed.
-    """
-    kind, _, nodes = where.partition(":")
-    if kind != "local":
-        require_ray()
-        yield JoinedCluster(where)
-        return
-    local = LocalCluster(int(nodes))
-    try:
-        yield local
-    finally:
-        local.close()
-
-
-@dataclass(frozen=True)
-class JoinedCluster:
-    """A cluster that runs already, and goes on running."""
-
-    address: str
-
-    def find(self) -> list[FoundNode]:
-        """Asks Ray, every time anew."""
-        return run_in_child(find_nodes, self.address)
-
-
-class LocalCluster:
-    """Ray on this machine alone, for as long as this object is open; gone with this process, whatever ends it.
-
-    It is started in a process of its own; `address` waits until it is there. Only who has the token can talk to it.
-
-    Args:
-        nodes: how many processes are its nodes.
-
-    Raises:
-        BackendError: Ray is not installed.
-    """
-
-    def __init__(self, nodes: int) -> None:
-        require_ray()
-        self._nodes = nodes
-        self._token = secrets.token_hex(32)
-        self._before = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
-        os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self._token})
-        self._folder = Path(tempfile.mkdtemp(prefix="ssd-ray-", dir=_short_folder()))
-        self._address = ""
-        self._process = ChildProcess(_hold, (str(self._folder),), name="ray")
-
-    @property
-    def address(self) -> str:
-        """Where it is.
-
-        Raises:
-            BackendError: it did not start.
-        """
-        if not self._address:
-            try:
-                said = self._process.receive(START_S)
-            except ChildDied as death:
-                raise BackendError("Ray did not start", hint=f"its process ended: {death}") from None
-            if isinstance(said, HarnessError):
-                raise said
-            if said is None:
-                raise BackendError(f"Ray did not start within {START_S:g} s")
-            self._address = str(said)
-        return self._address
-
-    def find(self) -> list[FoundNode]:
-        """As many as were asked for: Ray starts their processes when they are used."""
-        return [FoundNode(f"node-{k + 1}", "", {}, {}) for k in range(self._nodes)]
-
-    def close(self) -> None:
-        """Ends all its processes, and returns when its folder is gone."""
-        self._process.end()
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        deadline = monotonic() + GONE_S
-        while self._folder.exists() and monotonic() < deadline:
-            sleep(0.05)
-
-
-def _short_folder() -> str | None:
-    """Ray's sockets lie 70 characters deeper, and a socket's path has at most 107."""
-    return None if len(tempfile.gettempdir()) < 20 else "/tmp"
-
-
-def _hold(folder: str, parent: Connection) -> None:
+def hold_local(folder: str, parent: Connection) -> None:
     """Starts Ray and tells its address. Linux ends Ray's processes with this one; the folder goes after them."""
     subprocess.Popen(
         ["sh", "-c", 'read _; sleep 0.5; rm -rf -- "$0" || { sleep 2; rm -rf -- "$0"; }', folder],
