@@ -120,7 +120,7 @@ class ClusterSettings(Section):
     runs; none: no cluster."""
     single_stream: bool = False
     """SingleStream goes to a node too; else its one session is in the test's own process."""
-    silent_s: Positive = 4
+    silent_s: Positive = 3
     """A node that gives no answer for so long is lost."""
 
 

@@ -46,7 +46,7 @@ def failure_of(node: NodeState, error: BaseException, names: Sequence[str]) -> B
     more = f" and {len(held) - len(named)} more" if len(held) > len(named) else ""
     at = f"it had {len(held)} samples: {', '.join(named)}{more}" if held else "it had no samples"
     return RunFailed(
-        f"node {place.name} was lost: {what_happened(error)}; {at}",
+        f"the node was lost: {what_happened(error)}; {at}",
         where=f"node {place.name}",
         hint="see what ended it there; --on-device-failure continue goes on with the other nodes",
     )

@@ -26,6 +26,7 @@ LOCAL_HOST = "127.0.0.1"
 STORE_BYTES = 100 * 2**20
 """Of Ray's object store, which only answers over 100 kB pass through."""
 KNOCK_S = 5.0
+WHY_DEAD = "The actor is dead because "
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_enable_metrics_collection": "0",
@@ -224,5 +225,6 @@ def _settle(answer: Future[Any], done: Future[Any]) -> None:
     if isinstance(cause, BaseException):  # what the method raised
         answer.set_exception(cause)
         return
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    answer.set_exception(NodeGone(f"{type(error).__name__}: {' '.join(lines)[:300]}"))
+    text = " ".join(str(error).split())
+    reason = text[text.find(WHY_DEAD) + len(WHY_DEAD) :] if WHY_DEAD in text else text
+    answer.set_exception(NodeGone(f"{type(error).__name__}: {reason[:300]}"))

@@ -179,8 +179,9 @@ def test_a_lost_node_ends_the_run_naming_node_and_samples(hosts: list[Host], sce
     assert host.failed.wait(20)
     [failure] = host.failures
     assert isinstance(failure, RunFailed)
-    assert "node n1 was lost: the worker died; it had " in failure.what
+    assert "the node was lost: the worker died; it had " in failure.what
     assert ".jpg)" in failure.what
+    assert failure.where == "node n1"
     assert host.answered == []
 
 
@@ -190,7 +191,7 @@ def test_a_node_that_does_not_answer_is_lost(hosts: list[Host]) -> None:
     host.submit(40)
     host.nodes[0].cut = True
     assert host.failed.wait(20)
-    assert "node n0 was lost: no answer for 0.5 s" in str(host.failures[0])
+    assert "error: node n0: the node was lost: no answer for 0.5 s" in f"error: {host.failures[0]}"
 
 
 @pytest.mark.parametrize("scenario", ["offline", "server"])
@@ -223,7 +224,7 @@ def test_the_last_node_is_not_given_up(hosts: list[Host]) -> None:
     host.nodes[0].kill("first")
     host.nodes[1].kill("second")
     assert host.failed.wait(20)
-    assert "node n1 was lost: second" in str(host.failures[0])
+    assert "the node was lost: second" in str(host.failures[0])
 
 
 def test_a_device_that_dies_ends_the_run_naming_device_and_sample(hosts: list[Host]) -> None:
