@@ -6,7 +6,7 @@ import functools
 import threading
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from itertools import count, repeat
 from time import monotonic, monotonic_ns
@@ -45,6 +45,7 @@ class ClusterDispatcher:
         silent_s: a node that does not answer for so long is lost.
         on_retired: told of a session, or a node, that was taken out.
         names: of the samples.
+        systems: name of a node → what it says of its machine.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class ClusterDispatcher:
         silent_s: float,
         on_retired: Callable[[Retired], None] = lambda retired: None,
         names: Sequence[str] = (),
+        systems: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
+        self.systems = systems or {}
         self.retired: list[Retired] = []
         self._sessions = RemoteSessions(slots, pulse, from_start=batches)
         self.lanes = self._sessions.lanes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
 import threading
 from collections.abc import Iterator, Sequence
@@ -82,7 +83,7 @@ class Node:
             self._files = files = NodeFiles(setup)
             missing, differing = files.look_for_images()
             identity = Identity(__version__, code_sha256(), files.round_sha256(), files.model_sha256())
-            return Proof(identity, missing, differing, {"versions": versions(), **system()})
+            return Proof(identity, missing, differing, {"host": platform.node(), "versions": versions(), **system()})
 
     def keep(self, pieces: Sequence[tuple[str, str, bytes]]) -> None:
         """Keeps pieces of files that are missing here: sha256 of the whole, name, content; an empty one ends a file.

@@ -54,7 +54,7 @@ def _check(remote: RemoteNode, proof: Proof, own: Identity, *, last: bool = Fals
             raise DataError(
                 f"{what} {_short(there)} there and {_short(here)} here",
                 where=where,
-                hint="every node needs the same; see docs/how-to/cluster.md",
+                hint="every node needs the same as the host: install or copy it there",
             )
     if proof.differing is not None:
         raise DataError("this image is another one than the host's", where=f"{where}: {proof.differing}")

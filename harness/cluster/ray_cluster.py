@@ -121,7 +121,7 @@ def _knock(address: str) -> None:
 def _cannot(what: str, error: Exception) -> BackendError:
     """Ray's error in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    hint = "the same Ray and Python on all machines, and RAY_AUTH_TOKEN where it needs one; see docs/how-to/cluster.md"
+    hint = "it needs the same Ray and Python on all machines, and RAY_AUTH_TOKEN where the cluster has one"
     said = " ".join(lines)[:300] or type(error).__name__
     return BackendError(f"Ray cannot {what}: {said}", where="cluster", hint=hint)
 

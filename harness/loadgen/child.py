@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from harness.cluster.dispatcher import ClusterDispatcher
 from harness.loadgen.answers import responder
-from harness.loadgen.cluster import open_cluster
+from harness.loadgen.cluster import open_cluster, uses_of
 from harness.loadgen.messages import Closed, Finished, Phase, RetiredSession, Warned
 from harness.loadgen.plan import Calibration, Plan
 from harness.loadgen.reporter import Reporter, log_output
@@ -224,6 +224,7 @@ class ChildTest:
                 RetiredSession(retired.slot.name, retired.sample_index, names[retired.sample_index], retired.reason)
                 for retired in self._dispatcher.retired
             ),
+            () if self._nodes is None else uses_of(self._nodes),
         )
 
 

@@ -11,6 +11,7 @@ from harness.cluster.messages import ClusterPlan, Identity, NodeSetup
 from harness.cluster.opening import prepare
 from harness.cluster.ray_cluster import RayNode, connected
 from harness.files import sha256_file
+from harness.loadgen.messages import NodeUse
 from harness.loadgen.plan import Plan
 from harness.pipeline.dispatch import Respond, Retired
 from harness.pipeline.pulse import Pulse
@@ -50,11 +51,12 @@ def open_cluster(
     with connected(cluster.address):
         remotes = [RayNode(place) for place in cluster.places]
         try:
-            prepare(remotes, setups, own, pulse.beat)
+            proofs = prepare(remotes, setups, own, pulse.beat)
         except BaseException:
             for remote in remotes:
                 remote.end()
             raise
+        systems = {remote.place.name: proof.machine for remote, proof in zip(remotes, proofs, strict=True)}
         yield ClusterDispatcher(
             remotes,
             plan.slots,
@@ -66,4 +68,23 @@ def open_cluster(
             silent_s=cluster.silent_s,
             on_retired=on_retired,
             names=plan.sample_names,
+            systems=systems,
         )
+
+
+def uses_of(dispatcher: ClusterDispatcher) -> tuple[NodeUse, ...]:
+    """What each node did."""
+    return tuple(
+        NodeUse(
+            name=node.remote.place.name,
+            samples=node.answered,
+            calls=node.calls,
+            way_ms=round(node.way_ns / node.calls / 1e6, 6) if node.calls else None,
+            way_share=round(node.way_ns / node.called_ns, 6) if node.called_ns else None,
+            cpu_s=None if node.status is None else round(node.status.cpu_s, 3),
+            peak_memory_bytes=None if node.status is None else node.status.peak_memory_bytes,
+            lost=not node.alive,
+            system=dispatcher.systems.get(node.remote.place.name, {}),
+        )
+        for node in dispatcher.nodes
+    )
