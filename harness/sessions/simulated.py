@@ -42,7 +42,7 @@ class Fault(Section):
     run takes ``factor`` times as long; nan: from then on float outputs are NaN."""
     at: int = Field(1, ge=1)
     device: int | None = Field(None, ge=0)
-    """Index of the session; none: every one."""
+    """The index of the session that has the fault; none: every session has it."""
     factor: float = Field(10, gt=0)
 
 
