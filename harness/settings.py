@@ -110,6 +110,8 @@ class BackendSettings(Section):
     """Handed to the backend, which rejects what it does not know."""
     on_device_failure: Literal["stop", "continue"] = "stop"
     """When a session fails or hangs: stop the run, or go on with the others; the results then say so."""
+    warm_ahead: bool = True
+    """SingleStream, where a device leaves the host idle: be awake when it is done; 0.4 ms of a processor an image."""
 
 
 class ClusterSettings(Section):

@@ -109,7 +109,7 @@ class Recorded:
         """Takes what was done."""
         return self._inner.collect()
 
-    def respond(self, answers: Sequence[Answer]) -> None:
+    def respond(self, answers: Sequence[Answer], *, to_nobody: bool = False) -> None:
         """Copies the accuracy records, which hold until `answered`."""
         for number, address, size in answers:
             self._records[number] = ctypes.string_at(address, size)

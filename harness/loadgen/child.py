@@ -25,7 +25,8 @@ from harness.loadgen.sample_records import write_samples
 from harness.model.registry import load_model
 from harness.pipeline.burst import SHORT_S, burst, worth_a_burst
 from harness.pipeline.devices import DeviceSlot
-from harness.pipeline.dispatch import Dispatcher, Inline, Retired
+from harness.pipeline.dispatch import Dispatcher, Retired
+from harness.pipeline.inline import Inline
 from harness.pipeline.lane import LaneFailed
 from harness.pipeline.pulse import Pulse
 from harness.sessions import Session
@@ -129,7 +130,7 @@ class ChildTest:
         postprocess = system.new_postprocess(self._model, self._pulse, len(plan.slots), inline=inline)
         place = library.tensors, postprocess, responder(self._loadgen), self._reporter.fail, self._pulse
         if inline:
-            return Inline(plan.slots[0], self._open_session, *place)
+            return Inline(plan.slots[0], self._open_session, *place, warm_ahead=plan.backend.warm_ahead)
         return system.new_queue(plan.slots, self._open_session, *place, self._warn_of)
 
     def _open_session(self, slot: DeviceSlot) -> Session:

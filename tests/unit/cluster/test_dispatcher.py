@@ -102,7 +102,7 @@ class Host:
         self.dispatcher.rehearse(None, 1)
         return self.dispatcher
 
-    def respond(self, answers: Sequence[Answer]) -> None:
+    def respond(self, answers: Sequence[Answer], *, to_nobody: bool = False) -> None:
         for sample_id, address, size in answers:
             self.answered.append(sample_id)
             if size:

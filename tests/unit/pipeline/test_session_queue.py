@@ -16,8 +16,9 @@ from harness.accuracy_record import FIELDS
 from harness.pipeline import session_queue
 from harness.pipeline.counters import COLUMNS
 from harness.pipeline.devices import DeviceSlot
-from harness.pipeline.dispatch import Dispatcher, Inline
+from harness.pipeline.dispatch import Dispatcher
 from harness.pipeline.finite import check_all, check_first
+from harness.pipeline.inline import Inline
 from harness.pipeline.lane import LaneFailed
 from harness.pipeline.mailbox import MANY
 from harness.pipeline.postprocess import Answer, DecodeSetup
@@ -129,7 +130,7 @@ class Bench:
         self.failures: list[BaseException] = []
         self.failed = threading.Event()
 
-    def respond(self, answers: Sequence[Answer]) -> None:
+    def respond(self, answers: Sequence[Answer], *, to_nobody: bool = False) -> None:
         self.sent.append(len(answers))
         for sample_id, address, size in answers:
             index = -1
