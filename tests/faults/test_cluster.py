@@ -43,7 +43,7 @@ class RayCluster:
         self.folder = Path(tempfile.mkdtemp(prefix="rt-", dir="/tmp"))
         self.nodes: dict[str, subprocess.Popen[bytes]] = {}
         self.start("head", "--head", "--port", str(PORT), "--temp-dir", str(self.folder), "--include-dashboard=false")
-        _wait_for(lambda: bool(self.parts("head", "raylet/raylet")) and _listens(), "the head")
+        _wait_for(_listens, "the head")
 
     def start(self, name: str, *how: str) -> None:
         where = how or ("--address", f"127.0.0.1:{PORT}", "--resources", '{"npu": 1}')
@@ -58,6 +58,8 @@ class RayCluster:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        # nodes of one machine that start at the same moment take the same names of sockets
+        _wait_for(lambda: bool(self.parts(name, "raylet/raylet")), f"the raylet of {name}")
 
     def parts(self, name: str, what: str) -> list[psutil.Process]:
         """The processes of a node whose command line has this text in it."""
