@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.cpu_quota import cpu_quota
+from harness.cpu_quota import cpu_quota, usable_cores
 from harness.errors import UsageError
 
 
@@ -20,16 +22,19 @@ class DeviceSlot:
         index: 0, 1, … over all sessions.
         device: the backend's own name for the device, e.g. ``cpu`` or ``warboy(2)``.
         cores: logical CPUs the session's thread is pinned to; empty: not pinned.
+        node: of a cluster, where the device is; empty: on this machine.
     """
 
     index: int
     device: str
     cores: tuple[int, ...] = ()
+    node: str = ""
 
     @property
     def name(self) -> str:
         """The session's name for people, unique in a run."""
-        return f"{self.device}#{self.index}"
+        device = f"{self.device}#{self.index}"
+        return f"{self.node}/{device}" if self.node else device
 
 
 def parse_devices(spec: str) -> list[str]:
@@ -56,12 +61,14 @@ def place(devices: Sequence[str]) -> list[DeviceSlot]:
     """Shares the cores among the sessions: neighbours in the order of `core_order`, none of them twice.
 
     With more sessions than cores nobody is pinned: then the host waits for devices, and the scheduler knows better.
-    Under a container's quota neither: the cores that come first would be those of every container.
+    Under a container's quota as many are shared, from a place on that its name decides: the first ones would be those
+    of every container.
     """
     cores = core_order()
     quota = cpu_quota()
     if quota is not None and quota < len(cores):
-        cores = []
+        begin = zlib.crc32(platform.node().encode()) % len(cores)
+        cores = [*cores[begin:], *cores[:begin]][: usable_cores()]
     share = len(cores) // len(devices)
     return [
         DeviceSlot(k, device, tuple(cores[k * share : (k + 1) * share]) if share else ())

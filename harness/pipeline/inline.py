@@ -8,9 +8,9 @@ from typing import cast
 
 from harness.pipeline.counters import BEFORE_SAMPLES, CURRENT
 from harness.pipeline.devices import DeviceSlot, pin
-from harness.pipeline.dispatch import Respond
+from harness.pipeline.dispatch import Respond, Retired
 from harness.pipeline.finite import check_all
-from harness.pipeline.lane import Lane, LaneFailed, OpenSession, Retired, SessionThread, copied, what_failed
+from harness.pipeline.lane import Lane, LaneFailed, OpenSession, SessionThread, copied, what_failed
 from harness.pipeline.postprocess import REHEARSAL, Postprocess
 from harness.pipeline.pulse import Pulse
 from harness.pipeline.warm_run import WarmRun

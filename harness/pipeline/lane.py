@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from queue import SimpleQueue
 from time import monotonic_ns
 from typing import Any, cast
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from harness.errors import HarnessError, Stalled
 from harness.pipeline.counters import BEFORE_SAMPLES, CURRENT
 from harness.pipeline.devices import DeviceSlot, pin
+from harness.pipeline.dispatch import Retired
 from harness.pipeline.postprocess import Postprocess
 from harness.pipeline.pulse import Pulse
 from harness.records import QuantizedTensor, RawOutput, RawOutputs
@@ -37,19 +37,6 @@ class LaneFailed(Exception):
 def what_failed(error: BaseException) -> str:
     """An error of a session or a decoder in one line."""
     return error.what if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-
-
-@dataclass(frozen=True)
-class Retired:
-    """A session that failed or hung, and was taken out of the run.
-
-    Attributes:
-        sample_index: the sample it was at, which another session then processed; None: it could not be opened.
-    """
-
-    slot: DeviceSlot
-    sample_index: int | None
-    reason: str
 
 
 class SessionThread:

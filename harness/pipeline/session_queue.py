@@ -14,9 +14,9 @@ from harness.errors import Stalled
 from harness.pipeline.balance import Balance
 from harness.pipeline.counters import BEFORE_SAMPLES, CURRENT
 from harness.pipeline.devices import DeviceSlot
-from harness.pipeline.dispatch import Respond
+from harness.pipeline.dispatch import Respond, Retired
 from harness.pipeline.finite import check_all
-from harness.pipeline.lane import Lane, LaneFailed, OpenSession, Retired, Sample, SessionThread, open_lanes, what_failed
+from harness.pipeline.lane import Lane, LaneFailed, OpenSession, Sample, SessionThread, open_lanes, what_failed
 from harness.pipeline.postprocess import BATCH_NS, REHEARSAL, Decoded, Postprocess
 from harness.pipeline.pulse import AtWork, Pulse
 from harness.pipeline.rehearsal import Rehearsal

@@ -62,8 +62,16 @@ def test_the_quota_of_a_container(tmp_path: Path, kind: str, monkeypatch: pytest
     assert usable_cores(tmp_path) == cores
 
 
-def test_under_a_quota_nobody_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cores of the lowest numbers would be every container's."""
+def test_under_a_quota_as_many_cores_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which ones the container's name decides: the first ones would be every container's."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     monkeypatch.setattr("harness.pipeline.devices.cpu_quota", lambda: 4.0)
-    assert [slot.cores for slot in place(["cpu"] * 2)] == [(), ()]
+    monkeypatch.setattr("harness.pipeline.devices.usable_cores", lambda: 4)
+    found = set()
+    for name in ("a", "b", "c"):
+        monkeypatch.setattr("platform.node", lambda name=name: name)
+        cores = [slot.cores for slot in place(["cpu"] * 2)]
+        assert [len(each) for each in cores] == [2, 2]
+        assert len({*cores[0], *cores[1]}) == 4
+        found.add(cores[0])
+    assert len(found) > 1
