@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from harness.accuracy.ground_truth import GroundTruth, ground_truth_of
-from harness.child_process import Say, enter_in_child, run_in_child
+from harness.benchmark.session_check import input_dtype
+from harness.child_process import Say, run_in_child
 from harness.cluster.membership import Cluster, cluster_at
 from harness.cluster.messages import ClusterPlan
 from harness.cluster.places import first_devices, place_sessions
-from harness.cluster.ray_cluster import check_on_node
 from harness.dataset.coco_index import CocoIndex, read_annotations
 from harness.dataset.synthetic import cached_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.dataset.tensors import CachedTensors, DirectTensors
-from harness.errors import BackendError, DatasetError, ModelError, Stalled
+from harness.errors import DatasetError, ModelError
 from harness.loadgen.plan import Mode, Plan, SampleSource
 from harness.loadgen.process import check_loadgen, check_shared_memory
 from harness.model.file_hash import sha256_of_model
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot, parse_devices, place
-from harness.pipeline.system_under_test import checked_session
 from harness.rounds import BenchmarkRules, Round, load_round
 from harness.runs.documents import Document
 from harness.runs.records import BackendRecord, DatasetRecord, ModelRecord
@@ -208,7 +207,7 @@ def find_inputs(settings: RunSettings, terminal: Terminal, cluster: Cluster | No
     del annotations_file  # of 5000 images it is large
     model_file, sha256 = _model_file(settings, model, backend, terminal)
     model = load_model(settings.model.name, model_file)
-    dtype = _input_dtype(settings, model_file, cluster)
+    dtype = input_dtype(settings, model_file, cluster)
     source = _source(settings, model, dataset, dtype, terminal)
     return Inputs(
         settings=settings,
@@ -292,43 +291,6 @@ def _dataset_files(settings: RunSettings, terminal: Terminal) -> tuple[Path, Pat
 
 def _default_file(name: str, precision: Literal["int8", "float32"], say: Say) -> Path:
     return load_model(name).default_file(precision, say)
-
-
-def _input_dtype(settings: RunSettings, model_file: Path | None, cluster: Cluster | None) -> str:
-    """What the sessions take; asked of a node where this machine has no such device."""
-    try:
-        return enter_in_child(_any_session, settings, model_file, limit_s=settings.startup_s)
-    except Stalled as error:
-        error.where, error.hint = f"opening a session of {settings.backend.name}", "a slow one needs a larger startup_s"
-        raise
-    except BackendError:
-        if cluster is None or settings.backend.devices is None:
-            raise
-        place = place_sessions(settings.backend.devices, cluster.find())[0]
-        return run_in_child(check_on_node, cluster.address, place, settings.model, settings.backend, model_file)
-
-
-@contextmanager
-def _any_session(settings: RunSettings, model_file: Path | None) -> Iterator[str]:
-    """Opens one session to see that the model fits; gives the dtype of its input.
-
-    Where devices that fail are done without, it is one of the first that can be opened.
-    """
-    latency = settings.scenarios[0] == "single_stream"
-    spec = settings.backend.devices or load_backend(settings.backend.name).default_devices(throughput=not latency)
-    devices = first_devices(spec)
-    if latency or settings.backend.on_device_failure == "stop":
-        devices = devices[:1]
-    with ExitStack() as opened:
-        for index, device in enumerate(devices):
-            session = checked_session(settings.model, settings.backend, device, model_file, index)
-            try:
-                dtype = opened.enter_context(session)
-                break
-            except Exception:
-                if index + 1 == len(devices):
-                    raise
-        yield dtype
 
 
 def _source(
