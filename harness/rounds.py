@@ -69,6 +69,14 @@ class ScenarioRules(Section):
             return value * self.samples_per_query
         return source_samples_per_query * 1e9 / value if source.unit == "ns" else value
 
+    def queries_to_infer_from(self, origin: Scenario) -> int | None:
+        """How many queries of another scenario have the estimate that this one's result is worked out from.
+
+        A latency is worked out from early stopping's estimate of the same percentile as this scenario's, which takes as
+        many queries as this scenario's own; a rate from a mean, which any number of queries has: None.
+        """
+        return self.min_queries if self.result.unit == "ns" and origin in self.inferred_from else None
+
 
 class AccuracyRules(Section):
     """The accuracy that a closed submission must reach: ``target_percent · closed_fraction``."""
