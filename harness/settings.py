@@ -270,7 +270,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         data = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, YamlError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"cannot be read: {reason}", where=str(path)) from error
+        hint = "`ssd-harness config new FILE` writes one to begin with"
+        raise UsageError(f"cannot be read: {reason}", where=str(path), hint=hint) from error
     if data is None:
         return {}
     if not isinstance(data, dict):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -16,6 +18,7 @@ import yaml
 from harness import cli
 from harness.files import sha256_file
 from harness.rounds import load_round
+from harness.scenarios import TITLES
 from harness.submission.check import check_tree
 from harness.submission.code_snapshot import write_code
 from harness.submission.loadgen_conf import mlperf_conf
@@ -468,3 +471,37 @@ def test_multistream_that_singlestream_was_too_short_for_is_short_by_design(
 def test_no_line_accuses_of_editing(short_tree: Path, longer_round: Path) -> None:
     findings = check_tree(short_tree, load_round(str(longer_round))).findings
     assert not any("edited" in finding.remedy for finding in findings)
+
+
+def test_the_verdicts_of_compliance_are_one_document(rehearsal: Rehearsal, tmp_path: Path, capsys: Capture) -> None:
+    run = Path(shutil.copytree(rehearsal.run, tmp_path / "run"))
+    capsys.readouterr()
+    assert cli.main(["compliance", str(run), "--test", "TEST05", "--json"]) == 0
+    shown = capsys.readouterr()
+    document = json.loads(shown.out)
+    assert document["passed"] is True
+    assert [(test["scenario"], test["test"]) for test in document["tests"]] == [
+        (scenario, "TEST05") for scenario in ("single_stream", "multi_stream", "offline")
+    ]
+    assert "Found Audit Config" not in shown.err
+
+
+def test_one_run_has_one_figure_wherever_it_is_shown(rehearsal: Rehearsal, capsys: Capture) -> None:
+    summary = json.loads((rehearsal.run / "summary.json").read_text())["scenarios"]
+    scores = {TITLES[name]: figures["score"] for name, figures in summary.items()}
+    assert set(scores) == set(SCENARIOS)
+    assert check(rehearsal.tree, rehearsal, "--json") == 0
+    checked = json.loads(capsys.readouterr().out)["results"]
+    assert {result["scenario"]: result["value"] for result in checked} == pytest.approx(scores, rel=1e-9)
+    assert cli.main(["results", str(rehearsal.run.parent), "--format", "csv"]) == 0
+    rows = {row["run"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
+    row = rows[rehearsal.run.name]
+    listed = {scenario: next(text for title, text in row.items() if title.startswith(scenario)) for scenario in scores}
+    assert {scenario: float(text) for scenario, text in listed.items()} == pytest.approx(scores, rel=1e-9)
+    # `run` ends with the same table
+    assert cli.main(["report", str(rehearsal.run)]) == 0
+    table = capsys.readouterr().out
+    page = (rehearsal.run / "report.html").read_text(encoding="utf-8")
+    for score in scores.values():
+        assert f"{score:.3f}" in table
+        assert f"{score:.3f}" in page
