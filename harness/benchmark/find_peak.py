@@ -113,6 +113,8 @@ def _try(
         qps=float(log.values["effective_target_qps"]),
         valid=log.valid and not finished.retired,
         samples_per_second=float(log.values[measured]),
+        p50_ms=log.milliseconds("result_50.00_percentile_latency_ns") if scenario == "server" else None,
         p99_ms=log.milliseconds("result_99.00_percentile_latency_ns") if scenario == "server" else None,
+        latency_bound_ms=plan.rules.latency_ms if scenario == "server" else None,
         folder=str(folder.relative_to(run.folder)),
     )

@@ -74,9 +74,9 @@ class MachineWatch:
 
 
 def _snapshot(root: Path) -> _Snapshot:
-    busy_s, steal_s = _processor_times(root)
+    busy_s, steal_s = processor_times(root)
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    load = _text(root / "proc/loadavg").split()
+    load = text_of(root / "proc/loadavg").split()
     return _Snapshot(
         at_s=monotonic(),
         busy_s=busy_s,
@@ -85,13 +85,13 @@ def _snapshot(root: Path) -> _Snapshot:
         throttled_s=_throttled(root),
         switches=own.ru_nivcsw + children.ru_nivcsw,
         load=float(load[0]) if load else None,
-        frequency_mhz=_frequency(root),
+        frequency_mhz=frequency_mhz(root),
     )
 
 
-def _processor_times(root: Path) -> tuple[float | None, float | None]:
+def processor_times(root: Path) -> tuple[float | None, float | None]:
     """Seconds in which the cores worked for anybody here, and in which another guest of the host had them."""
-    line = _text(root / "proc/stat").partition("\n")[0].split()
+    line = text_of(root / "proc/stat").partition("\n")[0].split()
     if len(line) < 9:
         return None, None
     user, nice, system, _, _, irq, softirq, steal = (int(ticks) for ticks in line[1:9])
@@ -100,38 +100,40 @@ def _processor_times(root: Path) -> tuple[float | None, float | None]:
 
 
 def _cores(root: Path) -> int:
-    lines = _text(root / "proc/stat").splitlines()
+    lines = text_of(root / "proc/stat").splitlines()
     return sum(line.startswith("cpu") and line[3:4].isdigit() for line in lines) or os.cpu_count() or 1
 
 
 def _quota(root: Path) -> float | None:
     """The cores that a container may use; None where there is no limit."""
-    quota, _, period = _text(root / "sys/fs/cgroup/cpu.max").strip().partition(" ")
+    quota, _, period = text_of(root / "sys/fs/cgroup/cpu.max").strip().partition(" ")
     return round(int(quota) / int(period), 3) if quota.isdigit() and period.isdigit() else None
 
 
 def _throttled(root: Path) -> float | None:
-    for line in _text(root / "sys/fs/cgroup/cpu.stat").splitlines():
+    for line in text_of(root / "sys/fs/cgroup/cpu.stat").splitlines():
         name, _, value = line.partition(" ")
         if name == "throttled_usec" and value.isdigit():
             return int(value) / 1e6
     return None
 
 
-def _frequency(root: Path) -> float | None:
+def frequency_mhz(root: Path) -> float | None:
+    """The mean clock of the cores now."""
     paths = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq")
-    values = [int(text) for path in paths if (text := _text(path).strip()).isdigit()]
+    values = [int(text) for path in paths if (text := text_of(path).strip()).isdigit()]
     return round(fmean(values) / 1e3, 1) if values else None
 
 
 def _temperature(root: Path) -> float | None:
     """The hottest zone, degrees Celsius."""
     paths = (root / "sys/class/thermal").glob("thermal_zone*/temp")
-    values = [int(text) for path in paths if (text := _text(path).strip()).isdigit()]
+    values = [int(text) for path in paths if (text := text_of(path).strip()).isdigit()]
     return max(values) / 1e3 if values else None
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """A file's text; empty where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

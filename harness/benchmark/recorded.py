@@ -8,16 +8,19 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 
 from harness.benchmark.inputs import Inputs
+from harness.benchmark.machine_sampler import MachineSampler
 from harness.benchmark.machine_watch import MachineWatch
 from harness.benchmark.running_map import RunningMap
 from harness.benchmark.system import code_sha256, versions
 from harness.live.display import shown
+from harness.loadgen.messages import Finished
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import run_test
 from harness.runs.directory import RunDirectory, log_hashes
 from harness.runs.documents import write_document
 from harness.runs.layout import TestFolder
-from harness.runs.records import TestRecord
+from harness.runs.machine_load import clocks_mhz, energy_joules, write_machine_load
+from harness.runs.records import MachineRecord, TestRecord
 from harness.runs.trace import write_trace
 from harness.terminal import Terminal
 
@@ -37,13 +40,14 @@ def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Termin
     if done is not None:
         terminal.say(f"{title}: already done, kept")
         return done
-    watch = MachineWatch()
+    watch, sampler = MachineWatch(), MachineSampler()
     with (
+        sampler,
         _running_map(inputs, plan) as running,
         shown(plan, terminal, title=title, subtitle=inputs.subtitle, accuracy=running) as show,
     ):
         finished = run_test(plan, show, watchdog_s=inputs.settings.watchdog_s, startup_s=inputs.settings.startup_s)
-    machine = watch.record()
+    machine = _with_load(watch.record(), sampler, plan, finished)
     if plan.trace:
         with terminal.task(f"{title}, trace"):
             write_trace(plan.folder, [slot.name for slot in plan.slots], title)
@@ -56,13 +60,22 @@ def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Termin
             "rules": plan.rules.model_dump(mode="json"),
             "performance_sample_count": plan.performance_sample_count,
             "sessions": [asdict(slot) | {"name": slot.name} for slot in plan.slots],
-            **asdict(finished),
+            **{key: value for key, value in asdict(finished).items() if key != "measured_ns"},
             "machine": machine,
             "logs": log_hashes(plan.folder),
         }
     )
     write_document(TestFolder(plan.folder).record, record)
     return record
+
+
+def _with_load(machine: MachineRecord, sampler: MachineSampler, plan: Plan, finished: Finished) -> MachineRecord:
+    """The record with energy and clocks of the measured part; the machine's load over time goes into a file."""
+    began_ns, ended_ns = finished.measured_ns
+    table, end_s = sampler.table(began_ns), (ended_ns - began_ns) / 1e9
+    write_machine_load(TestFolder(plan.folder).machine_load, table)
+    found = {"energy_joules": energy_joules(table, end_s), "clocks_mhz": clocks_mhz(table, end_s)}
+    return machine.model_copy(update={name: values for name, values in found.items() if values})
 
 
 def _running_map(inputs: Inputs, plan: Plan) -> AbstractContextManager[RunningMap | None]:

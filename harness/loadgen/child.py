@@ -110,8 +110,8 @@ class ChildTest:
         lg.DestroyQSL(qsl)
         lg.DestroyFastSUT(sut)
         self._dispatcher.settle()  # LoadGen has the last answers before they are recorded
-        write_samples(plan.folder, self._dispatcher.lanes, self._pulse.beat)
-        return self._finished(calibration, cpu_s)
+        measured_ns = write_samples(plan.folder, self._dispatcher.lanes, self._pulse.beat)
+        return self._finished(calibration, cpu_s, measured_ns)
 
     def close(self) -> None:
         """Closes the sessions."""
@@ -229,7 +229,7 @@ class ChildTest:
         self._pulse.beat()
         self._loading = False
 
-    def _finished(self, calibration: Calibration, cpu_s: float) -> Finished:
+    def _finished(self, calibration: Calibration, cpu_s: float, measured_ns: tuple[int, int]) -> Finished:
         names = self._plan.sample_names
         return Finished(
             {lane.slot.name: len(lane.records()) for lane in self._dispatcher.lanes},
@@ -237,6 +237,7 @@ class ChildTest:
             calibration.samples_per_second,
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             cpu_s,
+            measured_ns,
             tuple(
                 RetiredSession(retired.slot.name, retired.sample_index, names[retired.sample_index], retired.reason)
                 for retired in self._dispatcher.retired

@@ -62,6 +62,7 @@ class Finished:
         samples_per_second: likewise for all sessions together.
         peak_memory_bytes: the child's largest resident size.
         cpu_s: what LoadGen's test, without what came before and after it, took of the processors, user and system.
+        measured_ns: when the first sample was issued and the last one completed, by the monotonic clock.
         retired: the sessions that were taken out.
         warnings: everything that a person was warned of; put in by the parent.
     """
@@ -71,6 +72,7 @@ class Finished:
     samples_per_second: float
     peak_memory_bytes: int
     cpu_s: float = 0.0
+    measured_ns: tuple[int, int] = (0, 0)
     retired: tuple[RetiredSession, ...] = ()
     warnings: tuple[str, ...] = ()
 

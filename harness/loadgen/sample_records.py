@@ -9,20 +9,25 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.pipeline.counters import COLUMNS, ISSUED
+from harness.pipeline.counters import COLUMNS, COMPLETED, ISSUED
 from harness.pipeline.lane import Lane
 
 SAMPLES_NAME = "samples.csv.gz"
 ROWS = 512  # written at a time: as Python's numbers they take ten times the memory
 
 
-def write_samples(folder: Path, lanes: Sequence[Lane], beat: Callable[[], None]) -> None:
+def write_samples(folder: Path, lanes: Sequence[Lane], beat: Callable[[], None]) -> tuple[int, int]:
     """Session by session, each in its order; times relative to the first issue.
 
     Args:
         beat: told "still working".
+
+    Returns:
+        when the first sample was issued and when the last one was completed, ns of the monotonic clock.
     """
-    first_ns = min((int(lane.records()[:, ISSUED].min()) for lane in lanes if len(lane.records())), default=0)
+    used = [lane.records() for lane in lanes if len(lane.records())]
+    first_ns = min((int(records[:, ISSUED].min()) for records in used), default=0)
+    last_ns = max((int(records[:, COMPLETED].max()) for records in used), default=0)
     with gzip.open(folder / SAMPLES_NAME, "wt", compresslevel=1, newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("session", *COLUMNS))
@@ -33,3 +38,4 @@ def write_samples(folder: Path, lanes: Sequence[Lane], beat: Callable[[], None])
                 rows[:, 1 + ISSUED :] -= first_ns
                 writer.writerows(rows.tolist())
                 beat()
+    return first_ns, last_ns

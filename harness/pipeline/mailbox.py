@@ -8,26 +8,26 @@ from itertools import count
 from time import monotonic_ns
 from typing import Any, Protocol
 
-Letter = Any
+Message = Any
 """A `Completion`, or what else its reader understands."""
 
 MANY = 64
-"""Letters for which the reader is woken, however patient it is."""
+"""Messages for which the reader is woken, however patient it is."""
 
 
 class Mailbox(Protocol):
-    """Many write, one reads. It is the sessions' `Completions`, and more kinds of letters go through it."""
+    """Many write, one reads. It is the sessions' `Completions`, and more kinds of messages go through it."""
 
-    def put(self, letter: Letter, /) -> None:
+    def put(self, message: Message, /) -> None:
         """Leaves it there now; never waits."""
         ...
 
-    def put_at(self, due_ns: int, letter: Letter, /) -> None:
+    def put_at(self, due_ns: int, message: Message, /) -> None:
         """Leaves it there at that moment of the monotonic clock."""
         ...
 
-    def get(self, timeout_s: float, patience_ns: int, /) -> list[Letter]:
-        """Waits until a letter is ``patience_ns`` old, or there are `MANY`, and gives all that are there.
+    def get(self, timeout_s: float, patience_ns: int, /) -> list[Message]:
+        """Waits until a message is ``patience_ns`` old, or there are `MANY`, and gives all that are there.
 
         After ``timeout_s`` seconds, or when a decode pool rings, it gives what is there, which may be nothing.
         """
@@ -39,33 +39,33 @@ class PythonMailbox:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._letters: list[Letter] = []
-        self._later: list[tuple[int, int, Letter]] = []
+        self._messages: list[Message] = []
+        self._later: list[tuple[int, int, Message]] = []
         self._numbers = count()
 
-    def put(self, letter: Letter, /) -> None:
+    def put(self, message: Message, /) -> None:
         """Leaves it there now."""
         with self._changed:
-            self._letters.append(letter)
+            self._messages.append(message)
             self._changed.notify()
 
-    def put_at(self, due_ns: int, letter: Letter, /) -> None:
+    def put_at(self, due_ns: int, message: Message, /) -> None:
         """Leaves it there at that moment."""
         with self._changed:
-            heapq.heappush(self._later, (due_ns, next(self._numbers), letter))
+            heapq.heappush(self._later, (due_ns, next(self._numbers), message))
             self._changed.notify()
 
-    def get(self, timeout_s: float, patience_ns: int, /) -> list[Letter]:
-        """Gives letters as soon as there are any: without the extension nothing is fast enough to be patient."""
+    def get(self, timeout_s: float, patience_ns: int, /) -> list[Message]:
+        """Gives messages as soon as there are any: without the extension nothing is fast enough to be patient."""
         until = monotonic_ns() + int(timeout_s * 1e9)
         with self._changed:
             while True:
                 now = monotonic_ns()
                 while self._later and self._later[0][0] <= now:
-                    self._letters.append(heapq.heappop(self._later)[2])
-                if self._letters or now >= until:
-                    letters, self._letters = self._letters, []
-                    return letters
+                    self._messages.append(heapq.heappop(self._later)[2])
+                if self._messages or now >= until:
+                    messages, self._messages = self._messages, []
+                    return messages
                 wakes = min(until, self._later[0][0]) if self._later else until
                 self._changed.wait((wakes - now) / 1e9)
 

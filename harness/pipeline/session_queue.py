@@ -30,7 +30,7 @@ IDLE_S = 60.0  # the driving thread looks around now and then
 class SessionQueue:
     """One thread drives all sessions: it gives each its next image before the device is done with the last one.
 
-    What happens comes to this thread as a letter: a completion, or something to do. All the state of the queue is this
+    What happens comes to this thread as a message: a completion, or a call to make. All the state of the queue is this
     thread's own, so that no sample is lost and none answered twice: a completion counts only as long as its session
     has the sample. Decoding happens in `postprocess`, beside the sessions, and LoadGen is answered from here, in
     batches where nobody waits for a single answer.
@@ -132,11 +132,11 @@ class SessionQueue:
         watched = monotonic()
         try:
             while not (self._closing and self._idle()):
-                for letter in self._mailbox.get(watch_s, self._patience_ns):
-                    if isinstance(letter, Completion):
-                        self._complete(letter)
+                for message in self._mailbox.get(watch_s, self._patience_ns):
+                    if isinstance(message, Completion):
+                        self._complete(message)
                     else:
-                        letter()
+                        message()
                 self._assign()
                 if self._answer():
                     self._assign()
@@ -172,7 +172,7 @@ class SessionQueue:
             self._give(lane, sample, self._tensors[sample[1]])
 
     def _next_sample(self) -> Sample | None:
-        """None: the letter with the next query is still on its way."""
+        """None: the message with the next query is still on its way."""
         while self._queries:
             for sample in self._queries[0]:
                 self._taken += 1

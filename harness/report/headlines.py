@@ -29,6 +29,7 @@ class Validity:
         sentence: what that means here.
         because: the reasons where it is not VALID.
         caveats: what its figures are not, e.g. of a real device.
+        disturbed: what kept the machine from being quiet, a sentence each.
         not_submittable_because: what MLPerf would not take; empty for a submittable run.
     """
 
@@ -36,6 +37,7 @@ class Validity:
     sentence: str
     because: tuple[str, ...]
     caveats: tuple[str, ...]
+    disturbed: tuple[str, ...]
     not_submittable_because: tuple[str, ...]
 
 
@@ -53,7 +55,6 @@ def validity_of(summary: Summary) -> Validity:
         for scenario, figures in summary.scenarios.items()
         for reason in figures.disturbed_by
     ]
-    caveats += disturbed
     because = [
         f"{TITLES[scenario]}: {reason}"
         for scenario, figures in summary.scenarios.items()
@@ -73,7 +74,7 @@ def validity_of(summary: Summary) -> Validity:
     else:
         word, sentence = "INVALID", "LoadGen's conditions for a valid result were not met."
     reasons = tuple(summary.not_submittable_because)
-    return Validity(word, sentence, (*because, *invalid_runs), tuple(caveats), reasons)
+    return Validity(word, sentence, (*because, *invalid_runs), tuple(caveats), tuple(disturbed), reasons)
 
 
 def headlines(summary: Summary) -> list[Headline]:
@@ -98,6 +99,12 @@ def _of_scenario(scenario: Scenario, figures: ScenarioFigures) -> Headline:
     elif scenario == "server":
         shown = {name: figures.latency_ms[name] for name in ("p50", "p99") if name in figures.latency_ms}
         note = ", ".join(f"{name} {latency:.3f} ms" for name, latency in shown.items())
+        if figures.latency_bound_ms is not None:
+            note += f" of {figures.latency_bound_ms:g} ms"
+        if figures.target_samples_per_second is not None:
+            note += f"; target {figures.target_samples_per_second:.5g}/s"
+        if figures.completed_samples_per_second is not None:
+            note += f", answered {figures.completed_samples_per_second:.5g}/s"
     else:
         name = percentile_name(figures)
         latency = figures.latency_ms.get(name)

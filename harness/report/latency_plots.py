@@ -7,8 +7,10 @@ import numpy as np
 from harness.report.plot import (
     BLUE,
     GREY,
+    LINE_COLOURS,
     STAGE_COLOURS,
     Plot,
+    at_the_edge,
     axes,
     bars_height,
     horizontal_lines,
@@ -17,27 +19,39 @@ from harness.report.plot import (
 from harness.report.series import distribution, histogram, intervals
 from harness.runs.recorded_run import Test
 from harness.runs.samples import stages_at
+from harness.runs.timeline import percentile_over_time
 from harness.stages import STAGES
 
 SHOWN = ("p50", "p90", "p99")
 NS_DIGITS = 6  # of milliseconds: LoadGen's figures are whole nanoseconds
 TABLE_ROWS = 40
+FEWEST = 10
+"""Queries below which no distribution of them is drawn."""
+NEAR = 3.0
+"""A bound is drawn as a line where the plot need not become so many times as large for it."""
 
 
 def latency_plots(test: Test, latency_ms: dict[str, float]) -> list[Plot]:
-    """The plots of a scenario whose queries have latencies.
+    """The plots of a scenario whose queries have latencies; of a few queries only where their time went.
 
     Args:
         test: a performance test.
         latency_ms: LoadGen's own figures (mean, p50, …), which every line and label shows.
     """
     marked = {name: latency_ms[name] for name in SHOWN if name in latency_ms}
-    return [
-        _histogram(test, marked),
-        _distribution(test, latency_ms),
-        _over_time(test, marked),
-        stages_plot(test, stages_at(test.queries, latency_ms)),
-    ]
+    stages = stages_plot(test, stages_at(test.queries, latency_ms))
+    if len(test.queries) < FEWEST:
+        return [stages]
+    return [_histogram(test, marked), _distribution(test, latency_ms), _over_time(test, marked), stages]
+
+
+def _bound(test: Test, reach: float) -> tuple[dict[str, float], str]:
+    """The bound as a line where it lies near what is drawn, else its name for the edge; both empty without one."""
+    if test.bound_ms is None:
+        return {}, ""
+    if test.bound_ms <= NEAR * reach:
+        return {"bound": test.bound_ms}, ""
+    return {}, f"bound {test.bound_ms:g} ms"
 
 
 def _decimals(value: float) -> int:
@@ -49,9 +63,19 @@ def _words(marked: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.{_decimals(value)}f} ms" for name, value in marked.items())
 
 
+def _of_bound(test: Test) -> str:
+    """What the red line is, for the end of a sentence; empty without one."""
+    percentile = test.record.rules.latency_percentile
+    if test.bound_ms is None or percentile is None:
+        return ""
+    return f", and the bound of {test.bound_ms:g} ms that p{100 * percentile:g} must keep"
+
+
 def _histogram(test: Test, marked: dict[str, float]) -> Plot:
     latencies = test.queries["latency_ms"].to_numpy()
-    made = histogram(latencies, max(marked.values(), default=0.0))
+    near, beyond_it = _bound(test, max(marked.values(), default=float(latencies.max())))
+    lines = marked | near
+    made = histogram(latencies, max(lines.values(), default=0.0))
     bars = {
         "type": "bar",
         "x": ((made.edges[:-1] + made.edges[1:]) / 2).tolist(),
@@ -61,12 +85,14 @@ def _histogram(test: Test, marked: dict[str, float]) -> Plot:
         "hovertemplate": "%{x:.4f} ms: %{y} queries<extra></extra>",
     }
     decimals = _decimals(max(marked.values(), default=1.0))
-    layout = axes("latency, ms", "queries", bargap=0, **vertical_lines(marked, decimals, float(made.edges.mean())))
+    layout = axes("latency, ms", "queries", bargap=0, **vertical_lines(lines, decimals, float(made.edges.mean())))
+    if beyond_it:
+        layout["annotations"].append(at_the_edge(beyond_it, "right", len(lines)))
     beyond = f" Further right: {made.beyond}, up to {latencies.max():.3f} ms." if made.beyond else ""
     return Plot(
         key=f"{test.scenario}-histogram",
         title="Latencies",
-        alt=f"Histogram of the latencies of {len(latencies)} queries: {_words(marked)}.",
+        alt=f"Histogram of the latencies of {len(latencies)} queries: {_words(lines)}.",
         traces=[bars],
         layout=layout,
         columns=("from, ms", "to, ms", "queries"),
@@ -74,7 +100,7 @@ def _histogram(test: Test, marked: dict[str, float]) -> Plot:
             (round(float(low), NS_DIGITS), round(float(high), NS_DIGITS), int(count))
             for low, high, count in zip(made.edges[:-1], made.edges[1:], made.counts, strict=True)
         ],
-        note=f"Dashed: LoadGen's percentiles.{beyond}",
+        note=f"Dashed: LoadGen's percentiles{_of_bound(test)}.{beyond}",
     )
 
 
@@ -101,8 +127,13 @@ def _distribution(test: Test, latency_ms: dict[str, float]) -> Plot:
         },
     ]
     left, right = float(values[0]), max(percentiles.get("p99.9", 0.0), percentiles.get("p99", 0.0), float(values[0]))
+    near, beyond_it = _bound(test, right)
+    right = max(right, *near.values(), left)
     room = (right - left) * 0.05 or abs(left) * 0.01 or 1e-3
     layout = axes("latency, ms", "queries, %", xaxis={"range": [left - room, right + room]}, yaxis={"range": [0, 103]})
+    layout |= vertical_lines(near, _decimals(right), (left + right) / 2)
+    if beyond_it:
+        layout["annotations"].append(at_the_edge(beyond_it, "right", 1))
     return Plot(
         key=f"{test.scenario}-distribution",
         title="Share of queries within a latency",
@@ -111,7 +142,8 @@ def _distribution(test: Test, latency_ms: dict[str, float]) -> Plot:
         layout=layout,
         columns=("figure", "latency, ms"),
         rows=[(name, f"{value:.{NS_DIGITS}f}") for name, value in latency_ms.items()],
-        note="Diamonds: LoadGen's percentiles, which the table gives to the nanosecond.",
+        note="Diamonds: LoadGen's percentiles, which the table gives to the nanosecond."
+        + (f" Red: {_of_bound(test).removeprefix(', and ')}." if test.bound_ms is not None else ""),
     )
 
 
@@ -119,6 +151,9 @@ def _over_time(test: Test, marked: dict[str, float]) -> Plot:
     queries = test.queries.sort_values("issued_ns", kind="stable")
     seconds, latencies = queries["issued_ns"].to_numpy() / 1e9, queries["latency_ms"].to_numpy()
     made = intervals(seconds, latencies)
+    near, beyond_it = _bound(test, float(latencies.max()))
+    lines = marked | near
+    late = percentile_over_time(seconds, latencies)
     line = {"type": "scatter", "mode": "lines", "x": made.x.tolist(), "hoverinfo": "skip"}
     if made.size == 1:
         hover = "%{x:.3f} s: %{y:.4f} ms<extra></extra>"
@@ -142,9 +177,21 @@ def _over_time(test: Test, marked: dict[str, float]) -> Plot:
             | {"y": made.middle.tolist(), "line": {"color": BLUE, "width": 1.8}, "customdata": both}
             | {"hovertemplate": hover, "hoverinfo": "all"},
         ]
+    if late is not None:
+        traces[-1]["name"] = "each query" if made.size == 1 else "median"
+        traces.append(
+            {"type": "scatter", "mode": "lines", "name": "p99", "x": late.at.tolist(), "y": late.values.tolist()}
+            | {"line": {"color": LINE_COLOURS["p99"], "width": 2}}
+            | {"hovertemplate": "around %{x:.2f} s: p99 %{y:.4f} ms<extra></extra>"}
+        )
     rough = intervals(seconds, latencies, TABLE_ROWS)
     decimals = _decimals(max(marked.values(), default=1.0))
-    note = "Dashed: LoadGen's percentiles."
+    layout = axes("seconds since the first query", "latency, ms", **horizontal_lines(lines, decimals))
+    if beyond_it:
+        layout["annotations"].append(at_the_edge(beyond_it, "top", 0))
+    note = f"Dashed: LoadGen's percentiles{_of_bound(test)}."
+    if late is not None:
+        note += f" p99: of each {late.size} queries."
     if made.size > 1:
         note += (
             f" {len(queries)} queries in {len(made.x)} intervals of up to {made.size}: the line is the median of each,"
@@ -156,7 +203,7 @@ def _over_time(test: Test, marked: dict[str, float]) -> Plot:
         alt=f"Latencies over the {seconds[-1] if len(seconds) else 0:.1f} s of the test, between"
         f" {latencies.min():.3f} and {latencies.max():.3f} ms.",
         traces=traces,
-        layout=axes("seconds since the first query", "latency, ms", **horizontal_lines(marked, decimals)),
+        layout=layout,
         columns=("seconds", "shortest, ms", "median, ms", "longest, ms"),
         rows=[
             tuple(round(float(value), NS_DIGITS) for value in row)

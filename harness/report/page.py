@@ -16,8 +16,11 @@ from harness.files import write_text
 from harness.report.accuracy_plots import accuracy_plots
 from harness.report.headlines import headlines, validity_of
 from harness.report.latency_plots import latency_plots
+from harness.report.load_plots import load_plots
+from harness.report.peak_plots import load_latency_plot
 from harness.report.plot import Plot
 from harness.report.requirements import reference_plots, reference_table, requirements
+from harness.report.resource_tables import resources_table
 from harness.report.summary_tables import accuracy_table, peak_table, repetitions_table
 from harness.report.tables import Cell, Table, json_ready, text_of_cell
 from harness.report.throughput_plots import devices_plot, offline_plots
@@ -34,7 +37,9 @@ class PageSection:
 
     Attributes:
         key: its anchor.
-        body: paragraphs before the plots.
+        body: paragraphs before the tables.
+        tables: before the plots.
+        after: tables after the plots.
     """
 
     key: str
@@ -42,6 +47,7 @@ class PageSection:
     body: tuple[str, ...] = ()
     plots: tuple[Plot, ...] = ()
     tables: tuple[Table, ...] = ()
+    after: tuple[Table, ...] = ()
     gallery: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     text: str = ""
 
@@ -59,13 +65,12 @@ def write_report(folder: Path, target: Path | None = None) -> Path:
 
 def report_html(run: Run) -> str:
     """The page. The same run directory always gives the same page."""
-    sections = [_targets(run)]
-    sections += [_scenario(run, scenario) for scenario in run.summary.scenarios]
+    sections = [_scenario(run, scenario) for scenario in run.summary.scenarios]
     if run.summary.peak:
         sections.append(_peak(run))
     if run.accuracy_test is not None:
         sections += _accuracy(run)
-    sections += [_configuration(run), _system(run)]
+    sections += [_targets(run), _configuration(run), _system(run)]
     return render(
         "report.html.j2",
         title=run.name,
@@ -99,8 +104,13 @@ def _templates() -> jinja2.Environment:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     templates.filters["cell"] = text_of_cell
+    templates.filters["counted"] = _counted
     templates.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     return templates
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _plotly() -> str:
@@ -127,13 +137,22 @@ def _scenario(run: Run, scenario: Scenario) -> PageSection:
     else:
         plots = latency_plots(test, figures.latency_ms)
     body = [f"INVALID: {reason}" for reason in figures.invalid_because]
+    if not any(plot.wide for plot in plots):
+        what = "samples" if scenario == "offline" else "queries"
+        body.append(f"{len(test.queries)} {what} are too few to draw over time.")
     tables = [repetitions_table(scenario, figures.runs)] if figures.runs else []
-    return PageSection(scenario, TITLES[scenario], tuple(body), (*plots, devices_plot(test)), tuple(tables))
+    resources = resources_table(test)
+    after = () if resources is None else (resources,)
+    drawn = (*plots, devices_plot(test), *load_plots(test))
+    return PageSection(scenario, TITLES[scenario], tuple(body), drawn, tuple(tables), after=after)
 
 
 def _peak(run: Run) -> PageSection:
-    tables = [peak_table(scenario, peak) for scenario, peak in run.summary.peak.items()]
-    return PageSection("peak", "Search for the peak", tables=tuple(tables))
+    peaks = run.summary.peak
+    plots = [load_latency_plot(scenario, peak) for scenario, peak in peaks.items()]
+    tables = [peak_table(scenario, peak) for scenario, peak in peaks.items()]
+    drawn = tuple(plot for plot in plots if plot is not None)
+    return PageSection("peak", "Search for the peak", plots=drawn, tables=tuple(tables))
 
 
 def _accuracy(run: Run) -> list[PageSection]:
@@ -144,7 +163,11 @@ def _accuracy(run: Run) -> list[PageSection]:
     body: tuple[str, ...] = ()
     if evaluation is None:
         body = ("This run was made before categories and curves were kept with it.",)
-    plots = accuracy_plots(evaluation) if evaluation is not None else []
+    elif accuracy.mAP < 0:
+        body = ("mAP is not defined: these images have no objects to find.",)
+    elif not accuracy.AP50 > 0:
+        body = ("Nothing was found: no detection lies on an object of its category, so there are no curves to draw.",)
+    plots = accuracy_plots(evaluation) if evaluation is not None and accuracy.AP50 > 0 else []
     sections = [PageSection("accuracy", "Accuracy", body, tuple(plots), (table,))]
     gallery = _gallery(test.files)
     if gallery:

@@ -9,11 +9,19 @@ from typing import Any
 
 from harness.report.tables import Cell, Table
 
-BLUE, ORANGE, TEAL, PURPLE, GREY = "#2b7bba", "#d1660a", "#13877a", "#a259c4", "#7d848d"
+BLUE, ORANGE, TEAL, PURPLE, RED, GREY = "#2b7bba", "#d1660a", "#13877a", "#a259c4", "#d0453a", "#7d848d"
+OCHRE = "#9a8412"
 """Told apart with any colour vision, and at least 3:1 against the page, light or dark."""
 
-STAGE_COLOURS = {"queue": GREY, "inference": BLUE, "postprocess": ORANGE, "complete": TEAL, "LoadGen": PURPLE}
-PERCENTILE_COLOURS = {"p50": TEAL, "p90": ORANGE, "p99": PURPLE}
+STAGE_COLOURS = {
+    "queue": GREY,
+    "inference": BLUE,
+    "wait": OCHRE,
+    "postprocess": ORANGE,
+    "complete": TEAL,
+    "LoadGen": PURPLE,
+}
+LINE_COLOURS = {"p50": TEAL, "p90": ORANGE, "p99": PURPLE, "bound": RED, "target": TEAL}
 ROW_PX = 26
 
 
@@ -86,7 +94,7 @@ def vertical_lines(values: dict[str, float], decimals: int, middle: float) -> di
     """
     shapes, labels = [], []
     for step, (name, value) in enumerate(values.items()):
-        colour = PERCENTILE_COLOURS.get(name, GREY)
+        colour = LINE_COLOURS.get(name, GREY)
         line = {"color": colour, "width": 1.5, "dash": "dash"}
         shapes.append({"type": "line", "x0": value, "x1": value, "y0": 0, "y1": 1, "yref": "paper", "line": line})
         labels.append(
@@ -109,7 +117,7 @@ def horizontal_lines(values: dict[str, float], decimals: int) -> dict[str, Any]:
     """Dashed lines with their names; the labels stand side by side, so that near ones do not overlap."""
     shapes, labels = [], []
     for step, (name, value) in enumerate(values.items()):
-        colour = PERCENTILE_COLOURS.get(name, GREY)
+        colour = LINE_COLOURS.get(name, GREY)
         line = {"color": colour, "width": 1.5, "dash": "dash"}
         shapes.append({"type": "line", "x0": 0, "x1": 1, "xref": "paper", "y0": value, "y1": value, "line": line})
         labels.append(
@@ -125,6 +133,20 @@ def horizontal_lines(values: dict[str, float], decimals: int) -> dict[str, Any]:
             }
         )
     return {"shapes": shapes, "annotations": labels}
+
+
+def at_the_edge(text: str, place: str, row: int) -> dict[str, Any]:
+    """A red label at the edge beyond which a bound lies: the "right", below the labels of so many lines, or the "top".
+
+    Args:
+        text: what lies there, e.g. "bound 100 ms".
+        place: "right" or "top".
+        row: labels that stand there already.
+    """
+    label = {"xref": "paper", "yref": "paper", "showarrow": False, "xanchor": "right", "font": {"color": RED}}
+    if place == "right":
+        return label | {"x": 1, "y": 1 - 0.11 * row, "yanchor": "top", "text": f"{text} →"}
+    return label | {"x": 1, "y": 1, "yanchor": "top", "text": f"{text} ↑"}
 
 
 def bars_height(count: int) -> int:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from harness.errors import DataError, LogError, UsageError
+from harness.report.configurations import by_configuration
 from harness.report.page import PageSection, render
 from harness.report.plot import BLUE, ORANGE, PURPLE, TEAL, Plot, axes, text_of
 from harness.report.summary_tables import validity
@@ -19,7 +20,7 @@ from harness.runs.layout import MANIFEST, RunLayout
 from harness.runs.records import Manifest, read_manifest
 from harness.runs.score import score_of
 from harness.runs.summary import summary_rows
-from harness.scenarios import TITLES, Scenario
+from harness.scenarios import TITLES, Scenario, title_of
 
 COLOURS = (BLUE, ORANGE, TEAL, PURPLE)
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
@@ -210,7 +211,7 @@ def _short(cell: Cell) -> Cell:
 
 
 def chart_html(results: Sequence[RunRow], figure: str) -> str:
-    """A page with one figure of the runs over time, a line for each backend, and the runs as a table.
+    """A page with one figure of the runs over time, a line for each configuration, and the runs as a table.
 
     Raises:
         UsageError: no run has that figure.
@@ -224,36 +225,36 @@ def chart_html(results: Sequence[RunRow], figure: str) -> str:
             f"there are: {', '.join(known)}" if known else "the folder has no finished runs, or the filters leave none"
         )
         raise UsageError(f"no run has the figure {figure!r}", where="--chart", hint=hint)
-    by_backend: dict[str, list[RunRow]] = {}
-    for row in having:
-        by_backend.setdefault(row.backend, []).append(row)
+    lines = by_configuration([row.manifest for row in having])
+    title = figure_title(figure)
     traces = [
         {
             "type": "scatter",
             "mode": "lines+markers",
             "name": text_of(name),
-            "x": [moment(row).isoformat() for row in runs],
-            "y": [row.figures[figure] for row in runs],
-            "text": [text_of(row.folder.name) for row in runs],
+            "x": [moment(having[place]).isoformat() for place in places],
+            "y": [having[place].figures[figure] for place in places],
+            "text": [text_of(having[place].folder.name) for place in places],
             "line": {"color": COLOURS[k % len(COLOURS)], "width": 1.5},
-            "marker": {"size": 9, "symbol": [_symbol(row, k) for row in runs]},
+            "marker": {"size": 9, "symbol": [_symbol(having[place], k) for place in places]},
             "hovertemplate": "%{text}<br>%{x}<br>%{y}<extra>%{fullData.name}</extra>",
         }
-        for k, (name, runs) in enumerate(by_backend.items())
+        for k, (name, places) in enumerate(lines.items())
     ]
     values = [row.figures[figure] for row in having]
     plot = Plot(
         key="chart",
-        title=figure,
-        alt=f"{figure} of {len(having)} runs over time, between {min(values):.6g} and {max(values):.6g}.",
+        title=title,
+        alt=f"{title} of {len(having)} runs over time, between {min(values):.6g} and {max(values):.6g}.",
         traces=traces,
-        layout=axes("", text_of(figure), yaxis={"rangemode": "tozero"}),
-        columns=("run", "started", "backend", figure, "verdict"),
+        layout=axes("", text_of(title), yaxis={"rangemode": "tozero"}),
+        columns=("run", "started", "configuration", figure, "verdict"),
         rows=[
-            (row.folder.name, f"{moment(row):%Y-%m-%d %H:%M}", row.backend, row.figures[figure], row.verdict)
-            for row in having
+            (row.folder.name, f"{moment(row):%Y-%m-%d %H:%M}", name, row.figures[figure], row.verdict)
+            for name, places in lines.items()
+            for row in (having[place] for place in places)
         ],
-        note="Open marks: INVALID runs.",
+        note="A line joins runs of one configuration: backend, devices, model, images and settings. Open: INVALID.",
         height_px=420,
         wide=True,
     )
@@ -261,7 +262,7 @@ def chart_html(results: Sequence[RunRow], figure: str) -> str:
         PageSection("chart-section", "Over time", plots=(plot,)),
         PageSection("runs", "Runs", tables=(results_table(having),)),
     ]
-    return render("results.html.j2", title=figure, count=len(having), sections=sections)
+    return render("results.html.j2", title=title, count=len(having), sections=sections)
 
 
 def moment(row: RunRow) -> datetime:
@@ -270,5 +271,23 @@ def moment(row: RunRow) -> datetime:
     return row.started
 
 
-def _symbol(row: RunRow, backend: int) -> str:
-    return SYMBOLS[backend % len(SYMBOLS)] + ("" if row.verdict == "VALID" else "-open")
+def figure_title(figure: str) -> str:
+    """A key of `RunRow.figures` for people: ``single_stream.latency_ms.p90`` is "SingleStream p90, ms"."""
+    group, _, name = figure.partition(".")
+    words = [word.replace("_", " ") for word in name.split(".")]
+    unit = ""
+    for word, short in UNIT_WORDS.items():
+        if words[0].endswith(word):
+            words[0], unit = words[0].removesuffix(word).strip(), f", {short}"
+    of = "Accuracy" if group == "accuracy" else title_of(group)
+    if words[0] == "latency" and len(words) > 1:
+        del words[0]
+    return f"{of} {' '.join(word for word in words if word)}".strip() + unit
+
+
+UNIT_WORDS = {"samples per second": "samples/s", " ms": "ms", " s": "s", " bytes": "bytes"}
+"""How the name of a figure ends → its unit."""
+
+
+def _symbol(row: RunRow, line: int) -> str:
+    return SYMBOLS[line % len(SYMBOLS)] + ("" if row.verdict == "VALID" else "-open")

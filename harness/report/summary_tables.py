@@ -121,7 +121,7 @@ def validity(valid: bool) -> str:
 
 def peak_table(scenario: Scenario, peak: Peak) -> Table:
     """The tries of find-peak in one scenario, and what they found."""
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (
             number,
             f"{tried.qps:.3f}",
@@ -134,7 +134,9 @@ def peak_table(scenario: Scenario, peak: Peak) -> Table:
     asked = "target queries/s" if scenario == "server" else "expected samples/s"
     what = "queries/s" if scenario == "server" else "samples/s"
     found = "no rate was valid" if peak.qps is None else f"peak {peak.qps:.3f} {what}"
-    columns = ("try", asked, "measured /s", "p99 ms", "verdict")
+    columns: tuple[str, ...] = ("try", asked, "measured /s", "p99 ms", "verdict")
+    if all(row[3] is None for row in rows):  # Offline has no latencies
+        columns, rows = (*columns[:3], *columns[4:]), [(*row[:3], *row[4:]) for row in rows]
     return Table(f"{TITLES[scenario]}: the tries of find-peak", columns, rows, f"{TITLES[scenario]}: {found}")
 
 

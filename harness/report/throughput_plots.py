@@ -12,17 +12,22 @@ from harness.stages import PERCENTILES, STAGES
 
 MOST_DEVICES = 64
 TABLE_ROWS = 40
+FEWEST_WINDOWS = 4
+"""Below which a rate over time is no curve."""
 IDLE = "rgba(125,132,141,0.28)"
 
 
 def offline_plots(test: Test, samples_per_second: float) -> list[Plot]:
-    """The plots of an Offline test, whose figure LoadGen gives."""
-    return [_over_time(test, samples_per_second), _stages(test)]
+    """The plots of an Offline test, whose figure LoadGen gives; of a few samples only where their time went."""
+    over_time = _over_time(test, samples_per_second)
+    return [_stages(test)] if over_time is None else [over_time, _stages(test)]
 
 
-def _over_time(test: Test, samples_per_second: float) -> Plot:
+def _over_time(test: Test, samples_per_second: float) -> Plot | None:
     completed_s = np.sort(test.samples["completed_ns"].to_numpy()) / 1e9
     x, y, width = rates(completed_s)
+    if len(x) < FEWEST_WINDOWS:
+        return None
     line = {
         "type": "scatter",
         "mode": "lines",
@@ -46,7 +51,7 @@ def _over_time(test: Test, samples_per_second: float) -> Plot:
     return Plot(
         key="offline-throughput",
         title="Throughput over time",
-        alt=f"Completed samples a second over {completed_s[-1] if len(completed_s) else 0:.1f} s;"
+        alt=f"Completed samples a second over {completed_s[-1]:.1f} s;"
         f" LoadGen's figure is {samples_per_second:.4g} samples a second.",
         traces=[line],
         layout=layout,

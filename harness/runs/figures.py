@@ -35,10 +35,13 @@ class ScenarioFigures(Document):
     """The figures of a performance test.
 
     ``score`` is what the round publishes, in ``score_unit``, null where the test was too short for ``score_measure``.
-    ``latency_ms`` has LoadGen's mean and percentiles ("p50", …), of queries; ``percentile`` is the round's, in 0..1.
+    ``latency_ms`` has LoadGen's mean and percentiles ("p50", …), of queries; ``percentile`` is the round's, in 0..1. Of
+    Server: ``latency_bound_ms`` is what that percentile may be, ``target_samples_per_second`` what LoadGen was to
+    issue, ``scheduled_`` what it did, and ``completed_samples_per_second`` what was answered.
     ``disturbed_by`` says what kept the machine from being quiet, see `harness.runs.quietness`; ``longest_gap_ms`` is
     the longest time between two answers. ``efficiency`` is the share of the test in which the sessions were inferring;
-    ``stages_ms`` has the mean and percentiles of the stages; ``runs`` the repetitions, where there are several.
+    ``stages_ms`` has the mean and percentiles of the stages; ``peak_memory_bytes`` is the largest resident size of the
+    process that ran the test; ``runs`` has the repetitions, where there are several.
     """
 
     valid: bool
@@ -51,7 +54,10 @@ class ScenarioFigures(Document):
     queries: int | None = None
     latency_ms: dict[str, float] = Field(default_factory=dict)
     percentile: float | None = None
+    latency_bound_ms: float | None = None
+    target_samples_per_second: float | None = None
     scheduled_samples_per_second: float | None = None
+    completed_samples_per_second: float | None = None
     early_stopping_latency_ms: float | None = None
     quiet: bool | None = None
     disturbed_by: tuple[str, ...] = ()
@@ -60,6 +66,7 @@ class ScenarioFigures(Document):
     efficiency: float
     sessions: dict[str, SessionFigures]
     stages_ms: dict[str, dict[str, float]]
+    peak_memory_bytes: int | None = None
     runs: tuple[RepetitionFigures, ...] = ()
 
 

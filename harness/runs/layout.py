@@ -4,7 +4,8 @@
 
     results/NAME/
       manifest.json summary.json summary.csv report.html compliance.json
-      SCENARIO/performance/run_N/   LoadGen's logs, samples.csv.gz, trace.json.gz, test.json
+      SCENARIO/performance/run_N/   LoadGen's logs, samples.csv.gz, machine.csv.gz, profile.json, trace.json.gz,
+                                    test.json
       SCENARIO/accuracy/            LoadGen's logs, samples.csv.gz, accuracy.{txt,json}, evaluation.json,
                                     images.csv.gz, gallery/, test.json
       SCENARIO/compliance/TEST/     verify_*.txt, performance/run_1/, accuracy/
@@ -34,6 +35,8 @@ COMPLIANCE = "compliance.json"
 TEST_RECORD = "test.json"
 """The record of a finished test, written last."""
 TRACE = "trace.json.gz"
+MACHINE_LOAD = "machine.csv.gz"
+"""What the machine did over the time of a test."""
 ACCURACY = "accuracy.json"
 """The figures of an accuracy test."""
 EVALUATION = "evaluation.json"
@@ -104,6 +107,11 @@ class TestFolder:
     def trace(self) -> Path:
         """The trace for Perfetto."""
         return self.path / TRACE
+
+    @property
+    def machine_load(self) -> Path:
+        """What the machine did over the time of the test."""
+        return self.path / MACHINE_LOAD
 
     @property
     def accuracy_txt(self) -> Path:

@@ -15,6 +15,7 @@ from harness.runs.accuracy_test import accuracy_scenario
 from harness.runs.documents import read_document
 from harness.runs.figures import Evaluation, ScenarioFigures, Summary
 from harness.runs.layout import RunLayout, TestFolder
+from harness.runs.machine_load import read_machine_load
 from harness.runs.records import StartedManifest, TestRecord, read_manifest, started
 from harness.runs.samples import read_images, read_samples
 from harness.runs.summary import performance_figures, summary_of, summary_rows
@@ -46,6 +47,21 @@ class Test:
     def files(self) -> TestFolder:
         """The places of the test's files."""
         return TestFolder(self.folder)
+
+    @property
+    def bound_ms(self) -> float | None:
+        """What Server's latency may be, at the test's percentile; None in the other scenarios."""
+        return self.record.rules.latency_ms if self.scenario == "server" else None
+
+    @functools.cached_property
+    def machine_load(self) -> pd.DataFrame | None:
+        """The machine over the time of the test, see `harness.runs.machine_load`; None of a run of before that.
+
+        Raises:
+            LogError: the file is damaged.
+        """
+        path = self.files.machine_load
+        return read_machine_load(path) if path.is_file() else None
 
     @functools.cached_property
     def figures(self) -> ScenarioFigures:

@@ -103,6 +103,8 @@ class MachineRecord(Document):
 
     ``others_cores`` is how many cores other programs kept busy, ``steal_percent`` the time that a host gave to other
     guests, ``throttled_s`` the time that a container was stopped by its quota, ``cpu_quota`` in cores.
+    ``energy_joules`` has the energy of the measured part by counter (RAPL's zones, NVIDIA's devices), ``clocks_mhz``
+    the mean clocks in it; both only where they could be read.
     """
 
     cores: int | None = None
@@ -116,6 +118,8 @@ class MachineRecord(Document):
     frequency_before_mhz: float | None = None
     frequency_after_mhz: float | None = None
     temperature_celsius: float | None = None
+    energy_joules: dict[str, float] = Field(default_factory=dict)
+    clocks_mhz: dict[str, float] = Field(default_factory=dict)
 
 
 class TestRecord(Document):
@@ -164,14 +168,16 @@ class SubmissionRecord(Document):
 class PeakTry(Document):
     """One short test of a search for the peak.
 
-    ``qps`` is the target in Server, and what LoadGen was told to expect in Offline; ``p99_ms`` is of Server's latency;
-    ``folder`` has the logs, in the run directory.
+    ``qps`` is the target in Server, and what LoadGen was told to expect in Offline; ``p50_ms`` and ``p99_ms``
+    are of Server's latency, ``latency_bound_ms`` is what it had to keep; ``folder`` has the logs, in the run directory.
     """
 
     qps: float
     valid: bool
     samples_per_second: float
+    p50_ms: float | None = None
     p99_ms: float | None = None
+    latency_bound_ms: float | None = None
     folder: str
 
 

@@ -27,7 +27,7 @@ def read_images(path: Path) -> pd.DataFrame:
         LogError: the file is missing or damaged.
     """
     # a file called NA.jpg is not a missing one, nor one called 0012 a number
-    return _read_table(path, OF_IMAGES, keep_default_na=False, na_values={"AP50": [""]}, dtype={"file_name": str})
+    return read_table(path, OF_IMAGES, keep_default_na=False, na_values={"AP50": [""]}, dtype={"file_name": str})
 
 
 def read_samples(path: Path) -> pd.DataFrame:
@@ -38,7 +38,7 @@ def read_samples(path: Path) -> pd.DataFrame:
     Raises:
         LogError: the file is missing or damaged.
     """
-    samples = _read_table(path, [column for column in WHOLE_NUMBERS if column != "decoding_ns"])
+    samples = read_table(path, [column for column in WHOLE_NUMBERS if column != "decoding_ns"])
     if "decoding_ns" not in samples:
         samples.insert(list(samples).index("inferred_ns") + 1, "decoding_ns", samples["inferred_ns"])
     if samples.empty:
@@ -49,7 +49,12 @@ def read_samples(path: Path) -> pd.DataFrame:
     return samples
 
 
-def _read_table(path: Path, columns: Sequence[str], **options: Any) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str], **options: Any) -> pd.DataFrame:
+    """A CSV file of a test that has at least these columns.
+
+    Raises:
+        LogError: the file is missing or damaged.
+    """
     try:
         table: pd.DataFrame = pd.read_csv(path, **options)
     except (OSError, ValueError, EOFError, zlib.error) as error:

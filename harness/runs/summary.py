@@ -213,6 +213,7 @@ def performance_figures(folder: TestFolder, test: TestRecord) -> ScenarioFigures
 def _figures(log: DetailLog, samples: pd.DataFrame, test: TestRecord) -> ScenarioFigures:
     busy = sessions(samples, test.session_names)
     disturbed_by = tuple(disturbances(test.machine, samples))
+    memory: dict[str, Any] = {} if test.peak_memory_bytes is None else {"peak_memory_bytes": test.peak_memory_bytes}
     return ScenarioFigures(
         valid=log.valid,
         quiet=not disturbed_by,
@@ -222,6 +223,7 @@ def _figures(log: DetailLog, samples: pd.DataFrame, test: TestRecord) -> Scenari
         efficiency=round(sum(session.busy for session in busy.values()) / len(busy), 4),
         sessions=busy,
         stages_ms=stages_ms(samples),
+        **memory,
         **dict(_loadgen_figures(log, test, len(samples))),
     )
 
@@ -243,6 +245,12 @@ def _loadgen_figures(log: DetailLog, test: TestRecord, samples: int) -> Iterator
     yield "percentile", test.rules.latency_percentile
     if scenario == "server":
         yield "scheduled_samples_per_second", values["result_scheduled_samples_per_sec"]
+        more = {
+            "latency_bound_ms": test.rules.latency_ms,
+            "target_samples_per_second": values.get("effective_target_qps"),
+            "completed_samples_per_second": values.get("result_completed_samples_per_sec"),
+        }
+        yield from ((name, value) for name, value in more.items() if value is not None)
         return
     estimate = {"single_stream": "early_stopping_latency_ss", "multi_stream": "early_stopping_latency_ms"}[scenario]
     if values.get(estimate):

@@ -15,13 +15,13 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from harness.files import replacing
 from harness.runs.layout import TestFolder
 from harness.runs.loadgen_trace import LoadGenTrace
 from harness.runs.samples import read_samples
+from harness.runs.timeline import Ns, queue_depth, steps
 from harness.stages import STAGES
 
 SESSIONS, QUEUE, LOADGEN = 1, 2, 3
@@ -36,8 +36,6 @@ MOST_POINTS = 50_000
 ON_THE_SESSION = ("inference", "postprocess", "complete")
 BESIDE = {"postprocess": "decoding", "complete": "held answer"}
 """Stages that may go on while their session is at its next sample, and what they are called then."""
-
-Ns = npt.NDArray[np.int64]
 
 
 def write_trace(folder: Path, names: Sequence[str], title: str) -> Path:
@@ -56,8 +54,8 @@ def write_trace(folder: Path, names: Sequence[str], title: str) -> Path:
     moments = list(dict.fromkeys(chain.from_iterable(STAGES.values())))
     samples[moments] += shift_ns
     every = max(-(-len(samples) // MOST_SAMPLES), 1)
-    depth = _steps((samples["issued_ns"], 1), (samples["started_ns"], -1))
-    at_work = _steps((samples["started_ns"], 1), (samples["inferred_ns"], -1))
+    depth = queue_depth(samples)
+    at_work = steps((samples["started_ns"], 1), (samples["inferred_ns"], -1))
     every_wait = every * max(-(-int(depth[1].max(initial=0)) // (MOST_WAITING_DRAWN * every)), 1)
     about = {
         "test": title,
@@ -146,16 +144,6 @@ def _span(name: str, category: str, pid: int, identity: int, start: int, end: in
     what = f'"name":"{name}","cat":"{category}","pid":{pid},"tid":0,"id":{identity}'
     yield f'{{{what},"ph":"b","ts":{us(start)},"args":{{"sample":{sample}}}}}'
     yield f'{{{what},"ph":"e","ts":{us(end)}}}'
-
-
-def _steps(*changes: tuple[pd.Series[int], int]) -> tuple[Ns, Ns]:
-    """When a number changed, and what it was then: each change is a column of moments and what it adds."""
-    moments = np.concatenate([moment.to_numpy(np.int64) for moment, _ in changes])
-    added = np.concatenate([np.full(len(moment), add, np.int64) for moment, add in changes])
-    order = np.argsort(moments, kind="stable")
-    moments, values = moments[order], np.cumsum(added[order])
-    last = np.append(np.diff(moments) > 0, True)[: len(moments)]
-    return moments[last], values[last]
 
 
 def _counter(name: str, key: str, steps: tuple[Ns, Ns]) -> Iterator[str]:

@@ -1,5 +1,7 @@
 #include "kernels.h"
 
+#include <stdexcept>
+
 namespace ssd {
 
 extern const Kernels kernels_baseline;
@@ -22,6 +24,15 @@ const std::vector<const Kernels*>& available_kernels() {
         return found;
     }();
     return available;
+}
+
+const Kernels& kernels_named(const std::string& name) {
+    std::string names;
+    for (const Kernels* kernels : available_kernels()) {
+        if (name.empty() || name == kernels->name) return *kernels;
+        names += (names.empty() ? "" : ", ") + std::string(kernels->name);
+    }
+    throw std::invalid_argument("expected one of those this machine can run: " + names + "; got " + name);
 }
 
 }  // namespace ssd

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "types.h"
@@ -75,5 +76,8 @@ struct Kernels {
 
 // The kernels this machine can run, the fastest first; the last is always "baseline".
 const std::vector<const Kernels*>& available_kernels();
+
+// Those of that name, the fastest where it is empty; throws std::invalid_argument where this machine has none.
+const Kernels& kernels_named(const std::string& name);
 
 }  // namespace ssd

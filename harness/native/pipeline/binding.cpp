@@ -63,11 +63,11 @@ CounterLayout layout_of(const py::object& layout) {
 
 Counters counters_at(const Buffer& cells, py::ssize_t at, const CounterLayout& layout, bool from_start) {
     if (at < 0 || layout.buckets < 1 || at + layout.histogram + layout.buckets > cells.size())
-        throw py::value_error("the lane's row is outside the cells");
+        throw py::value_error("the row is outside the cells");
     return {cells.data() + at, layout, from_start};
 }
 
-// The counters of one lane whose records are Python's.
+// The counters of one session whose records are Python's.
 class Tally {
   public:
     Tally(const py::object& cells, py::ssize_t at, const py::object& layout, bool from_start)
@@ -88,20 +88,20 @@ class Tally {
 
 class PyMailbox : public Mailbox {
   public:
-    void put(py::object letter) { Mailbox::put(letter.release().ptr()); }
-    void put_at(std::int64_t due, py::object letter) { Mailbox::put_at(due, letter.release().ptr()); }
+    void put(py::object message) { Mailbox::put(message.release().ptr()); }
+    void put_at(std::int64_t due, py::object message) { Mailbox::put_at(due, message.release().ptr()); }
 
     py::list get(double timeout_s, std::int64_t patience) {
         const double most_s = 1e9;  // fits the nanoseconds
         const std::int64_t until = now_ns() + static_cast<std::int64_t>(std::min(timeout_s, most_s) * 1e9);
-        std::vector<PyObject*> letters;
+        std::vector<PyObject*> messages;
         {
             const native::WithoutGil without_gil;
-            letters = Mailbox::get(until, patience);
+            messages = Mailbox::get(until, patience);
         }
-        py::list list(letters.size());
-        for (std::size_t k = 0; k < letters.size(); ++k)
-            PyList_SET_ITEM(list.ptr(), static_cast<py::ssize_t>(k), letters[k]);
+        py::list list(messages.size());
+        for (std::size_t k = 0; k < messages.size(); ++k)
+            PyList_SET_ITEM(list.ptr(), static_cast<py::ssize_t>(k), messages[k]);
         return list;
     }
 };
@@ -128,21 +128,21 @@ class Postprocess {
                  static_cast<std::int64_t>(ring_after_s * 1e9), ring_at},
                 mailbox.cast<PyMailbox&>()) {
         if (PyErr_Occurred()) throw py::error_already_set();
-        for (const int row : rows) lanes_.push_back({counters_at(cells_, row, layout_of(layout), from_start), {}});
+        for (const int row : rows) sessions_.push_back({counters_at(cells_, row, layout_of(layout), from_start), {}});
     }
 
     ~Postprocess() { pool_.close(); }  // its threads need no GIL
 
-    void post(int lane, std::int64_t sample_id, std::int64_t sample_index, std::int64_t issued, std::int64_t started,
+    void post(int session, std::int64_t sample_id, std::int64_t sample_index, std::int64_t issued, std::int64_t started,
               std::int64_t inferred, const py::object& outputs) {
-        pool_.post(job_of(lane, {sample_id, sample_index, issued, started, inferred, 0, 0, 0}, outputs));
+        pool_.post(job_of(session, {sample_id, sample_index, issued, started, inferred, 0, 0, 0}, outputs));
         ++pending_;
     }
 
     // The same on the calling thread: the answer, held until `answered`.
-    py::tuple finish(int lane, std::int64_t sample_id, std::int64_t sample_index, std::int64_t issued,
+    py::tuple finish(int session, std::int64_t sample_id, std::int64_t sample_index, std::int64_t issued,
                      std::int64_t started, std::int64_t inferred, const py::object& outputs) {
-        auto job = job_of(lane, {sample_id, sample_index, issued, started, inferred, 0, 0, 0}, outputs);
+        auto job = job_of(session, {sample_id, sample_index, issued, started, inferred, 0, 0, 0}, outputs);
         {
             const native::WithoutGil without_gil;
             pool_.decode(*job);
@@ -154,7 +154,7 @@ class Postprocess {
             throw py::value_error("output " + std::to_string(output) + " has NaN or infinity in it");
         }
         py::tuple answer = answer_of(*job);
-        if (lane == Job::kNobody) {
+        if (session == Job::kNobody) {
             pool_.recycle(std::move(job));
         } else {
             collected_.push_back(std::move(job));
@@ -162,7 +162,7 @@ class Postprocess {
         return answer;
     }
 
-    // (answers, failures): [(sample id, address, bytes)], held until `answered`, and [(lane, record, output)].
+    // (answers, failures): [(sample id, address, bytes)], held until `answered`, and [(session, record, output)].
     py::tuple collect() {
         py::list answers, failures;
         for (auto& job : pool_.collect()) {
@@ -170,10 +170,10 @@ class Postprocess {
             job->reading.reset();
             if (job->not_finite >= 0) {
                 const SampleRecord& record = job->record;
-                failures.append(
-                    py::make_tuple(job->lane, record.sample_id, record.sample_index, record.issued, job->not_finite));
+                failures.append(py::make_tuple(job->session, record.sample_id, record.sample_index, record.issued,
+                                               job->not_finite));
                 pool_.recycle(std::move(job));
-            } else if (job->lane == Job::kNobody) {
+            } else if (job->session == Job::kNobody) {
                 pool_.recycle(std::move(job));
             } else {
                 answers.append(answer_of(*job));
@@ -187,12 +187,13 @@ class Postprocess {
     void answered() {
         const std::int64_t now = now_ns();
         for (auto& job : collected_) {
-            Lane& lane = lanes_[job->lane];
-            lane.counters.add(&job->record, 1, now);
-            if (lane.records.size() == lane.records.capacity()) {
-                lane.records.reserve(lane.records.size() + lane.records.size() / 4 + 64);  // doubling would waste half
+            Recorded& session = sessions_[job->session];
+            session.counters.add(&job->record, 1, now);
+            if (session.records.size() == session.records.capacity()) {
+                session.records.reserve(session.records.size() + session.records.size() / 4 +
+                                        64);  // doubling would waste half
             }
-            lane.records.push_back(job->record);
+            session.records.push_back(job->record);
             pool_.recycle(std::move(job));
         }
         collected_.clear();
@@ -201,8 +202,8 @@ class Postprocess {
     std::size_t pending() const { return pending_; }
 
     // (samples, columns) int64, not a copy.
-    static py::array records(const py::object& self, std::size_t lane) {
-        auto& records = self.cast<Postprocess&>().lanes_.at(lane).records;
+    static py::array records(const py::object& self, std::size_t session) {
+        auto& records = self.cast<Postprocess&>().sessions_.at(session).records;
         constexpr py::ssize_t kWidth = sizeof(SampleRecord) / sizeof(std::int64_t);
         return py::array_t<std::int64_t>({static_cast<py::ssize_t>(records.size()), kWidth},
                                          reinterpret_cast<const std::int64_t*>(records.data()), self);
@@ -214,7 +215,7 @@ class Postprocess {
     }
 
   private:
-    struct Lane {
+    struct Recorded {  // of one session
         Counters counters;
         std::vector<SampleRecord> records;
     };
@@ -224,8 +225,9 @@ class Postprocess {
                               job.rows.size() * sizeof(float));
     }
 
-    std::unique_ptr<Job> job_of(int lane, const SampleRecord& record, const py::object& outputs) {
-        if (lane < Job::kNobody || lane >= static_cast<int>(lanes_.size())) throw py::index_error("no such lane");
+    std::unique_ptr<Job> job_of(int session, const SampleRecord& record, const py::object& outputs) {
+        if (session < Job::kNobody || session >= static_cast<int>(sessions_.size()))
+            throw py::index_error("no such session");
         std::shared_ptr<native::Reading> reading;
         try {
             if (decoder_) reading = read(outputs);
@@ -234,7 +236,7 @@ class Postprocess {
             throw;
         }
         auto job = pool_.job();
-        job->lane = lane;
+        job->session = session;
         job->record = record;
         job->reading = std::move(reading);
         return job;
@@ -258,7 +260,7 @@ class Postprocess {
     Buffer cells_;
     const native::ImageDecoder* decoder_;
     DecodePool pool_;
-    std::vector<Lane> lanes_;
+    std::vector<Recorded> sessions_;
     std::vector<std::unique_ptr<Job>> collected_;
     std::size_t pending_ = 0;  // posted and not collected
     std::shared_ptr<native::Reading> last_;
@@ -312,6 +314,6 @@ PYBIND11_MODULE(_pipeline, m) {
         .def("collect", &Postprocess::collect)
         .def("answered", &Postprocess::answered)
         .def_property_readonly("pending", &Postprocess::pending)
-        .def("records", [](const py::object& self, std::size_t lane) { return Postprocess::records(self, lane); })
+        .def("records", [](const py::object& self, std::size_t session) { return Postprocess::records(self, session); })
         .def("close", &Postprocess::close);
 }

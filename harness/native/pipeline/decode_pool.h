@@ -22,7 +22,7 @@ constexpr int kFields = 7;  // of a detection in an answer; harness/accuracy_rec
 struct Job {
     static constexpr int kNobody = -1;
 
-    int lane;  // kNobody: a rehearsal, which is answered to nobody and recorded nowhere
+    int session;  // kNobody: a rehearsal, which is answered to nobody and recorded nowhere
     SampleRecord record;
     std::shared_ptr<native::Reading> reading;  // none: nothing is decoded, and the answer is empty
     int not_finite = -1;                       // the output that cannot be decoded because of NaN or infinity

@@ -8,20 +8,20 @@
 namespace pipeline {
 
 Mailbox::~Mailbox() {
-    for (PyObject* letter : letters_) Py_DECREF(letter);
-    for (; !later_.empty(); later_.pop()) Py_DECREF(later_.top().letter);
+    for (PyObject* message : messages_) Py_DECREF(message);
+    for (; !later_.empty(); later_.pop()) Py_DECREF(later_.top().message);
 }
 
-void Mailbox::put(PyObject* letter) {
+void Mailbox::put(PyObject* message) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (letters_.empty()) oldest_ = now_ns();
-    letters_.push_back(letter);
-    wake_for(letters_.size() < kMany ? oldest_ + patience_ : 0);
+    if (messages_.empty()) oldest_ = now_ns();
+    messages_.push_back(message);
+    wake_for(messages_.size() < kMany ? oldest_ + patience_ : 0);
 }
 
-void Mailbox::put_at(std::int64_t due, PyObject* letter) {
+void Mailbox::put_at(std::int64_t due, PyObject* message) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    later_.push({due, number_++, letter});
+    later_.push({due, number_++, message});
     wake_for(due + patience_);
 }
 
@@ -40,8 +40,8 @@ void Mailbox::wake_for(std::int64_t at) {
 
 void Mailbox::take_due(std::int64_t now) {
     for (; !later_.empty() && later_.top().due <= now; later_.pop()) {
-        if (letters_.empty()) oldest_ = later_.top().due;
-        letters_.push_back(later_.top().letter);
+        if (messages_.empty()) oldest_ = later_.top().due;
+        messages_.push_back(later_.top().message);
     }
 }
 
@@ -53,7 +53,7 @@ std::vector<PyObject*> Mailbox::get(std::int64_t until, std::int64_t patience) {
         const std::int64_t now = now_ns();
         take_due(now);
         std::int64_t wakes = std::min(until, rung_);
-        if (!letters_.empty()) wakes = std::min(wakes, letters_.size() < kMany ? oldest_ + patience : now);
+        if (!messages_.empty()) wakes = std::min(wakes, messages_.size() < kMany ? oldest_ + patience : now);
         if (!later_.empty()) wakes = std::min(wakes, later_.top().due + patience);
         if (wakes <= now) break;
         wakes_ = wakes;
@@ -61,9 +61,9 @@ std::vector<PyObject*> Mailbox::get(std::int64_t until, std::int64_t patience) {
     }
     wakes_ = 0;
     rung_ = kNever;
-    std::vector<PyObject*> letters;
-    letters.swap(letters_);
-    return letters;
+    std::vector<PyObject*> messages;
+    messages.swap(messages_);
+    return messages;
 }
 
 }  // namespace pipeline

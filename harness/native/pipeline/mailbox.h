@@ -16,26 +16,26 @@ namespace pipeline {
 class Mailbox {
   public:
     static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
-    static constexpr std::size_t kMany = 64;  // letters for which the reader is woken, however patient it is
+    static constexpr std::size_t kMany = 64;  // messages for which the reader is woken, however patient it is
 
     ~Mailbox();  // under the GIL
 
     // Steals a reference. Any thread that holds the GIL, as it owns the reference; never waits for the reader.
-    void put(PyObject* letter);
+    void put(PyObject* message);
     // There from that moment on.
-    void put_at(std::int64_t due, PyObject* letter);
+    void put_at(std::int64_t due, PyObject* message);
     // Wakes the reader at that moment, or sooner. Needs no GIL.
     void ring(std::int64_t at);
 
-    // The reader's: waits, without the GIL, until a letter is `patience` old, or there are many, or it is rung, or that
-    // moment has come; then all letters that are there, in the order of their moments, are the caller's.
+    // The reader's: waits, without the GIL, until a message is `patience` old, or there are many, or it is rung, or
+    // that moment has come; then all messages that are there, in the order of their moments, are the caller's.
     std::vector<PyObject*> get(std::int64_t until, std::int64_t patience);
 
   private:
     struct Later {
         std::int64_t due;
-        std::uint64_t number;  // letters of the same moment keep their order
-        PyObject* letter;
+        std::uint64_t number;  // messages of the same moment keep their order
+        PyObject* message;
         bool operator<(const Later& other) const { return due != other.due ? due > other.due : number > other.number; }
     };
 
@@ -44,8 +44,8 @@ class Mailbox {
 
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::vector<PyObject*> letters_;
-    std::int64_t oldest_ = kNever;  // the moment of the first of `letters_`
+    std::vector<PyObject*> messages_;
+    std::int64_t oldest_ = kNever;  // the moment of the first of `messages_`
     std::priority_queue<Later> later_;
     std::uint64_t number_ = 0;
     std::int64_t rung_ = kNever;

@@ -16,13 +16,13 @@ constexpr const char* kColumns[] = {"sample_id",   "sample_index", "issued_ns", 
 constexpr int kStages = 5;  // queue, inference, wait, postprocess, complete: from each moment to the next
 static_assert(sizeof(SampleRecord) == sizeof kColumns / sizeof *kColumns * sizeof(std::int64_t));
 
-// Places in a lane's row of counters; harness/pipeline/counters.py says what they are and passes them in.
+// Places in a session's row of counters; harness/pipeline/counters.py says what they are and passes them in.
 struct CounterLayout {
     std::ptrdiff_t done, first, last, stages, histogram, buckets;
     int bits;
 };
 
-// A lane's row of counters, written by one thread and read by another process.
+// A session's row of counters, written by one thread and read by another process.
 class Counters {
   public:
     // from_start: latencies count from the moment the device began, not from the issue.

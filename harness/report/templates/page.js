@@ -21,6 +21,16 @@
     Plotly.newPlot(document.getElementById(key), figure.data, { ...shared, ...figure.layout }, config);
   }
   const all = () => document.querySelectorAll(".plot");
-  window.addEventListener("beforeprint", () => all().forEach((plot) => Plotly.relayout(plot, { width: 640 })));
-  window.addEventListener("afterprint", () => all().forEach((plot) => Plotly.relayout(plot, { width: null, autosize: true })));
+  const folded = () => document.querySelectorAll(".verdict details:not([open])");
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    opened = [...folded()];
+    opened.forEach((details) => (details.open = true));
+    // pixels of a page of A4 or letter between its margins, and of half of it
+    all().forEach((plot) => Plotly.relayout(plot, { width: plot.closest(".wide") ? 680 : 330 }));
+  });
+  window.addEventListener("afterprint", () => {
+    opened.forEach((details) => (details.open = false));
+    all().forEach((plot) => Plotly.relayout(plot, { width: null, autosize: true }));
+  });
 })();

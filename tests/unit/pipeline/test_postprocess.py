@@ -102,7 +102,7 @@ def test_outputs_that_are_refused_are_explained_as_the_decoder_does() -> None:
     raw[3] = raw[3].astype(np.float64)
     with pytest.raises(ValueError, match="float64"):
         native().post(0, 1, 1, 1, 2, 3, raw)
-    with pytest.raises(IndexError, match="no such lane"):
+    with pytest.raises(IndexError, match="no such session"):
         native().post(2, 1, 1, 1, 2, 3, MODEL.example_outputs(0, quantized=False))
 
 

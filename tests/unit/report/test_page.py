@@ -186,6 +186,28 @@ def test_the_same_directory_gives_the_same_page(tmp_path: Path) -> None:
     assert report_html(load_run(folder)) == report_html(load_run(folder))
 
 
+def test_measurements_come_before_the_rounds_requirements(tmp_path: Path) -> None:
+    page = report_html(load_run(whole(tmp_path / "r")))
+    sections = re.findall(r'<section id="(\w+)"', page)
+    assert sections.index("offline") < sections.index("accuracy") < sections.index("targets")
+
+
+@pytest.mark.parametrize(("figure", "said"), [(0.0, "Nothing was found"), (-1.0, "mAP is not defined")])
+def test_a_map_without_curves_is_a_sentence(tmp_path: Path, figure: float, said: str) -> None:
+    folder = whole(tmp_path / "r")
+    path = folder / "offline/accuracy/accuracy.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"mAP": figure, "AP50": figure}))
+    page = report_html(load_run(folder))
+    assert said in page
+    assert not {"classes", "precision-recall"} & set(figures_of(page))
+
+
+def test_few_queries_are_a_sentence(tmp_path: Path) -> None:
+    scenarios = {"single_stream": made_samples(3), "offline": made_samples(3, offline=True)}
+    page = report_html(load_run(made_run(tmp_path / "r", scenarios)))
+    assert page.count("are too few to draw over time") == 2
+
+
 def test_an_image_that_is_gone_is_said(tmp_path: Path) -> None:
     folder = whole(tmp_path / "r")
     assert "the image is gone" not in report_html(load_run(folder)).split("<main>")[1]
