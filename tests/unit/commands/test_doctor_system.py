@@ -50,7 +50,7 @@ def test_it_writes_what_it_is_told(tmp_path: Path, capsys: Capture) -> None:
 
 def test_a_type_that_there_is_not_is_refused(capsys: Capture) -> None:
     assert cli.main(["doctor", "system", "--type", "phone"]) == 2
-    assert 'system_type: found "phone", required one of edge' in capsys.readouterr().err
+    assert '--type: found "phone", required one of edge' in capsys.readouterr().err
 
 
 def test_json_is_one_document_with_the_description_and_what_it_lacks(tmp_path: Path, capsys: Capture) -> None:
