@@ -18,7 +18,7 @@ from harness.dataset.synthetic import write_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.errors import UsageError
 from harness.model.registry import load_model
-from harness.published import get_published
+from harness.published import get_published, published_names
 from harness.rounds import load_round
 from harness.settings import cache_dir
 from harness.terminal import Terminal
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROUND",
         help="only the images that the round's benchmarks have, by licence; writes their annotations to --output",
     )
-    parser.add_argument("--download", metavar="NAME", help="get a dataset: a name of configs/downloads.yaml")
+    parser.add_argument("--download", metavar="NAME", help=f"get a dataset: {published_names('datasets')}")
     parser.add_argument("--synthetic", type=one_or_more, metavar="N", help="write a synthetic dataset of N images")
     parser.add_argument("--seed", type=zero_or_more, default=0, metavar="S", help="of the synthetic dataset (0)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where the synthetic or downloaded dataset goes")

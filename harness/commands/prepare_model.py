@@ -28,7 +28,7 @@ from harness.files import sha256_file
 from harness.model.io_check import check_model
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
-from harness.published import get_published
+from harness.published import get_published, published_names
 from harness.quantization import onnx_file
 from harness.quantization.calibration import Method, calibrate, runtime_version
 from harness.quantization.int8 import quantize
@@ -63,7 +63,7 @@ _STEPS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `prepare model`."""
     step = parser.add_mutually_exclusive_group(required=True)
-    step.add_argument("--download", metavar="NAME", help="get a published model: a name of configs/downloads.yaml")
+    step.add_argument("--download", metavar="NAME", help=f"get a published model: {published_names('models')}")
     step.add_argument("--extract", type=Path, metavar="ONNX", help="cut this float32 model at its raw outputs")
     step.add_argument("--calibrate", type=Path, metavar="ONNX", help="find this float32 model's activation ranges")
     step.add_argument("--quantize", type=Path, metavar="ONNX", help="make an INT8 model of this float32 one")

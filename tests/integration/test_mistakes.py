@@ -81,6 +81,14 @@ MISTAKES = [
     Mistake(f"{SUBMISSION} --submitter Org --system nothing.json", 2, "nothing.json", "ssd-harness doctor system"),
     Mistake("run smoke --output text.onnx", 2, "text.onnx", "--output"),
     Mistake("run smoke --output finished", 2, "finished", "--overwrite"),
+    # a typo beside a finished run leaves every byte of it
+    Mistake("run coco --images images --annotations nothing.json --output finished", 2, "finished", "--overwrite"),
+    Mistake(
+        "run coco --images images --annotations nothing.json --output finished --overwrite",
+        3,
+        "nothing.json",
+        "--annotations",
+    ),
     Mistake("run smoke --output locked/run", 3, "locked/run", "--output"),
     Mistake("report images", 3, "images", "--output of a run"),
     Mistake("compliance images", 2, "images", "--output of a run"),
