@@ -22,6 +22,8 @@ from harness.scenarios import TITLES
 from harness.submission.check import check_tree
 from harness.submission.code_snapshot import write_code
 from harness.submission.loadgen_conf import mlperf_conf
+from tests.support.hidden_defects import DEFECTS as HIDDEN
+from tests.support.hidden_defects import HiddenDefect
 from tests.support.planted_defects import DEFECTS, Defect
 from tests.support.published_oddities import ODDITIES, Line, Oddity, last_query_filled
 from tests.support.submission_tree import ORG, Rehearsal, rehearse
@@ -150,6 +152,14 @@ def test_a_planted_defect_fails_with_a_line_that_names_it(defect: Defect, tree: 
     findings = check_tree(tree, load_round(str(rehearsal.round))).findings
     lines = [str(finding) for finding in findings if finding.status == defect.level]
     assert any(defect.words in line for line in lines), "\n".join(lines) or "it passes unseen"
+
+
+@pytest.mark.parametrize("defect", HIDDEN, ids=lambda defect: str(defect.name))
+def test_a_defect_that_hides_is_named(defect: HiddenDefect, tree_of_others: Path, rehearsal: Rehearsal) -> None:
+    defect.plant(tree_of_others / "closed" / ORG)
+    findings = check_tree(tree_of_others, load_round(str(rehearsal.round))).findings
+    said = [str(finding) for finding in findings if finding.status == defect.level]
+    assert any(defect.words in line for line in said), "\n".join(said) or "it passes unseen"
 
 
 def lines(tree: Path, rehearsal: Rehearsal) -> list[Line]:

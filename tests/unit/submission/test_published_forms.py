@@ -48,6 +48,12 @@ def test_a_line_that_is_no_entry_is_kept_and_cannot_hide_an_error(tmp_path: Path
     assert log.times_ms["a"] == 1.5
 
 
+@pytest.mark.parametrize("time_ms", ['"x"', "[1]", "{}"])
+def test_an_entry_whose_time_is_no_number_is_no_entry(tmp_path: Path, time_ms: str) -> None:
+    with pytest.raises(LogError, match="line 1 is not a LoadGen entry"):
+        read_detail(detail(tmp_path, ENTRY.replace("1.5", time_ms) % ("a", 1)))
+
+
 def test_a_file_that_is_not_utf8_is_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "mlperf_log_detail.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(LogError, match="utf-8"):
