@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -76,6 +76,11 @@ class ScenarioRules(Section):
         many queries as this scenario's own; a rate from a mean, which any number of queries has: None.
         """
         return self.min_queries if self.result.unit == "ns" and origin in self.inferred_from else None
+
+    def too_short_in(self, there: Container[Scenario]) -> tuple[Scenario, int] | None:
+        """One of the scenarios that were run and lacks the estimate to infer this one; how many queries have it."""
+        found = ((origin, self.queries_to_infer_from(origin)) for origin in self.inferred_from if origin in there)
+        return next(((origin, least) for origin, least in found if least is not None), None)
 
 
 class AccuracyRules(Section):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import codecs
 import filecmp
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 
 from harness.errors import UsageError
 from harness.loadgen.log import ACCURACY_LOG, DETAIL_LOG
 from harness.loadgen.plan import LOADGEN_SCENARIOS
-from harness.rounds import ScenarioRules
 from harness.runs.layout import PERFORMANCE_RUN, VERIFY_ACCURACY, VERIFY_PERFORMANCE
 from harness.scenarios import Scenario
 from harness.settings import Division
@@ -89,9 +88,8 @@ def scenario_names(tree: SubmissionTree) -> Iterator[Problem]:
 def required_files(tree: SubmissionTree) -> Iterator[Problem]:
     """Every file that the round requires for a scenario is there, and not empty."""
     for place in tree.places:
-        compliance = {
-            tree.folder("compliance", place, test=test) for test in tree.rules(place).compliance_of(place.scenario)
-        }
+        tests = tree.rules(place).compliance_of(place.scenario)
+        compliance = {tree.folder("compliance", place, test=test) for test in tests}
         for folder, file_names in _required(tree, place).items():
             there = tree.below(folder)
             if not there:
@@ -124,25 +122,15 @@ def required_scenarios(tree: SubmissionTree) -> Iterator[Problem]:
         where = f"{owner}/results/{system}/{benchmark}"
         for scenario in sorted(set(required) - there):
             title, wanted = LOADGEN_SCENARIOS[scenario], f"{LOADGEN_SCENARIOS[scenario]} of a system of type {kind}"
-            least = _queries_to_infer(rules.scenario(scenario), there)
+            least = rules.scenario(scenario).too_short_in(there)
             remedy = f"run {title} too"
             if least is not None:
-                origin, count = least
-                remedy = f"run {LOADGEN_SCENARIOS[origin]} with at least {count} queries and build again: {title} is "
-                remedy += "inferred from it; or run it too"
+                more = f"run {LOADGEN_SCENARIOS[least[0]]} with at least {least[1]} queries and build again"
+                remedy = f"{more}: {title} is inferred from it; or {remedy}"
             yield Problem(f"{where}/{title}", "nothing", wanted, remedy, short=least is not None)
         for scenario in sorted(there - {*required, *optional}):
             title = LOADGEN_SCENARIOS[scenario]
             yield Problem(f"{where}/{title}", "results", f"none for a system of type {kind}", "remove the scenario")
-
-
-def _queries_to_infer(rules: ScenarioRules, there: Container[Scenario]) -> tuple[Scenario, int] | None:
-    """The scenario that was run and lacks the estimate to infer another one from, and how many queries give it."""
-    for origin in rules.inferred_from:
-        least = rules.queries_to_infer_from(origin)
-        if origin in there and least is not None:
-            return origin, least
-    return None
 
 
 def system_type(tree: SubmissionTree, owner: str, system: str) -> str | None:
