@@ -66,6 +66,7 @@ NOT_RUN = {
     "yolox_nano.onnx": "needs a published model",
     "split.onnx": "needs a published model",
     "backends check openvino": "needs the extra openvino",
+    "sweep --grid backend=onnxruntime,openvino": "needs the extra openvino",
     "--repeat 5": "measures the default model for minutes",
     "--duration 60": "measures the default model for minutes",
     "run --devices": "measures the default model for minutes",
