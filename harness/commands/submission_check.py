@@ -76,11 +76,18 @@ def run(args: argparse.Namespace) -> int:
 def print_checked(checked: Checked, *, failures_only: bool) -> None:
     """The findings, failures last, the results and the count."""
     terminal = Terminal()
+<<<<<<< HEAD
     statuses = ("SKIP", "WARN", "FAIL") if failures_only else ("PASS", "REHEARSAL", "SKIP", "WARN", "FAIL")
     for status in statuses:
         for cause in checked.causes:
             if cause.finding.status == status:
                 terminal.result(str(cause))
+=======
+    for status in ("SKIP", "WARN", "FAIL") if failures_only else ("PASS", "SKIP", "WARN", "FAIL"):
+        for group in checked.groups:
+            if group.finding.status == status:
+                terminal.result(str(group))
+>>>>>>> main
     if checked.results:
         output().print(_table(checked))
     terminal.result(summary_line(checked))
@@ -98,7 +105,7 @@ def show_way_out(checked: Checked) -> None:
 
 def summary_line(checked: Checked) -> str:
     """``114 checks: 113 passed, 1 failed``."""
-    counts = Counter(cause.finding.status for cause in checked.causes)
+    counts = Counter(group.finding.status for group in checked.groups)
     warned = f", {counts['WARN']} warnings" if counts["WARN"] else ""
     skipped = f", {counts['SKIP']} not looked at" if counts["SKIP"] else ""
     short = f", {counts['REHEARSAL']} short by design" if counts["REHEARSAL"] else ""

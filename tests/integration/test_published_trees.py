@@ -114,11 +114,11 @@ def test_a_published_tree_is_judged_as_a_person_judged_it(name: str, submitter: 
     checked = check_tree(TREES / f"results_{name}", load_round(name), submitter=submitter)
     assert len(checked.results) == RESULTS[name][submitter]
     assert all(result.value is not None and result.accuracy_percent is not None for result in checked.results)
-    failed = [cause for cause in checked.causes if cause.finding.status == "FAIL"]
+    failed = [group for group in checked.groups if group.finding.status == "FAIL"]
     if submitter in NOTHING_WRONG.get(name, ()):
-        assert [str(cause) for cause in failed] == []
+        assert [str(group) for group in failed] == []
     if name == "v6.0":
-        assert {(c.finding.rule, c.finding.found, len(c.paths)) for c in failed} == REAL_DEFECTS[submitter]
+        assert {(g.finding.rule, g.finding.found, len(g.paths)) for g in failed} == REAL_DEFECTS[submitter]
     assert len(failed) <= 12
 
 

@@ -164,8 +164,8 @@ def test_a_defect_that_hides_is_named(defect: HiddenDefect, tree_of_others: Path
 
 def lines(tree: Path, rehearsal: Rehearsal) -> list[Line]:
     """What the check says besides what passes, and besides the hashes of logs that are not at hand whole."""
-    causes = check_tree(tree, load_round(str(rehearsal.round))).causes
-    said = [(c.finding.status, c.finding.rule, c.finding.found, len(c.paths)) for c in causes]
+    groups = check_tree(tree, load_round(str(rehearsal.round))).groups
+    said = [(g.finding.status, g.finding.rule, g.finding.found, len(g.paths)) for g in groups]
     return sorted(line for line in said if line[0] != "PASS" and line[2] != "a cut log only")
 
 

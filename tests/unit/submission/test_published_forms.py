@@ -12,7 +12,7 @@ from harness.loadgen.log import read_detail
 from harness.rounds import load_round
 from harness.submission.accuracy_log import read_log_in_tree
 from harness.submission.rules.figures import is_as_printed
-from harness.submission.rules.finding import Finding, by_cause
+from harness.submission.rules.finding import Finding, grouped
 from harness.submission.system_description import system_errors
 from harness.submission.tree import scenario_of
 
@@ -147,7 +147,7 @@ def test_a_record_that_the_cut_goes_through_is_not_read_across_it(tmp_path: Path
 def test_one_cause_is_one_line_with_its_first_three_places() -> None:
     findings = [Finding("FAIL", "seeds", f"place {k}", "1", "2", "run again") for k in range(5)]
     findings.append(Finding("FAIL", "seeds", "other", "3", "2", "run again"))
-    many, one = by_cause(findings)
+    many, one = grouped(findings)
     assert many.paths == tuple(f"place {k}" for k in range(5))
     expected = "[FAIL] place 0, place 1, place 2 and 2 more: seeds: found 1, required 2; next: run again (5 places)"
     assert str(many) == expected
