@@ -76,15 +76,9 @@ def run(args: argparse.Namespace) -> int:
         )
     for scenario, origin in built.inferred:
         terminal.result(f"{scenario} is inferred from {origin}")
-<<<<<<< HEAD
-    for cause in built.checked.causes:
-        if cause.finding.status not in ("PASS", "REHEARSAL"):
-            terminal.result(str(cause))
-=======
     for group in built.checked.groups:
-        if group.finding.status != "PASS":
+        if group.finding.status not in ("PASS", "REHEARSAL"):
             terminal.result(str(group))
->>>>>>> main
     terminal.result(f"{built.tree}: {summary_line(built.checked)}")
     show_way_out(built.checked)
     if built.backup is not None:

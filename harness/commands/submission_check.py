@@ -76,18 +76,11 @@ def run(args: argparse.Namespace) -> int:
 def print_checked(checked: Checked, *, failures_only: bool) -> None:
     """The findings, failures last, the results and the count."""
     terminal = Terminal()
-<<<<<<< HEAD
     statuses = ("SKIP", "WARN", "FAIL") if failures_only else ("PASS", "REHEARSAL", "SKIP", "WARN", "FAIL")
     for status in statuses:
-        for cause in checked.causes:
-            if cause.finding.status == status:
-                terminal.result(str(cause))
-=======
-    for status in ("SKIP", "WARN", "FAIL") if failures_only else ("PASS", "SKIP", "WARN", "FAIL"):
         for group in checked.groups:
             if group.finding.status == status:
                 terminal.result(str(group))
->>>>>>> main
     if checked.results:
         output().print(_table(checked))
     terminal.result(summary_line(checked))
@@ -96,7 +89,7 @@ def print_checked(checked: Checked, *, failures_only: bool) -> None:
 
 def show_way_out(checked: Checked) -> None:
     """The option, where some of the failures are those of any rehearsal."""
-    short = sum(cause.finding.short for cause in checked.causes if cause.finding.status == "FAIL")
+    short = sum(group.finding.short for group in checked.groups if group.finding.status == "FAIL")
     if short:
         Terminal().result(
             f"{short} of the failures say that something is short; in a rehearsal that is by design: --rehearsal"

@@ -15,11 +15,7 @@ from harness.submission.rules import performance as performance_rules
 from harness.submission.rules.accuracy import AccuracyTest, stated_accuracy
 from harness.submission.rules.compliance import Compliance
 from harness.submission.rules.description import Measurement, System
-<<<<<<< HEAD
-from harness.submission.rules.finding import Cause, Finding, Rule, by_cause, in_a_rehearsal, judge
-=======
-from harness.submission.rules.finding import Finding, FindingGroup, Rule, grouped, judge
->>>>>>> main
+from harness.submission.rules.finding import Finding, FindingGroup, Rule, grouped, in_a_rehearsal, judge
 from harness.submission.rules.loadgen_test import DETAIL, SUMMARY, LoadGenTest, read_test
 from harness.submission.tree import Place, SubmissionTree, read_tree
 
