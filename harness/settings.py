@@ -271,9 +271,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         data = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, YamlError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        hint = "`ssd-harness config new FILE` writes one to begin with"
-        raise UsageError(f"cannot be read: {reason}", where=str(path), hint=hint) from error
+        what = f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+        raise UsageError(what, where=str(path), hint="`ssd-harness config new FILE` writes one") from error
     if data is None:
         return {}
     if not isinstance(data, dict):
