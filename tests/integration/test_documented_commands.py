@@ -47,6 +47,7 @@ ELSEWHERE = {
     "--devices simulated*8 --mode performance": "tests/integration/test_run.py",
     "--mode find-peak": "tests/integration/test_run.py",
     "--trace": "tests/integration/test_traced_run.py",
+    "bench queue --seconds": "tests/unit/commands/test_bench_queue.py",
     "compliance": "tests/integration/test_submission_tree.py",
     "submission": "tests/integration/test_submission_tree.py",
     "run rehearsal.yaml": "tests/integration/test_submission_run.py",
