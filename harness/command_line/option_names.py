@@ -16,6 +16,7 @@ OPTIONS = {
     "submission.system": "--system",
     "backend.name": "--backend",
     "backend.devices": "--devices",
+    "cluster.address": "--cluster",
     "model.name": "--model-name",
     "model.path": "--model",
     "dataset.images": "--images",

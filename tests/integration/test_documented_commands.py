@@ -66,6 +66,7 @@ NOT_RUN = {
     "int8.onnx": "needs a published model",
     "yolox_nano.onnx": "needs a published model",
     "split.onnx": "needs a published model",
+    "--cluster": "needs the extra cluster",
     "backends check openvino": "needs the extra openvino",
     "sweep --grid backend=onnxruntime,openvino": "needs the extra openvino",
     "--repeat 5": "measures the default model for minutes",
