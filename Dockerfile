@@ -9,7 +9,9 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.12-slim-bookworm
 COPY --from=build /wheels /wheels
+# the extensions are optional where a harness is installed; an image without them would be a slow one that says nothing
 RUN pip install --no-cache-dir /wheels/*.whl \
+    && python -c "from harness.native import _decode, _pipeline" \
     && rm -rf /wheels \
     && useradd --create-home bench \
     && mkdir --parents /work/results /cache \

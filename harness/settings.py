@@ -173,6 +173,8 @@ class RunSettings(Section):
     tests: dict[Scenario, ScenarioSettings] = {}
     trace: bool = False
     """Performance tests leave a trace for Perfetto, which costs them some of their speed."""
+    profile: bool = False
+    """Performance tests count each layer's time by the backend's own profiler, which costs them speed too."""
     min_map_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     """Exit with status 1 when the mAP is below this."""
     expected_map_percent: Annotated[float, Field(gt=0, le=100)] | None = None
@@ -204,8 +206,9 @@ class RunSettings(Section):
 
     @model_validator(mode="after")
     def _something_to_trace(self) -> RunSettings:
-        if self.trace and self.mode not in ("performance", "both"):
-            raise ValueError(f"trace is of performance tests, and mode is {self.mode}")
+        for name in ("trace", "profile"):
+            if getattr(self, name) and self.mode not in ("performance", "both"):
+                raise ValueError(f"{name} is of performance tests, and mode is {self.mode}")
         return self
 
     @model_validator(mode="after")
@@ -271,11 +274,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, YamlError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"cannot be read: {reason}", where=str(path)) from error
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
+    if not isinstance(data, dict | None):
         raise UsageError(f"expected keys and values, found a {type(data).__name__}", where=str(path))
-    return data
+    return data or {}
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:

@@ -33,6 +33,7 @@ from harness.pipeline.postprocessors import new_postprocess
 from harness.pipeline.pulse import Pulse
 from harness.pipeline.session_queue import SessionQueue
 from harness.sessions import Session, SessionRequest, open_session
+from harness.sessions.profile import Profiled, SessionProfile
 
 CALIBRATION_RUNS = 3
 OFFLINE_MARGIN = 1.1
@@ -152,6 +153,7 @@ class ChildTest:
             threads=plan.backend.threads or max(1, len(slot.cores)),
             options=plan.backend.options,
             throughput=plan.scenario != "single_stream",
+            profile=plan.profile,
         )
         where = f"opening {slot.name} in {plan.title}"
         try:
@@ -238,11 +240,26 @@ class ChildTest:
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             cpu_s,
             measured_ns,
+            self._profiles(),
             tuple(
                 RetiredSession(retired.slot.name, retired.sample_index, names[retired.sample_index], retired.reason)
                 for retired in self._dispatcher.retired
             ),
         )
+
+    def _profiles(self) -> dict[str, SessionProfile]:
+        """What the sessions' own profilers counted; a session that has none is said."""
+        found: dict[str, SessionProfile] = {}
+        if not self._plan.profile:
+            return found
+        retired = {retired.slot.name for retired in self._dispatcher.retired}
+        for lane in self._dispatcher.lanes:
+            if isinstance(lane.session, Profiled) and lane.slot.name not in retired:
+                found[lane.slot.name] = lane.session.profile()
+                self._pulse.beat()
+        if not found:
+            self._reporter.send(Warned(f"{self._plan.backend.name} has no profiler: profile has no effect"))
+        return found
 
 
 def _cpu_s() -> float:

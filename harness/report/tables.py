@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, TypeAlias
 
 from rich.box import SIMPLE_HEAD
@@ -90,6 +91,17 @@ def as_markdown(table: Table) -> str:
     if table.note:
         lines += [""] * bool(table.rows) + [_escaped(table.note)]
     return "\n".join(lines) + "\n"
+
+
+def as_html(table: Table) -> str:
+    """An HTML table for a notebook; every text is escaped."""
+    caption = f"<caption>{escape(table.title)}</caption>" if table.title else ""
+    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(text_of_cell(cell))}</td>" for cell in row) + "</tr>" for row in table.rows
+    )
+    note = f"<p>{escape(table.note)}</p>" if table.note else ""
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
 
 
 def _pipe_table(table: Table) -> list[str]:
