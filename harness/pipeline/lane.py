@@ -167,10 +167,10 @@ def open_lanes(
 
 def _prepare(session: Session, postprocess: Postprocess) -> Callable[[RawOutputs, int], Any]:
     reuses_outputs = not getattr(session, "new_outputs", False)
-    return _copied if postprocess.beside and reuses_outputs else postprocess.prepare
+    return copied if postprocess.beside and reuses_outputs else postprocess.prepare
 
 
-def _copied(outputs: RawOutputs, sample_index: int) -> list[RawOutput]:
+def copied(outputs: RawOutputs, sample_index: int = 0) -> list[RawOutput]:
     """The outputs in arrays of their own, for a session that uses its arrays again."""
     return [
         QuantizedTensor(output.data.copy(), output.scale, output.zero_point, output.layout)

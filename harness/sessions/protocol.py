@@ -78,6 +78,9 @@ class Session(Protocol):
 
     A session may have an attribute ``new_outputs = True``: the arrays of a run are then never written to again, as long
     as anyone holds them. Else they are copied wherever they are decoded while the next inference runs.
+
+    An asynchronous one may have an attribute ``host_idle = True``: the host's processors have nothing to do while its
+    device works, so a little time of one may be spent on being fast afterwards.
     """
 
     @property
