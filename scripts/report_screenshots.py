@@ -74,7 +74,7 @@ def main() -> None:
         shoot(page, "report-phone", height=1500)
     if args.server is not None:
         with page_of(write_report(args.server), width=1180) as page:
-            shoot(page, "report-server", "server", 1720)
+            shoot(page, "report-server", "server", 2330)
     if args.peak is not None:
         with page_of(write_report(args.peak), width=1180) as page:
             shoot(page, "report-peak", "peak", 880)

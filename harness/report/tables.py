@@ -17,6 +17,9 @@ from rich.text import Text
 ROOMY = 100
 """Columns of a terminal from which on a table has a frame."""
 
+A_WORD = 14
+"""Characters of a word that is not broken in two, as long as something else can be."""
+
 Cell: TypeAlias = "str | int | float | None"
 
 
@@ -62,9 +65,11 @@ def print_table(table: Table, console: Console) -> None:
     """Prints a table in the terminal; text from files is shown as it is."""
     shown = RichTable(title=Text(table.title))
     if console.width < ROOMY:
-        shown.box, shown.pad_edge = SIMPLE_HEAD, False
+        shown.box, shown.pad_edge, shown.collapse_padding = SIMPLE_HEAD, False, True
     for place, (column, right) in enumerate(zip(table.columns, table.to_the_right, strict=True)):
-        whole = right and all(" " not in text_of_cell(row[place]) for row in table.rows)
+        texts = [text_of_cell(row[place]) for row in table.rows]
+        short = place > 0 and all(len(text) <= A_WORD for text in texts)
+        whole = (right or short) and all(" " not in text for text in texts)
         shown.add_column(Text(column), justify="right" if right else "left", overflow="fold", no_wrap=whole)
     for row in table.rows:
         shown.add_row(*(Text(text_of_cell(cell)) for cell in row))
