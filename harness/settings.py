@@ -164,7 +164,7 @@ class RunSettings(Section):
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)] = ("single_stream", "offline")
     """The scenarios that are run, in this order."""
     mode: Literal["performance", "accuracy", "both", "find-peak", "submission"] = "both"
-    """find-peak: the highest valid rate of Server, and what Offline must expect. submission: all scenarios, both modes."""
+    """find-peak: Server's highest valid rate, and what Offline must expect. submission: all scenarios in both modes."""
     submission: SubmissionSettings | None = None
     repeat: PositiveInt = 1
     """How often each performance test is made; the spread says what is noise. The first one is the result."""
