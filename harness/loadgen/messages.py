@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from harness.errors import HarnessError
 from harness.sessions.profile import SessionProfile
@@ -54,6 +54,32 @@ class RetiredSession:
 
 
 @dataclass(frozen=True)
+class NodeUse:
+    """What a node of a cluster did in a test.
+
+    Attributes:
+        samples: that it answered.
+        calls: that brought them there and back.
+        way_ms: what a call took on its way there and back, in the mean, by the host's clock less the node's.
+        way_share: of the time that the calls took altogether.
+        cpu_s: what the node's process took of its processors since its start, user and system.
+        peak_memory_bytes: its largest resident size.
+        lost: it was taken out.
+        system: its processor, cores, memory, operating system and versions.
+    """
+
+    name: str
+    samples: int
+    calls: int
+    way_ms: float | None
+    way_share: float | None
+    cpu_s: float | None
+    peak_memory_bytes: int | None
+    lost: bool
+    system: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Finished:
     """The test is over and its files are written.
 
@@ -66,6 +92,7 @@ class Finished:
         measured_ns: when the first sample was issued and the last one completed, by the monotonic clock.
         profiles: of the sessions that can say where their time goes, if that was asked for.
         retired: the sessions that were taken out.
+        nodes: of a cluster; empty: the sessions were in the test's own process.
         warnings: everything that a person was warned of; put in by the parent.
     """
 
@@ -77,6 +104,7 @@ class Finished:
     measured_ns: tuple[int, int] = (0, 0)
     profiles: dict[str, SessionProfile] = field(default_factory=dict)
     retired: tuple[RetiredSession, ...] = ()
+    nodes: tuple[NodeUse, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
