@@ -64,7 +64,8 @@ class NativePostprocess:
     ) -> None:
         from harness.native import _pipeline
 
-        if (_pipeline.COLUMNS, getattr(_pipeline, "FIELDS", None)) != (COLUMNS, FIELDS):
+        same = (_pipeline.COLUMNS, getattr(_pipeline, "FIELDS", None)) == (COLUMNS, FIELDS)
+        if not same or not hasattr(_pipeline, "Decoded"):
             raise ImportError("the extension is of another version")
         cores = len(os.sched_getaffinity(0))
         threads = 0 if inline or setup.image_decoder is None else min(cores, 2 * sessions)
