@@ -246,7 +246,7 @@ class Postprocess {
         check_session(session);
         if (!decoded.job) throw py::value_error("these outputs were posted before");
         SampleRecord& record = decoded.job->record;
-        record = {sample.sample_id, sample.sample_index, sample.issued,   sample.started,
+        record = {sample.sample_id, sample.sample_index, sample.issued,  sample.started,
                   sample.inferred,  record.decoding,     record.decoded, 0};
         decoded.job->session = session;
         pool_.deposit(std::move(decoded.job));
