@@ -19,7 +19,7 @@ from harness.settings import Section, configs_dir, read_yaml, validate
 from harness.suggestions import did_you_mean
 from harness.terminal import Terminal
 
-Kind = Literal["models", "datasets"]
+PublishedKind = Literal["models", "datasets"]
 
 
 class PublishedFile(Section):
@@ -27,7 +27,7 @@ class PublishedFile(Section):
 
     url: str
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
-    """None where none is published."""
+    """The hash as published; none: there is none."""
     unpack: str | None = None
     """The folder that a zip file holds; none: it stays as it is."""
 
@@ -57,7 +57,7 @@ def catalogue() -> Catalogue:
     return validate(Catalogue, read_yaml(path), str(path))
 
 
-def get_published(kind: Kind, name: str, folder: Path, terminal: Terminal) -> list[Path]:
+def get_published(kind: PublishedKind, name: str, folder: Path, terminal: Terminal) -> list[Path]:
     """Downloads, checks and unpacks what goes by that name; what is there already is taken.
 
     Args:

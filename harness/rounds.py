@@ -100,9 +100,9 @@ class ComplianceTest(Section):
     audit: dict[str, int]
     """LoadGen's audit.config: key → value, for every model and scenario."""
     seeds: Seeds | None = None
-    """None: the round's."""
+    """The test's own seeds; none: the round's."""
     scenarios: tuple[Scenario, ...] | None = None
-    """Those it applies to; none: all."""
+    """The scenarios that it applies to; none: all."""
     accuracy: bool = False
     """The answers it logs must be those of the accuracy run."""
     compared_with: str | None = None
@@ -195,7 +195,7 @@ class TreeFolder(Section):
     described: str | None = None
     """The measurements' JSON file as `submission build` calls it; a tree's may be any that ``files`` takes."""
     optional: tuple[str, ...] = ()
-    """What may be there besides."""
+    """Files that may be there besides."""
     files_when_accuracy_differs: tuple[str, ...] = ()
     """Besides, when the answers of a compliance test were not those of the accuracy run."""
 
@@ -238,7 +238,7 @@ class SubmissionRules(Section):
     tree: Tree
     system_fields: tuple[str, ...]
     system_fields_not_empty: tuple[str, ...] = ()
-    """Those of them that must say something."""
+    """Fields that must not be empty."""
     system_fields_of_power: tuple[str, ...] = ()
     """Those of a system whose power was measured; any other system may have them too."""
     implementation_fields: tuple[str, ...]

@@ -67,6 +67,6 @@ def _keys_beside(kind: type[BaseModel], location: Sequence[str | int]) -> list[s
 
 
 def _types_in(annotation: Any) -> list[type]:
-    if isinstance(annotation, type):
-        return [annotation]
-    return [t for arg in getattr(annotation, "__args__", ()) for t in _types_in(arg)]
+    if arguments := getattr(annotation, "__args__", ()):  # before Python 3.11 dict[str, int] counts as a type too
+        return [t for argument in arguments for t in _types_in(argument)]
+    return [annotation] if isinstance(annotation, type) else []

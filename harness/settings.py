@@ -43,7 +43,7 @@ class ModelSettings(Section):
     path: Path | None = None
     """An ONNX file (or what the backend takes); none: the default model."""
     precision: Literal["int8", "float32"] = "int8"
-    """Of the default model."""
+    """The precision of the default model."""
     decoder: Literal["native", "numpy", "none"] = "native"
     """none: nothing is decoded and every answer is empty, to measure the queue alone."""
     nms: Nms | None = None
@@ -62,7 +62,7 @@ class SyntheticSettings(Section):
     """A made-up dataset, generated from a seed."""
 
     images: PositiveInt = 64
-    """How many are made."""
+    """The number of images that are made."""
     seed: int = 2017
     """The same seed gives the same images."""
 
@@ -109,6 +109,8 @@ class BackendSettings(Section):
     """Handed to the backend, which rejects what it does not know."""
     on_device_failure: Literal["stop", "continue"] = "stop"
     """When a session fails or hangs: stop the run, or go on with the others; the results then say so."""
+    warm_ahead: bool = True
+    """SingleStream, where a device leaves the host idle: be awake when it is done; 0.4 ms of a processor an image."""
 
 
 class ScenarioSettings(Section):
@@ -117,17 +119,17 @@ class ScenarioSettings(Section):
     min_duration_s: Annotated[float, Field(ge=0)] | None = None
     """The test lasts at least so long."""
     min_queries: PositiveInt | None = None
-    """In Offline: samples."""
+    """The test has at least so many queries; in Offline, samples."""
     expected_latency_ms: Positive | None = None
-    """SingleStream, MultiStream; none: calibrated before the test."""
+    """What LoadGen is told of a query in SingleStream and MultiStream; none: calibrated before the test."""
     expected_qps: Positive | None = None
-    """Offline; none: calibrated before the test."""
+    """What LoadGen is told of the rate in Offline; none: calibrated before the test."""
     target_qps: Positive | None = None
-    """Server; none: half of what calibration finds."""
+    """The rate of the queries in Server; none: half of what calibration finds."""
     latency_ms: Positive | None = None
-    """Server: the bound; none: the round's."""
+    """The latency bound in Server; none: the round's."""
     latency_percentile: Fraction | None = None
-    """Whose value counts; none: the round's. A lower one needs fewer queries."""
+    """The percentile whose value counts; none: the round's. A lower one needs fewer queries."""
 
     @property
     def rules(self) -> dict[str, float]:
@@ -160,7 +162,7 @@ class RunSettings(Section):
     round: str = ""
     """``configs/rounds/<round>.yaml``, or a YAML file; empty: the model's own."""
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)] = ("single_stream", "offline")
-    """What is run, in this order."""
+    """The scenarios that are run, in this order."""
     mode: Literal["performance", "accuracy", "both", "find-peak", "submission"] = "both"
     """find-peak: the highest rate at which Server is valid, and what Offline must expect.
     submission: performance and accuracy of every scenario."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from typing import Any
 
 import yaml
@@ -25,6 +27,12 @@ def parse_yaml(text: str) -> Any:
     """
     if len(text) > LONGEST_TEXT:
         raise YamlError(f"it is longer than {LONGEST_TEXT >> 20} MiB")
+    return copy.deepcopy(_parsed(text))
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(text: str) -> Any:
+    """A run reads its round's file several times."""
     loader = _Loader(text)
     try:
         node = loader.get_single_node()

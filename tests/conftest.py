@@ -19,6 +19,26 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option of .ci/run."""
+    parser.addoption("--slow", action="store_true", help="also what takes seconds of every core by its nature")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leaves slow tests out of the whole suite only: those that are named are run. Workers have these options too."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        config.option.slow = True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skips what is marked slow, which the end says."""
+    if config.option.slow:
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow, so that .ci/run runs it\n  next: scripts/test --slow"))
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real COCO images, real MLPerf logs and oracles; skipped by name where it is absent."""

@@ -18,7 +18,7 @@ Evaluator = Literal["pycocotools", "hotcoco"]
 ImageChoice = Literal["all", "annotated", "logged"]
 
 FIGURES = ("mAP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
-"""In the order of ``COCOeval.stats``."""
+"""The names of the figures, in the order of ``COCOeval.stats``."""
 MEANINGS = {
     "mAP": "AP, IoU 0.50:0.95",
     "AP50": "AP, IoU 0.50",
@@ -33,7 +33,7 @@ MEANINGS = {
     "ARm": "recall, medium objects",
     "ARl": "recall, large objects",
 }
-"""What each of them is."""
+"""What each figure is, in words."""
 AGREEMENT = 1e-6
 """How far two evaluators may be apart in any figure: far above rounding, far below the last digit anyone prints."""
 

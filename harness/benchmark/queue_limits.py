@@ -31,7 +31,7 @@ LOADED = 64
 ZERO_LATENCY_SAMPLES = 300_000
 SLOWER = 10
 LATENCY_MS = 12.5
-"""Of FuriosaAI's Warboy in MLPerf v1.1, about."""
+"""About the latency of FuriosaAI's Warboy in MLPerf v1.1."""
 
 
 @dataclass(frozen=True)

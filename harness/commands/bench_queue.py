@@ -54,11 +54,12 @@ def run(args: argparse.Namespace) -> int:
     with terminal.task("Queue", "measurements") as report:
         limits = bench_queue(args.seconds, report, cases, args.model_name, args.rounds)
         report(len(limits), len(limits))
-    show_or_write([limit.as_json() for limit in limits], args.json, lambda: output().print(_table(limits)))
+    show_or_write([limit.as_json() for limit in limits], args.json, lambda: output().print(table_of(limits)))
     return 0
 
 
-def _table(limits: list[Limit]) -> Table:
+def table_of(limits: list[Limit]) -> Table:
+    """What is printed."""
     table = Table(title="The harness around simulated devices")
     table.add_column("scenario")
     for column in ("devices", "device ms", "decode", "samples/s", "of ideal", "added µs", "p50", "p90", "p99"):

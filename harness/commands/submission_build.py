@@ -74,9 +74,9 @@ def run(args: argparse.Namespace) -> int:
         )
     for scenario, origin in built.inferred:
         terminal.result(f"{scenario} is inferred from {origin}")
-    for cause in built.checked.causes:
-        if cause.finding.status != "PASS":
-            terminal.result(str(cause))
+    for group in built.checked.groups:
+        if group.finding.status != "PASS":
+            terminal.result(str(group))
     terminal.result(f"{built.tree}: {summary_line(built.checked)}")
     if built.backup is not None:
         terminal.result(f"{built.backup}: the whole accuracy logs; keep them, a reviewer may ask for them")

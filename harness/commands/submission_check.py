@@ -69,9 +69,9 @@ def print_checked(checked: Checked, *, failures_only: bool) -> None:
     """The findings, failures last, the results and the count."""
     terminal = Terminal()
     for status in ("SKIP", "WARN", "FAIL") if failures_only else ("PASS", "SKIP", "WARN", "FAIL"):
-        for cause in checked.causes:
-            if cause.finding.status == status:
-                terminal.result(str(cause))
+        for group in checked.groups:
+            if group.finding.status == status:
+                terminal.result(str(group))
     if checked.results:
         output().print(_table(checked))
     terminal.result(summary_line(checked))
@@ -79,7 +79,7 @@ def print_checked(checked: Checked, *, failures_only: bool) -> None:
 
 def summary_line(checked: Checked) -> str:
     """``114 checks: 113 passed, 1 failed``."""
-    counts = Counter(cause.finding.status for cause in checked.causes)
+    counts = Counter(group.finding.status for group in checked.groups)
     warned = f", {counts['WARN']} warnings" if counts["WARN"] else ""
     skipped = f", {counts['SKIP']} not looked at" if counts["SKIP"] else ""
     return f"{counts.total()} checks: {counts['PASS']} passed, {counts['FAIL']} failed{warned}{skipped}"

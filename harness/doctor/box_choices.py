@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from harness.doctor.choices import Choice, Sizes
-from harness.doctor.evidence import Floats, Kind
+from harness.doctor.evidence import EvidenceKind, Floats
 
 _LOG_FORMAT = "ymin, xmin, ymax, xmax"
 _RESULTS_FORMAT = "x, y, width, height"
@@ -51,7 +51,7 @@ _FORMATS: tuple[tuple[str, Callable[[Floats, Sizes], Floats]], ...] = (
 )
 
 
-def format_choices(kind: Kind) -> list[Choice]:
+def format_choices(kind: EvidenceKind) -> list[Choice]:
     """Which numbers stand for a box."""
     expected = _LOG_FORMAT if kind == "accuracy log" else _RESULTS_FORMAT
     formats = sorted(_FORMATS, key=lambda each: each[0] != expected)  # stable: the expected one comes first
@@ -95,7 +95,7 @@ _INPUT_SIDES = (1200, 300, 320, 416, 512, 608, 640, 800)
 """Square model inputs of the MLPerf detectors and their relatives; 1200 is SSD-ResNet34's."""
 
 
-def unit_choices(kind: Kind) -> list[Choice]:
+def unit_choices(kind: EvidenceKind) -> list[Choice]:
     """In which unit a box is; each factor is on top of what the kind of file expects."""
     is_log = kind == "accuracy log"
     expected = "normalised to 0..1" if is_log else "in pixels of the image"
@@ -173,7 +173,7 @@ TURNS: tuple[tuple[str, str, Callable[[Floats, Sizes], Floats]], ...] = (
 """What EXIF's orientations 2 to 8 do, and how to undo each."""
 
 
-def frame_choices(kind: Kind) -> list[Choice]:
+def frame_choices(kind: EvidenceKind) -> list[Choice]:
     """Which picture the box is relative to."""
     choices = [
         Choice("frame-as-expected", "frame", "boxes are relative to the whole image", "", lambda boxes, sizes: boxes)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.doctor.choices import Choice, Sizes
-from harness.doctor.displacement import Displacement, Interval, displacement_of
+from harness.doctor.displacement import Displacement, Estimate, displacement_of
 from harness.doctor.evidence import Floats
 from harness.doctor.reading import Reading
 from harness.doctor.trial import Trial
@@ -90,7 +90,7 @@ def _choice(name: str, problem: str, advice: str, named: Displacement, found: Di
     return Choice(name, "displacement", problem, advice, undo, evidence)
 
 
-def _differs(interval: Interval, expected: float, least: float) -> bool:
+def _differs(interval: Estimate, expected: float, least: float) -> bool:
     return interval.excludes(expected) and abs(interval.value - expected) >= least
 
 

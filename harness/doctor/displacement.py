@@ -23,7 +23,7 @@ _FEWEST_MATCHES = 40
 
 
 @dataclass(frozen=True)
-class Interval:
+class Estimate:
     """An estimate with its confidence interval."""
 
     value: float
@@ -58,11 +58,11 @@ class Displacement:
     matches: int
     images: int
 
-    def interval(self, figure: Literal["shift", "position", "size"], axis: int) -> Interval:
+    def interval(self, figure: Literal["shift", "position", "size"], axis: int) -> Estimate:
         """One figure along y (axis 0) or x (axis 1)."""
         rest = 50 * (1 - CONFIDENCE)
         low, high = np.percentile(self.draws[:, ("shift", "position", "size").index(figure), axis], [rest, 100 - rest])
-        return Interval(float(getattr(self, figure)[axis]), float(low), float(high))
+        return Estimate(float(getattr(self, figure)[axis]), float(low), float(high))
 
     def undo(self, boxes: Floats) -> Floats:
         """(N, 4) boxes, top, left, bottom, right, as they would be without the displacement."""

@@ -13,7 +13,7 @@ from harness.accuracy.coco_results import LabelMap, is_coco_results, read_coco_r
 from harness.accuracy.ground_truth import GroundTruth
 from harness.accuracy.log import AccuracyLog, read_accuracy_log
 
-Kind = Literal["accuracy log", "COCO results"]
+EvidenceKind = Literal["accuracy log", "COCO results"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -36,7 +36,7 @@ class Evidence:
         own_annotations: whether the annotations are surely those that the log was made with.
     """
 
-    kind: Kind
+    kind: EvidenceKind
     truth: GroundTruth
     images: Ints
     places: Ints

@@ -17,7 +17,9 @@ def responder(loadgen: Any) -> Respond:
     """
     complete, response = loadgen.QuerySamplesComplete, loadgen.QuerySampleResponse
 
-    def respond(answers: Sequence[Answer]) -> None:
-        complete([response(*answer) for answer in answers])
+    def respond(answers: Sequence[Answer], *, to_nobody: bool = False) -> None:
+        responses = [response(*answer) for answer in answers]
+        if not to_nobody:
+            complete(responses)
 
     return respond

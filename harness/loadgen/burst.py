@@ -114,7 +114,7 @@ class _Answered:
         if self.error is not None:
             raise self.error
 
-    def respond(self, answers: Sequence[Answer]) -> None:
+    def respond(self, answers: Sequence[Answer], *, to_nobody: bool = False) -> None:
         self._left -= len(answers)
         if not self._left:
             self._all.set()

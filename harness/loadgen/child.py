@@ -26,7 +26,8 @@ from harness.loadgen.sample_records import write_samples
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot
-from harness.pipeline.dispatch import Dispatcher, Inline, Retired
+from harness.pipeline.dispatch import Dispatcher, Retired
+from harness.pipeline.inline import Inline
 from harness.pipeline.lane import LaneFailed
 from harness.pipeline.postprocess import DecodeSetup
 from harness.pipeline.postprocessors import new_postprocess
@@ -130,7 +131,7 @@ class ChildTest:
         )
         place = self._library.tensors, postprocess, responder(self._loadgen), self._reporter.fail, self._pulse
         if inline:
-            return Inline(plan.slots[0], self._open_session, *place)
+            return Inline(plan.slots[0], self._open_session, *place, warm_ahead=plan.backend.warm_ahead)
         return SessionQueue(
             plan.slots,
             self._open_session,

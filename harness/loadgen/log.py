@@ -76,6 +76,7 @@ def read_detail(path: Path) -> DetailLog:
                 try:
                     entry = json.loads(line[len(PREFIX) :], strict=False)  # LoadGen 1.x wrote a name's NUL
                     key, value, metadata = str(entry["key"]), entry["value"], dict(entry["metadata"])
+                    time_ms = float(entry.get("time_ms", 0))
                 except (ValueError, KeyError, TypeError, RecursionError) as error:
                     raise LogError(f"line {number} is not a LoadGen entry", where=str(path)) from error
                 if metadata.get("is_error"):
@@ -84,7 +85,7 @@ def read_detail(path: Path) -> DetailLog:
                     warnings.append(f"{key}: {value}")
                 if key in values:
                     repeated.setdefault(key, [values[key]]).append(value)
-                times_ms[key] = float(entry.get("time_ms") or 0)
+                times_ms[key] = time_ms
                 values[key] = int(value) if key in COUNTS and str(value).isdecimal() else value
     except (OSError, UnicodeDecodeError) as error:
         raise LogError(f"cannot be read: {error}", where=str(path)) from error

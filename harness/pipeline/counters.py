@@ -60,7 +60,7 @@ class CounterLayout(NamedTuple):
 LAYOUT = CounterLayout()
 DONE, CURRENT, FIRST, LAST, STAGES_AT, HISTOGRAM, *_ = LAYOUT
 ROW = HISTOGRAM + BUCKETS
-"""Cells of one lane."""
+"""The number of cells that one lane has."""
 
 
 def bucket(value_ns: int) -> int:

@@ -1,22 +1,27 @@
-"""How queries reach sessions. Here: inline, on LoadGen's own thread; `session_queue` has the other way."""
+"""How queries reach sessions: `inline` has the way on LoadGen's own thread, `session_queue` the other one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from time import monotonic, monotonic_ns
 from typing import Protocol
 
-from harness.pipeline.counters import CURRENT
-from harness.pipeline.devices import DeviceSlot, pin
-from harness.pipeline.finite import check_all
-from harness.pipeline.lane import Lane, LaneFailed, OpenSession, SessionThread, what_failed
-from harness.pipeline.postprocess import REHEARSAL, Answer, Postprocess
-from harness.pipeline.pulse import Pulse
+from harness.pipeline.devices import DeviceSlot
+from harness.pipeline.lane import Lane
+from harness.pipeline.postprocess import Answer
 from harness.sessions.protocol import Tensor
 
-Respond = Callable[[Sequence[Answer]], None]
-"""Hands answers to LoadGen, which has copied them when it returns."""
+
+class Respond(Protocol):
+    """Hands answers to LoadGen."""
+
+    def __call__(self, answers: Sequence[Answer], *, to_nobody: bool = False) -> None:
+        """LoadGen has copied them when it returns.
+
+        Args:
+            to_nobody: do all but hand them over.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -65,68 +70,3 @@ class Dispatcher(Protocol):
     def close(self) -> None:
         """Ends the threads and closes the sessions, when every sample has been completed."""
         ...
-
-
-class Inline:
-    """One session on the thread that issues: a hand-off would cost SingleStream more than it brings."""
-
-    def __init__(
-        self,
-        slot: DeviceSlot,
-        open_session: OpenSession,
-        tensors: Mapping[int, Tensor],
-        postprocess: Postprocess,
-        respond: Respond,
-        on_failure: Callable[[BaseException], None],
-        pulse: Pulse,
-    ) -> None:
-        pin(slot.cores)
-        session = open_session(slot)
-        self.lanes = [Lane(slot, session, SessionThread(session, postprocess.prepare, 1), postprocess)]
-        self.retired: list[Retired] = []
-        self._run = session.run
-        self._tensors = tensors
-        self._postprocess = postprocess
-        self._respond = respond
-        self._on_failure = on_failure
-        self._cells, self._current = pulse.cells(), pulse.row(slot.index) + CURRENT
-
-    def submit(self, sample_ids: Sequence[int], sample_indices: Sequence[int]) -> None:
-        """Returns when LoadGen has the answers."""
-        issued, cells, current, postprocess = monotonic_ns(), self._cells, self._current, self._postprocess
-        for sample_id, index in zip(sample_ids, sample_indices, strict=True):
-            cells[current] = index + 1
-            try:
-                started = monotonic_ns()
-                outputs = self._run(self._tensors[index])
-                answer = postprocess.finish(0, sample_id, index, issued, started, monotonic_ns(), outputs)
-                self._respond((answer,))
-                postprocess.answered()
-            except BaseException as error:  # noqa: BLE001 - LoadGen aborts the process when a callback raises
-                failure = LaneFailed(self.lanes[0].slot, index, what_failed(error))
-                failure.__cause__ = error
-                self._on_failure(failure)
-                return
-            cells[current] = 0
-
-    def rehearse(self, tensor: Tensor, runs: int, sample_index: int = 0) -> list[float]:
-        """Runs them on the calling thread."""
-        seconds = []
-        try:
-            for _ in range(runs):
-                began = monotonic()
-                outputs = self._run(tensor)
-                self._postprocess.finish(REHEARSAL, REHEARSAL, 0, 0, 0, 0, outputs)
-                seconds.append(monotonic() - began)
-                check_all(outputs)
-        except Exception as error:
-            raise LaneFailed(self.lanes[0].slot, sample_index, what_failed(error)) from error
-        return [min(seconds)]
-
-    def settle(self) -> None:
-        """Has nothing to wait for."""
-
-    def close(self) -> None:
-        """Closes the session."""
-        self._postprocess.close()
-        self.lanes[0].session.close()

@@ -26,10 +26,13 @@ class Mailbox(Protocol):
         """Leaves it there at that moment of the monotonic clock."""
         ...
 
-    def get(self, timeout_s: float, patience_ns: int, /) -> list[Message]:
+    def get(self, timeout_s: float, patience_ns: int, awake: bool = False, /) -> list[Message]:
         """Waits until a message is ``patience_ns`` old, or there are `MANY`, and gives all that are there.
 
         After ``timeout_s`` seconds, or when a decode pool rings, it gives what is there, which may be nothing.
+
+        Args:
+            awake: keep the processor busy meanwhile, so that nothing has to wake the thread.
         """
         ...
 
@@ -55,8 +58,8 @@ class PythonMailbox:
             heapq.heappush(self._later, (due_ns, next(self._numbers), message))
             self._changed.notify()
 
-    def get(self, timeout_s: float, patience_ns: int, /) -> list[Message]:
-        """Gives messages as soon as there are any: without the extension nothing is fast enough to be patient."""
+    def get(self, timeout_s: float, patience_ns: int, awake: bool = False, /) -> list[Message]:
+        """Gives messages as soon as there are any: without the extension nothing is fast enough for the rest."""
         until = monotonic_ns() + int(timeout_s * 1e9)
         with self._changed:
             while True:

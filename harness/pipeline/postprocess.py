@@ -67,8 +67,10 @@ class Failure(NamedTuple):
 class Postprocess(Protocol):
     """Used by the one thread that drives the sessions, but for `prepare`."""
 
-    decoded: type[Decoded]
-    """Of what `prepare` gives."""
+    @property
+    def decoded(self) -> type[Decoded]:
+        """The type of what `prepare` gives."""
+        ...
 
     @property
     def mailbox(self) -> Mailbox:

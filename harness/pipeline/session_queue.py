@@ -25,6 +25,7 @@ from harness.sessions.protocol import Completion, Tensor
 MOST_WAITING = 8192  # samples of small queries: LoadGen's thread then waits; it counts latencies from the schedule
 BIG_QUERY = 64  # samples; such a one is never held up
 IDLE_S = 60.0  # the driving thread looks around now and then
+LAST_S = 0.0002  # how often it looks for the last answers of a query, which the decode pool would tell of later
 
 
 class SessionQueue:
@@ -132,7 +133,7 @@ class SessionQueue:
         watched = monotonic()
         try:
             while not (self._closing and self._idle()):
-                for message in self._mailbox.get(watch_s, self._patience_ns):
+                for message in self._mailbox.get(*self._waits(watch_s)):
                     if isinstance(message, Completion):
                         self._complete(message)
                     else:
@@ -148,6 +149,12 @@ class SessionQueue:
 
     def _left(self) -> int:
         return self._issued - self._taken
+
+    def _waits(self, watch_s: float) -> tuple[float, int]:
+        """How many seconds the thread waits for a message, and ns for others after the first one."""
+        if not self._batches or self._left():
+            return watch_s, self._patience_ns
+        return (LAST_S if self._postprocess.pending else watch_s), 0  # nobody comes after the last ones
 
     def _idle(self) -> bool:
         lanes = self._balance.lanes

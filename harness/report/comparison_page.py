@@ -13,7 +13,7 @@ from harness.runs.recorded_run import Test
 from harness.scenarios import TITLES, Scenario
 
 LOOKS = ({"color": ORANGE, "width": 2, "dash": "dash"}, {"color": BLUE, "width": 2})
-"""Of the baseline and of the run."""
+"""How the lines of the baseline and of the run are drawn."""
 
 
 def comparison_html(comparison: Comparison) -> str:

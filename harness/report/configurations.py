@@ -15,7 +15,7 @@ CHANGES_NOTHING = (*LEFT_OUT, "settings.repeat", "settings.expected_map_percent"
 OF_FILES = ("model.sha256", "dataset.sha256", "dataset.images", "backend.name", "round")
 """What counts beside the settings."""
 MOST_NAMED = 3
-"""Keys in a name."""
+"""The most keys that the name of a configuration has."""
 
 
 def by_configuration(manifests: Sequence[Manifest | None]) -> dict[str, list[int]]:

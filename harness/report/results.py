@@ -185,7 +185,7 @@ HEADINGS = {
     "Offline, samples/s": "Offline\nsamples/s",
     "mAP, %": "mAP\n%",
 }
-"""In lines, for a narrow terminal."""
+"""The titles in lines, for a narrow terminal."""
 
 
 def for_people(table: Table) -> Table:

@@ -27,7 +27,7 @@ LEAST_BEYOND = 5
 """Samples that must lie beyond a percentile for its noise to be known."""
 LEAST_RUNS = 3
 CONFIDENCE = 0.95
-"""Of all figures of a comparison together."""
+"""The confidence that holds for all figures of a comparison together."""
 
 
 @dataclass(frozen=True)

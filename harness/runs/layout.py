@@ -60,7 +60,7 @@ PERFORMANCE_RUN = "performance/run_1"
 LOADGEN_LOGS = "mlperf_log_*"
 
 ACCURACY_PART = "accuracy"
-"""Where an accuracy test lies there."""
+"""The folder of an accuracy test."""
 
 _PERFORMANCE, _COMPLIANCE = "performance", "compliance"
 

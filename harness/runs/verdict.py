@@ -51,18 +51,30 @@ def explain_accuracy(log: DetailLog, images: int | None = None) -> list[str]:
     mode = values.get("effective_test_mode")
     if mode != "AccuracyOnly":
         reasons.append(f"it was run in LoadGen's mode {mode}, not in AccuracyOnly; run --mode accuracy")
-    needed = values.get("qsl_reported_total_count") if images is None else images
+    needed = number_of(values, "qsl_reported_total_count") if images is None else images
     run = images_run(log)
     if needed is not None and run < needed:
         hint = "leave out --count, and accuracy_sample_count_override in user.conf"
-        reasons.append(f"it ran {run} of {needed} images, {needed - run} are missing; {hint}")
+        reasons.append(f"it ran {run} of {needed:g} images, {needed - run:g} are missing; {hint}")
     return reasons + [f"LoadGen logged an error: {error}" for error in log.errors]
 
 
 def images_run(log: DetailLog) -> int:
     """How many different samples an accuracy test loaded."""
     sets = log.repeated.get("loaded_qsl_set") or [log.values.get("loaded_qsl_set")]
-    return len({index for one in sets if isinstance(one, list) for index in one})
+    return len(set().union(*map(indices_of, sets)))
+
+
+def indices_of(loaded: object) -> set[int]:
+    """The samples of a ``loaded_qsl_set``, whatever a damaged log has there."""
+    return {index for index in loaded if isinstance(index, int)} if isinstance(loaded, list) else set()
+
+
+def number_of(values: Mapping[str, Any], key: str) -> float | None:
+    """A number of a log; None where the log does not have it, or has there what is no finite number."""
+    value = values.get(key)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return value if is_number else None
 
 
 def duration_s(values: Mapping[str, Any]) -> float | None:
@@ -83,12 +95,13 @@ def _duration(log: DetailLog, scenario: str) -> Iterator[str]:
     values = log.values
     if values.get("result_min_duration_met") is not False:
         return
-    needed_s = values["requested_min_duration_ms"] / 1e3
+    needed_s = (number_of(values, "requested_min_duration_ms") or 0) / 1e3
     took_s = duration_s(values)
     took = "" if took_s is None else f" after {took_s:.1f} s,"
     calibrated = "or leave it out to have it calibrated"
     if scenario == "offline":
-        measured, expected = values.get("result_samples_per_second"), values.get("requested_offline_expected_qps")
+        keys = ("result_samples_per_second", "requested_offline_expected_qps")
+        measured, expected = (number_of(values, key) for key in keys)
         wanted = (measured or 0) * _MARGIN
         to = f" from {expected:g} to {wanted:.4g}" if expected and wanted > expected else ""
         what = (
@@ -96,12 +109,13 @@ def _duration(log: DetailLog, scenario: str) -> Iterator[str]:
             f"tests.offline.expected_qps{to}, {calibrated}"
         )
     elif scenario == "server":
-        rate = values.get("result_scheduled_samples_per_sec")
+        rate = number_of(values, "result_scheduled_samples_per_sec")
         to = "" if not rate else f" to {math.ceil(rate * needed_s * _MARGIN)}"
         what = f"raise tests.server.min_queries{to}"
     else:
-        latency_ns = values.get("result_mean_query_latency_ns", values.get("result_mean_latency_ns"))
-        expected_ns = values.get(f"requested_{scenario}_expected_latency_ns")
+        per_query_ns = number_of(values, "result_mean_query_latency_ns")
+        latency_ns = number_of(values, "result_mean_latency_ns") if per_query_ns is None else per_query_ns
+        expected_ns = number_of(values, f"requested_{scenario}_expected_latency_ns")
         to = ""
         if latency_ns and expected_ns and latency_ns / _MARGIN < expected_ns:
             to = f" from {expected_ns / 1e6:.4g} to {latency_ns / 1e6 / _MARGIN:.4g}"
@@ -137,17 +151,19 @@ def _latency(log: DetailLog, scenario: str) -> Iterator[str]:
         skips = "" if skipped is None else f": {skipped} intervals had queries left out"
         yield f"queries were not answered within their interval{skips}; fewer samples a query would do"
         return
-    bound_ns = values.get("requested_server_target_latency_ns", 0)
-    percentile = 100 * values.get("effective_target_latency_percentile", 0.99)
+    bound_ns = number_of(values, "requested_server_target_latency_ns") or 0
+    percentile = 100 * (number_of(values, "effective_target_latency_percentile") or 0.99)
     text = f"latencies are over the bound of {bound_ns / 1e6:g} ms"
-    measured_ns = values.get(f"result_{percentile:.2f}_percentile_latency_ns")
+    measured_ns = number_of(values, f"result_{percentile:.2f}_percentile_latency_ns")
     if measured_ns:
         text += f": the {percentile:g}th percentile is {measured_ns / 1e6:.3f} ms"
-    over, count = values.get("result_overlatency_query_count"), values.get("result_query_count")
+    over, count = (number_of(values, f"result_{what}query_count") for what in ("overlatency_", ""))
     if over and count:
-        text += f", and {over} of {count} queries are above it, {100 * over / count:.1f} %"
+        text += f", and {over:.10g} of {count:.10g} queries are above it, {100 * over / count:.1f} %"
         text += f" where {100 - percentile:g} % may be"
-    asked, completed = values.get("requested_server_target_qps"), values.get("result_completed_samples_per_sec")
+    asked, completed = (
+        number_of(values, key) for key in ("requested_server_target_qps", "result_completed_samples_per_sec")
+    )
     at = "" if not asked else f" below {asked:g}"
     if asked and completed and completed < 0.95 * asked:
         at += f" (no more than {completed:.4g} queries/s were completed)"

@@ -192,6 +192,8 @@ class FuriosaSession(Closing):
 class QueuedFuriosaSession(FuriosaSession):
     """A loaded model behind the runtime's queue, which is kept full by `submit`."""
 
+    host_idle = True
+
     def __init__(self, queue: NpuQueue, options: FuriosaOptions, model: Path, in_flight: int) -> None:
         super().__init__(queue, options, model)
         self._queue = queue

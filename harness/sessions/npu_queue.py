@@ -23,7 +23,7 @@ Done = Callable[[Arrays | RunFailed, int, int], None]
 
 
 @dataclass(frozen=True)
-class _Flight:
+class _Submitted:
     image: npt.NDArray[Any]  # the runtime reads it in place until it is done
     done: Done
     submitted_ns: int
@@ -44,7 +44,7 @@ class NpuQueue:
         self._runtime_error = runtime_error
         self._timeout_s = timeout_s
         self._numbers = count()
-        self._flights: dict[int, _Flight] = {}
+        self._submitted: dict[int, _Submitted] = {}
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._receive, name="NPU queue", daemon=True)
         self._thread.start()
@@ -56,11 +56,11 @@ class NpuQueue:
             RunFailed: the runtime does not take the image.
         """
         number = next(self._numbers)
-        self._flights[number] = _Flight(image, done, monotonic_ns())
+        self._submitted[number] = _Submitted(image, done, monotonic_ns())
         try:
             self._submitter.submit([image], number)
         except self._runtime_error as error:
-            del self._flights[number]
+            del self._submitted[number]
             raise RunFailed(f"furiosa-runtime failed ({first_line(error)})") from error
 
     def run(self, image: npt.NDArray[Any]) -> Arrays:
@@ -98,19 +98,19 @@ class NpuQueue:
             except self._runtime_error as error:
                 if type(error).__name__ != "QueueWaitTimeout":
                     self._fail(error, older_than_ns=0)  # the runtime does not say which of them failed
-                elif self._flights:
+                elif self._submitted:
                     self._fail(error, older_than_ns=int(self._timeout_s * 1e9))
                 continue
             began_ns, ended_ns = ended_ns, monotonic_ns()
-            flight = self._flights.pop(number, None)
+            flight = self._submitted.pop(number, None)
             if flight is not None:  # else one that was given up
                 # it begins when it is submitted, or when the device is done with the one before it
                 flight.done(outputs, max(flight.submitted_ns, began_ns), ended_ns)
 
     def _fail(self, error: Exception, older_than_ns: int) -> None:
         now_ns = monotonic_ns()
-        for number, flight in list(self._flights.items()):
+        for number, flight in list(self._submitted.items()):
             if now_ns - flight.submitted_ns >= older_than_ns:
-                del self._flights[number]
+                del self._submitted[number]
                 failure = RunFailed(f"furiosa-runtime failed ({first_line(error)})")
                 flight.done(failure, flight.submitted_ns, now_ns)

@@ -59,7 +59,7 @@ class OnnxRuntimeOptions(Section):
     execution: Literal["sequential", "parallel"] = "sequential"
     """Operators one after the other, or those that do not depend on each other at once."""
     inter_op_threads: PositiveInt = 1
-    """Of the parallel execution."""
+    """Threads of the parallel execution."""
     affinity: str | None = Field(None, pattern=r"^\d+([,-]\d+)*(;\d+([,-]\d+)*)*$")
     """Logical CPUs, counted from 1, of each thread but the first, e.g. ``2;3;4-5`` with 4 threads."""
     profile: Path | None = None

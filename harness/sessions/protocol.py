@@ -76,6 +76,9 @@ class Session(Protocol):
 
     A session may have an attribute ``new_outputs = True``: the arrays of a run are then never written to again, as long
     as anyone holds them, and are decoded beside the next run. Else they are decoded before it.
+
+    An asynchronous one may have an attribute ``host_idle = True``: the host's processors have nothing to do while its
+    device works, so a little time of one may be spent on being fast afterwards.
     """
 
     @property

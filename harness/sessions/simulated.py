@@ -42,7 +42,7 @@ class Fault(Section):
     run takes ``factor`` times as long; nan: from then on float outputs are NaN."""
     at: int = Field(1, ge=1)
     device: int | None = Field(None, ge=0)
-    """Index of the session; none: every one."""
+    """The index of the session that has the fault; none: every session has it."""
     factor: float = Field(10, gt=0)
 
 
@@ -86,6 +86,7 @@ class SimulatedSession(Closing):
     """One simulated device: it takes one image after the other. Implements `AsynchronousSession`."""
 
     new_outputs = True  # nobody writes to them
+    host_idle = True
 
     def __init__(self, request: SessionRequest) -> None:
         options = validate(SimulatedOptions, request.options, "backend.options")
@@ -136,7 +137,9 @@ class SimulatedSession(Closing):
         Raises:
             ValueError: the image is not what the model takes, or the session is closed.
         """
-        started_ns = max(time.monotonic_ns(), self._free_ns)
+        started_ns, free_ns = time.monotonic_ns(), self._free_ns
+        if started_ns < free_ns:
+            started_ns = free_ns
         outputs: list[RawOutput] | Exception
         try:
             latency_ns = self._latency_ns()
@@ -144,8 +147,8 @@ class SimulatedSession(Closing):
         except RuntimeError as error:
             latency_ns, outputs = 0, error
         if latency_ns is not None:
-            self._free_ns = started_ns + latency_ns
-            completions.put_at(self._free_ns, Completion(tag, outputs, started_ns, self._free_ns))
+            self._free_ns = free_ns = started_ns + latency_ns
+            completions.put_at(free_ns, Completion(tag, outputs, started_ns, free_ns))
 
     def _outputs_for(self, images: Tensor) -> list[RawOutput]:
         images = contiguous_image(images, self.input)

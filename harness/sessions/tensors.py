@@ -13,7 +13,7 @@ from harness.output_quantization import METADATA_KEY, Quantization, from_metadat
 from harness.records import QuantizedTensor, RawOutput, TensorSpec
 
 DTYPES = ("float32", "uint8", "int8")
-"""What an input or output may be."""
+"""The element types that an input or output may have."""
 
 
 def contiguous_image(images: npt.NDArray[Any], expected: TensorSpec) -> npt.NDArray[Any]:

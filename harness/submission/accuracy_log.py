@@ -55,7 +55,7 @@ def read_log_in_tree(path: Path, rules: AccuracyLogRules) -> LogInTree:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            beginning = file.read(rules.most_bytes)
+            beginning = file.read(rules.most_bytes).replace(b"\r\n", b"\n")  # as a checkout on Windows writes them
     except OSError as error:
         raise LogError(f"cannot be read: {error}", where=str(path)) from error
     indices = tuple(
@@ -72,7 +72,9 @@ def read_log_in_tree(path: Path, rules: AccuracyLogRules) -> LogInTree:
         log = read_accuracy_log(path)
     except LogError as error:
         return LogInTree(size, False, sha256_file(path), None, None, indices, error.what)
-    return LogInTree(size, False, log.sha256, len(log.sequence), len(log.images), indices, None)
+    return LogInTree(
+        size, False, log.sha256, len(log.sequence), len(log.images), indices, _damage_of_records(beginning)
+    )
 
 
 def _damage_of_cut(content: bytes) -> str | None:
@@ -86,10 +88,7 @@ def _damage_of_cut(content: bytes) -> str | None:
     first = next(seen_records(head), None)
     if first is None or (first.qsl_idx is None and not first.data):
         return "no record at its beginning"
-    for record in (*seen_records(head), *seen_records(tail)):
-        if record.data and (problem := _damage_of_data(record)) is not None:
-            return problem
-    return None
+    return _damage_of_records(head) or _damage_of_records(tail)
 
 
 @dataclass(frozen=True)
@@ -121,12 +120,18 @@ def seen_records(content: bytes) -> Iterator[SeenRecord]:
         yield SeenRecord(numbers.get(b"seq_id"), numbers.get(b"qsl_idx"), data.decode(), match[0].endswith(b"}"))
 
 
+def _damage_of_records(content: bytes) -> str | None:
+    problems = (_damage_of_data(record) for record in seen_records(content) if record.data)
+    return next((problem for problem in problems if problem is not None), None)
+
+
 def _damage_of_data(record: SeenRecord) -> str | None:
     """What of a record's data is no detection, as far as it can be seen; None when nothing is."""
     digits = len(record.data) // (2 * BYTES_PER_DETECTION) * 2 * BYTES_PER_DETECTION
     if record.whole and len(record.data) != digits:
         return f"record {record.seq_id} has {len(record.data) // 2} bytes, which are no detections of 28 bytes each"
     rows = np.frombuffer(bytes.fromhex(record.data[:digits]), "<f4").reshape(-1, FIELDS)
+    rows = rows[rows.any(axis=1)]  # a row of zeros fills an answer up and says nothing
     if not np.isfinite(rows).all():
         return f"record {record.seq_id} has numbers that are not finite"
     if record.qsl_idx is not None and (rows[:, 0] != record.qsl_idx).any():

@@ -24,7 +24,7 @@ from harness.submission.path_pattern import fill
 from harness.submission.rules.loadgen_test import DETAIL
 from harness.submission.run_source import RunSource, by_scenario
 from harness.submission.system_description import read_json_object
-from harness.submission.tree import Kind, folder_rules, read_tree
+from harness.submission.tree import FolderKind, folder_rules, read_tree
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _write_part(tree: Path, round_: Round, part: TreePart, implementation: Mappi
     rules = round_.benchmark(source.benchmark)
     name = LOADGEN_SCENARIOS[part.scenario]
 
-    def folder(kind: Kind, test: str = "") -> Path:
+    def folder(kind: FolderKind, test: str = "") -> Path:
         return _folder(tree, round_, part, kind, test)
 
     write_json(folder("systems") / f"{source.system_id}.json", source.system)
@@ -173,12 +173,12 @@ def _write_checker_log(tree: Path, round_: Round, parts: Sequence[TreePart], che
     name = "results/compliance_checker_log.txt"
     if not any(name in pattern for pattern in round_.submission.tree.other):
         return
-    text = "".join(f"{cause}\n" for cause in checked.causes)
+    text = "".join(f"{group}\n" for group in checked.groups)
     for owner in {tree / part.source.division / part.source.submitter for part in parts}:
         write_text(owner / name, text)
 
 
-def _folder(tree: Path, round_: Round, part: TreePart, kind: Kind, test: str = "") -> Path:
+def _folder(tree: Path, round_: Round, part: TreePart, kind: FolderKind, test: str = "") -> Path:
     source = part.source
     fields = {
         "system": source.system_id,

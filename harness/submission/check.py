@@ -9,13 +9,13 @@ from typing import Literal
 from harness.accuracy.ground_truth import GroundTruth
 from harness.rounds import ComplianceTest, Round
 from harness.submission.rules import accuracy as accuracy_rules
-from harness.submission.rules import checksums, description, figures, inferred, layout
+from harness.submission.rules import checksums, copies, description, figures, inferred, layout
 from harness.submission.rules import compliance as compliance_rules
 from harness.submission.rules import performance as performance_rules
 from harness.submission.rules.accuracy import AccuracyTest, stated_accuracy
 from harness.submission.rules.compliance import Compliance
 from harness.submission.rules.description import Measurement, System
-from harness.submission.rules.finding import Cause, Finding, Rule, by_cause, judge
+from harness.submission.rules.finding import Finding, FindingGroup, Rule, grouped, judge
 from harness.submission.rules.loadgen_test import DETAIL, SUMMARY, LoadGenTest, read_test
 from harness.submission.tree import Place, SubmissionTree, read_tree
 
@@ -45,9 +45,9 @@ class Checked:
     results: list[PlaceResult] = field(default_factory=list)
 
     @property
-    def causes(self) -> list[Cause]:
+    def groups(self) -> list[FindingGroup]:
         """The findings, those that say the same of several places together."""
-        return by_cause(self.findings)
+        return grouped(self.findings)
 
     @property
     def warnings(self) -> list[Finding]:
@@ -85,8 +85,8 @@ def check_tree(
     for owner, name in tree.systems:
         system = System(tree, owner, name)
         checked.findings.extend(judge(description.SYSTEM_RULES, system, system.path))
-    for place in tree.places:
-        _check_place(tree, place, checked)
+    tests = [test for place in tree.places for test in _check_place(tree, place, checked)]
+    checked.findings.extend(judge(copies.RULES, tests, "."))
     for place in tree.others:
         required = f"rules for {place.benchmark}"
         checked.findings.append(Finding("SKIP", "benchmark", str(place), "not looked at", required))
@@ -96,7 +96,8 @@ def check_tree(
     return checked
 
 
-def _check_place(tree: SubmissionTree, place: Place, checked: Checked) -> None:
+def _check_place(tree: SubmissionTree, place: Place, checked: Checked) -> list[LoadGenTest]:
+    """Adds what there is to say of a place, and its result; the performance tests that can be read."""
     findings = checked.findings
     performance = _logs(tree, place, tree.folder("performance", place), findings)
     if performance is not None:
@@ -112,15 +113,21 @@ def _check_place(tree: SubmissionTree, place: Place, checked: Checked) -> None:
     if accuracy is not None:
         more = {} if tree.truth is None else accuracy_rules.EVALUATED_AGAIN
         findings.extend(judge({**accuracy_rules.RULES, **more}, AccuracyTest(accuracy, folder), folder))
+    tests = {} if performance is None else {"performance": performance}
+    if accuracy is not None and performance is not None:
+        both = Compliance("accuracy", {**tests, "accuracy": accuracy})
+        findings.extend(judge(compliance_rules.RULES_OF_ACCURACY, both, folder))
     if place.division == "closed":
-        _check_compliance(tree, place, performance, findings)
+        tests = _check_compliance(tree, place, tests, findings)
     checked.results.append(_result(tree, place, performance))
+    return list(tests.values())
 
 
 def _check_compliance(
-    tree: SubmissionTree, place: Place, performance: LoadGenTest | None, findings: list[Finding]
-) -> None:
-    tests = {} if performance is None else {"performance": performance}
+    tree: SubmissionTree, place: Place, run: dict[str, LoadGenTest], findings: list[Finding]
+) -> dict[str, LoadGenTest]:
+    """The place's tests that can be read, with the compliance tests."""
+    tests = dict(run)
     for name, rules in tree.rules(place).compliance_of(place.scenario).items():
         folder = tree.folder("compliance_performance", place, test=name)
         test = _logs(tree, place, folder, findings, compliance=rules)
@@ -134,6 +141,7 @@ def _check_compliance(
             folder = tree.folder("compliance_accuracy", place, test=name)
             answers = AccuracyTest(subject.test, folder, partial=True)
             findings.extend(judge(accuracy_rules.RULES_OF_ANSWERS, answers, folder))
+    return tests
 
 
 def _log_rules(test: LoadGenTest) -> dict[str, Rule[LoadGenTest]]:

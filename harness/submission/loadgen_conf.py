@@ -10,7 +10,7 @@ from harness.errors import LogError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import Round
 
-_LINE = re.compile(r"^\s*([^\s.=#]+)\.([^\s.=#]+)\.([^\s=#]+) = (\S+)\s*(?:#.*)?$")
+_LINE = re.compile(r"^\s*([^\s.=#]+)\.([^\s.=#]+)\.([^\s=#]+)\s+=\s+(\S+)\s*(?:#.*)?$")
 
 
 @dataclass(frozen=True)

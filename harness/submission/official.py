@@ -23,7 +23,7 @@ _BRANCHES = {"v1.1": "r1.1", "v6.0": "master", "v6.1": "master"}
 """Where a round's checker is, when there is no tag of the round's name."""
 _ERROR = re.compile(r" ERROR\] (.*)|^ERROR:\w+:(.*)")
 _UNITS = {"Offline": "Samples/s", "Server": "Queries/s", "SingleStream": "Latency (ms)", "MultiStream": "Latency (ms)"}
-"""What the package's table leaves out."""
+"""The units, which the package's table leaves out."""
 
 
 def check_officially(clone: Path, tree: Path, round_name: str, submitter: str | None = None) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ from harness.settings import Division
 from harness.submission.path_pattern import fill
 from harness.submission.system_description import read_json_object
 
-Kind = Literal[
+FolderKind = Literal[
     "systems",
     "measurements",
     "code",
@@ -34,7 +34,7 @@ Kind = Literal[
     "compliance_performance",
     "compliance_accuracy",
 ]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[FolderKind, ...] = get_args(FolderKind)
 SCENARIO_FOLDERS: dict[str, Scenario] = {folder: name for name, folder in LOADGEN_SCENARIOS.items()}
 """LoadGen's name of a scenario, which is its folder's, → ours."""
 _LOWERED: dict[str, Scenario] = {folder.lower(): name for folder, name in SCENARIO_FOLDERS.items()}
@@ -144,7 +144,7 @@ class SubmissionTree:
         """The round's name of a benchmark's folder; None where the round has no rules for it."""
         return benchmark_name(self.round, self.mapping, owner, folder)
 
-    def folder(self, kind: Kind, place: Place, **fields: str) -> str:
+    def folder(self, kind: FolderKind, place: Place, **fields: str) -> str:
         """The path of a folder, from the root, as it is spelled; ``implementation`` and ``test`` are more fields."""
         names = {"system": place.system, "benchmark": place.benchmark, "scenario": place.folder, **fields}
         path = f"{place.owner}/{fill(folder_rules(self.round, kind).path, **names)}"
@@ -165,7 +165,7 @@ def benchmark_name(round_: Round, mapping: Mapping[tuple[str, str], str], owner:
     return name if name in round_.benchmarks else None
 
 
-def folder_rules(round_: Round, kind: Kind) -> TreeFolder:
+def folder_rules(round_: Round, kind: FolderKind) -> TreeFolder:
     """The round's rules for a kind of folder."""
     rules: TreeFolder = getattr(round_.submission.tree, kind)
     return rules

@@ -118,7 +118,7 @@ def run(seed: int) -> None:
     answered: Counter[int] = Counter()
     failures: list[BaseException] = []
 
-    def respond(answers: Sequence[Answer]) -> None:
+    def respond(answers: Sequence[Answer], *, to_nobody: bool = False) -> None:
         answered.update(sample_id for sample_id, _, _ in answers)
 
     postprocess = new_postprocess(setup, pulse, count, inline=False, batches=batches, every_value=False)

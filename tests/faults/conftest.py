@@ -15,14 +15,17 @@ ALL = bool(os.environ.get("SSD_HARNESS_ALL_FAULTS"))
 FOLDER = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves the quick ones, unless all are asked for."""
     here = [item for item in items if FOLDER in item.path.parents]
     if ALL:
         return
-    slow = {item for item in here if item.get_closest_marker("quick_fault") is None}
-    items[:] = [item for item in items if item not in slow]
-    config.hook.pytest_deselected(items=list(slow))
+    others = {item for item in here if item.get_closest_marker("quick_fault") is None}
+    items[:] = [item for item in items if item not in others]
+    config.hook.pytest_deselected(items=list(others))
+    for item in here:
+        item.add_marker("slow")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

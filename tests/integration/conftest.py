@@ -13,7 +13,17 @@ import pytest
 @pytest.fixture
 def coco(tmp_path: Path) -> Path:
     """Ten small JPEGs and their annotations: one box in each, where the tiny model finds it."""
-    folder = tmp_path / "coco"
+    return write_ten(tmp_path / "coco")
+
+
+@pytest.fixture(scope="session")
+def kept_coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for runs that several tests share; nobody changes it."""
+    return write_ten(tmp_path_factory.mktemp("kept") / "coco")
+
+
+def write_ten(folder: Path) -> Path:
+    """The images, and ``instances.json``."""
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
     images, annotations = [], []

@@ -25,6 +25,8 @@ from harness.sessions import SessionRequest, open_session
 
 IMAGES = 8
 LEAST_MAP = 0.75
+FEW = 3
+"""Images of which everything is inferred again."""
 Tensor = Callable[[np.ndarray], np.ndarray]
 Change = Callable[[Detections], Detections]
 
@@ -35,6 +37,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> CocoIndex:
     folder = tmp_path_factory.mktemp("held-out") / "set"
     images, annotations = write_synthetic(folder, images=IMAGES, seed=4711, progress=lambda done, total: None)
     return CocoIndex.load(annotations, images)
+
+
+@pytest.fixture(scope="module")
+def few(dataset: CocoIndex) -> CocoIndex:
+    return CocoIndex.load(dataset.annotations, dataset.images[0].path.parent, FEW)
 
 
 def raw_outputs(
@@ -124,16 +131,21 @@ def test_priors_in_another_order_cost_a_third_of_the_map(
     assert mean_ap(int8_outputs, dataset, kind="numpy") < healthy * 2 / 3
 
 
-def test_bgr_for_rgb_costs_a_third_of_the_map(int8_model: Path, dataset: CocoIndex, healthy: float) -> None:
-    turned = raw_outputs(int8_model, dataset, "uint8", lambda tensor: tensor[::-1])
-    assert mean_ap(turned, dataset) < healthy * 2 / 3
+@pytest.fixture(scope="module")
+def healthy_few(int8_outputs: list[RawOutputs], few: CocoIndex) -> float:
+    return mean_ap(int8_outputs[:FEW], few)
+
+
+def test_bgr_for_rgb_costs_a_third_of_the_map(int8_model: Path, few: CocoIndex, healthy_few: float) -> None:
+    turned = raw_outputs(int8_model, few, "uint8", lambda tensor: tensor[::-1])
+    assert mean_ap(turned, few) < healthy_few * 2 / 3
 
 
 def test_a_forgotten_normalisation_costs_a_third_of_the_map(
-    float32_model: Path, dataset: CocoIndex, healthy: float
+    float32_model: Path, few: CocoIndex, healthy_few: float
 ) -> None:
     def only_scaled(tensor: np.ndarray) -> np.ndarray:
         return (tensor * STD[:, None, None] + MEAN[:, None, None]).astype(np.float32)
 
-    forgotten = raw_outputs(float32_model, dataset, "float32", only_scaled)
-    assert mean_ap(forgotten, dataset) < healthy * 2 / 3
+    forgotten = raw_outputs(float32_model, few, "float32", only_scaled)
+    assert mean_ap(forgotten, few) < healthy_few * 2 / 3

@@ -67,8 +67,9 @@ def test_stages_and_repetitions_agree_with_loadgen(made: Path) -> None:
     numbers = {name: [test.number for test in tests] for name, tests in run.performance.items()}
     assert numbers == {"single_stream": [1, 2], "offline": [1, 2]}
     for test in run.performance["single_stream"]:
-        own = test.samples["latency_ms"].mean()
-        assert own == pytest.approx(test.figures.latency_ms["mean"], rel=0.05)  # LoadGen's clock is around ours
+        decoded_ms = (test.samples["decoded_ns"] - test.samples["issued_ns"]).mean() / 1e6
+        # a device of 1 ms; LoadGen notes the issue before we do, and the answer after it was decoded
+        assert 1 <= decoded_ms <= test.figures.latency_ms["mean"]
     assert len(run.summary.scenarios["offline"].runs) == 2
 
 

@@ -17,6 +17,8 @@ from harness.files import sha256_file
 from harness.rounds import load_round
 from harness.submission.check import check_tree
 from harness.submission.code_snapshot import write_code
+from tests.support.hidden_defects import DEFECTS as HIDDEN
+from tests.support.hidden_defects import HiddenDefect
 from tests.support.planted_defects import DEFECTS, Defect
 from tests.support.published_oddities import ODDITIES, Line, Oddity, last_query_filled
 from tests.support.submission_tree import ORG, Rehearsal, rehearse
@@ -147,10 +149,18 @@ def test_a_planted_defect_fails_with_a_line_that_names_it(defect: Defect, tree: 
     assert any(defect.words in line for line in lines), "\n".join(lines) or "it passes unseen"
 
 
+@pytest.mark.parametrize("defect", HIDDEN, ids=lambda defect: str(defect.name))
+def test_a_defect_that_hides_is_named(defect: HiddenDefect, tree_of_others: Path, rehearsal: Rehearsal) -> None:
+    defect.plant(tree_of_others / "closed" / ORG)
+    findings = check_tree(tree_of_others, load_round(str(rehearsal.round))).findings
+    said = [str(finding) for finding in findings if finding.status == defect.level]
+    assert any(defect.words in line for line in said), "\n".join(said) or "it passes unseen"
+
+
 def lines(tree: Path, rehearsal: Rehearsal) -> list[Line]:
     """What the check says besides what passes, and besides the hashes of logs that are not at hand whole."""
-    causes = check_tree(tree, load_round(str(rehearsal.round))).causes
-    said = [(c.finding.status, c.finding.rule, c.finding.found, len(c.paths)) for c in causes]
+    groups = check_tree(tree, load_round(str(rehearsal.round))).groups
+    said = [(g.finding.status, g.finding.rule, g.finding.found, len(g.paths)) for g in groups]
     return sorted(line for line in said if line[0] != "PASS" and line[2] != "a cut log only")
 
 

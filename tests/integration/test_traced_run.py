@@ -69,8 +69,8 @@ def test_loadgens_events_are_on_the_clock_of_the_sessions(run: Path) -> None:
     shift = int(trace.about["first sample issued, microseconds"] * 1000)
     begin, end = (np.array([span[1] + also * span[2] - shift for span in loadgen]) for also in (0, 1))
     before_ns, after_ns = samples["issued_ns"].to_numpy() - begin, samples["completed_ns"].to_numpy() - end
-    assert abs(np.median(before_ns)) < 100_000  # idle: under 2 µs
-    assert 0 <= np.median(after_ns) < 300_000
+    assert abs(np.median(before_ns)) < 1_000_000  # a device takes 5 ms; on an idle machine it is under 2 µs
+    assert 0 <= np.median(after_ns) < 2_000_000
     assert (end >= samples["decoded_ns"].to_numpy() - 50_000).all()
 
 
@@ -81,10 +81,14 @@ def test_records_take_less_than_100_bytes_a_sample(run: Path) -> None:
         assert sum(1 for _ in lines) == SAMPLES + 1
 
 
-def test_the_stage_times_of_a_sample_add_up_to_loadgens_latency(run: Path) -> None:
+def test_the_stage_times_of_a_sample_add_up_to_its_latency_which_loadgens_holds(run: Path) -> None:
     figures = summary(run)["scenarios"]["single_stream"]
-    total_ms = sum(stage["mean"] for stage in figures["stages_ms"].values())
-    assert total_ms == pytest.approx(figures["latency_ms"]["mean"], rel=0.02)
+    stages_ms = {name: stage["mean"] for name, stage in figures["stages_ms"].items()}
+    samples = pd.read_csv(run / "single_stream/performance/run_1/samples.csv.gz")
+    own_ms = (samples["completed_ns"] - samples["issued_ns"]).mean() / 1e6
+    assert sum(stages_ms.values()) == pytest.approx(own_ms, rel=1e-3)
+    # a device of 5 ms; LoadGen notes the issue before we do, and the answer after it was decoded
+    assert 5 <= sum(stages_ms.values()) - stages_ms["complete"] <= figures["latency_ms"]["mean"]
 
 
 def test_perfettos_trace_processor_agrees(run: Path, tmp_path: Path) -> None:

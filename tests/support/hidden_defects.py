@@ -99,6 +99,12 @@ def replace_value(folder: Path, argument: str) -> None:
     entry(folder, key, value)
 
 
+def half(folder: Path, key: str) -> None:
+    """Sets a setting to a half, which is no whole number."""
+    for prefix in ("requested", "effective"):
+        entry(folder, f"{prefix}_{key}", 0.5)
+
+
 def first_data(folder: Path, argument: str) -> None:
     """Gives the first record of a cut accuracy log other data; ``N:DATA`` replaces the hexadecimal digits from N on."""
     at, _, digits = argument.partition(":")
@@ -138,6 +144,7 @@ EDITS: dict[str, Edit] = {
     "lengthen": lengthen,
     "same latencies": same_latencies,
     "replace value": replace_value,
+    "half": half,
     "first data": first_data,
     "substitute": substitute,
     "take from": take_from,
@@ -177,6 +184,27 @@ DEFECTS = [
     HiddenDefect(
         "latencies of TEST04-A in TEST04-B", "Offline/TEST04-B", "same latencies", "Offline/TEST04-A", OWN_RUN
     ),
+    HiddenDefect(
+        "latencies of SingleStream's TEST05 in Offline's",
+        "Offline/TEST05",
+        "same latencies",
+        "SingleStream/TEST05",
+        "logs of no other place: found an edited copy",
+    ),
+    HiddenDefect(
+        "SingleStream's answers in Offline's TEST01",
+        "Offline/TEST01/accuracy",
+        "take from",
+        "mlperf_log_accuracy.json|SingleStream/TEST01/accuracy",
+        "answers of its own: found the answers of",
+    ),
+    HiddenDefect(
+        "half of an audit's setting",
+        "Offline/performance",
+        "half",
+        "accuracy_log_probability",
+        "special settings: found",
+    ),
     HiddenDefect("a clock 17 minutes late", "Offline/performance", "shift clock", "1020", DATES),
     HiddenDefect("a clock 17 minutes early", "SingleStream/performance", "shift clock", "-1020", DATES),
     HiddenDefect("a clock of another day", "Offline/TEST01", "shift clock", "86400", DATES),
@@ -190,6 +218,9 @@ DEFECTS = [
         "test_datetime=2021-01-01T00:17:00Z",
         DATES,
     ),
+    HiddenDefect("a date that is none", "Offline/performance", "replace value", "test_datetime=yesterday", DATES),
+    HiddenDefect("a clock of another year in the accuracy run", "Offline/accuracy", "shift clock", "31536000", DATES),
+    HiddenDefect("another SUT in the accuracy run", "Offline/accuracy", "replace value", "sut_name=other", SYSTEM),
     HiddenDefect("another SUT in TEST01", "Offline/TEST01", "replace value", "sut_name=other", SYSTEM),
     HiddenDefect("another SUT in TEST04-A", "Offline/TEST04-A", "replace value", "sut_name=other", SYSTEM),
     HiddenDefect("another SUT in TEST05", "SingleStream/TEST05", "replace value", "sut_name=other", SYSTEM),
@@ -247,6 +278,9 @@ DEFECTS = [
         NO_COUNTS,
     ),
     HiddenDefect("accuracy.txt that is no text", "Offline/accuracy", "no text", "accuracy.txt", "not UTF-8"),
+    HiddenDefect(
+        "verify_accuracy.txt that is no text", "Offline/TEST01/.", "no text", "verify_accuracy.txt", "not UTF-8", "WARN"
+    ),
     HiddenDefect("a detail log that is no text", "Offline/performance", "no text", DETAIL, "'utf-8' codec"),
     HiddenDefect(
         "a summary log that is no text",

@@ -133,6 +133,11 @@ ODDITIES = [
     ),
     Oddity("mlperf_log_trace.json", traces),
     Oddity("logs of the checkers", checker_logs),
+    Oddity(
+        "a log beside a compliance test's folders",
+        lambda owner: add(compliance(owner, "Offline", "TEST01") / "mlperf_log_detail.txt"),
+        (("WARN", "only files that belong there", "a file in compliance/", 1),),
+    ),
     Oddity("a submitter's own files", own_files),
     Oddity("measurements without results", another_scenarios(measurements), (WITHOUT_RESULTS,)),
     Oddity("compliance without results", another_scenarios(compliance_tests), (WITHOUT_RESULTS,)),

@@ -208,6 +208,7 @@ def move(source: Path, name: str) -> None:
 
 
 def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
 

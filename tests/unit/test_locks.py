@@ -7,7 +7,6 @@ import fcntl
 import multiprocessing
 import os
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ import pytest
 from harness.locks import Busy, made_and_locked, taking_turns
 
 
-def hold(folder: Path, results: Any, seconds: float) -> None:
+def hold(folder: Path, results: Any, all_came: Any) -> None:
     try:
         with made_and_locked(folder):
             results.put("in")
-            time.sleep(seconds)
+            all_came.wait(200)
             (folder / f"{os.getpid()}").touch()
     except Busy:
         results.put("busy")
@@ -28,12 +27,13 @@ def hold(folder: Path, results: Any, seconds: float) -> None:
 
 def test_of_eight_processes_that_make_one_folder_one_gets_in(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
-    results = context.Queue()
+    results, all_came = context.Queue(), context.Event()
     folder = tmp_path / "new" / "folder"
-    processes = [context.Process(target=hold, args=(folder, results, 1.0)) for _ in range(8)]
+    processes = [context.Process(target=hold, args=(folder, results, all_came)) for _ in range(8)]
     for process in processes:
         process.start()
-    got = [results.get(timeout=30) for _ in processes]
+    got = [results.get(timeout=200) for _ in processes]
+    all_came.set()
     for process in processes:
         process.join()
     assert sorted(got) == ["busy"] * 7 + ["in"]

@@ -27,7 +27,7 @@ _HINT = "a model that has only the raw outputs can be run as it is"
 
 
 @dataclass(frozen=True)
-class Head:
+class ExtractedHead:
     """One of the twelve as it was found.
 
     Attributes:
@@ -52,7 +52,7 @@ class Extraction:
         changes: sentences about what else is different from the file.
     """
 
-    heads: tuple[Head, ...]
+    heads: tuple[ExtractedHead, ...]
     changes: tuple[str, ...]
 
     def sentences(self) -> list[str]:
@@ -77,7 +77,7 @@ def extract(published: Path, output: Path) -> Extraction:
     graph = Graph.of(model)
     convolutions = _find(graph, where)
     heads = [
-        Head(spec.name, node.name or node.output[0], spec.shape, channel_order(graph, node))
+        ExtractedHead(spec.name, node.name or node.output[0], spec.shape, channel_order(graph, node))
         for spec, node in zip(OUTPUTS, convolutions, strict=True)
     ]
     changes += _settle_heads(graph, convolutions, heads)
@@ -173,7 +173,7 @@ def _not_found(graph: Graph, k: int, several: bool) -> str:
     return f"no heads of map {k}: looked for {what}; of {len(shapes)} convolutions there are {there}{unknown_text}"
 
 
-def _settle_heads(graph: Graph, convolutions: list[onnx.NodeProto], heads: list[Head]) -> list[str]:
+def _settle_heads(graph: Graph, convolutions: list[onnx.NodeProto], heads: list[ExtractedHead]) -> list[str]:
     """Puts biases that the exporter left outside into the convolutions, and channels in our order."""
     biases = 0
     for node in convolutions:

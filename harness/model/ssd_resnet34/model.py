@@ -73,7 +73,7 @@ class SSDResNet34Model:
     title: str = "SSD-ResNet34"
     benchmarks: tuple[str, ...] = ("ssd-resnet34", "ssd-large")
     round: str = "v2.0"
-    """The last one with SSD-ResNet34."""
+    """The last round with SSD-ResNet34."""
     closed_division: str | None = None
     input: TensorSpec = INPUT
     outputs: tuple[TensorSpec, ...] = OUTPUTS

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from harness.model.numpy_nms import suppress
 from harness.model.protocol import ImageSize
 from harness.model.ssd_resnet34.decoding import BEST_PER_CLASS, DECODING, check_parameters
 from harness.model.ssd_resnet34.heads import NUM_CLASSES, OUTPUTS
@@ -17,7 +18,6 @@ from harness.model.ssd_resnet34.raw_outputs import as_float32, check_raw_outputs
 from harness.records import Detections, Nms, RawOutputs
 
 Floats = npt.NDArray[np.float32]
-_UNION_MARGIN = np.float32(1e-5)  # the published native postprocessor adds it to the union
 
 
 class NumpyDecoder:
@@ -62,7 +62,7 @@ class NumpyDecoder:
         for label in np.flatnonzero(candidates.any(axis=1)):
             of_class = np.flatnonzero(candidates[label])
             best = of_class[np.argsort(-scores[label, of_class], kind="stable")[:BEST_PER_CLASS]]
-            kept = best[_nms(boxes[best], np.float32(iou_threshold), nms)]
+            kept = best[suppress(boxes[best], np.float32(iou_threshold), nms)]
             anchors.append(kept)
             labels.append(np.full(len(kept), label))
         return _best_first(boxes, scores, anchors, labels, max_detections)
@@ -93,31 +93,6 @@ def corners(deltas: Floats) -> Floats:
         centre = priors[:2] + (0.1 * deltas[:2]) * priors[2:]
         half = 0.5 * (priors[2:] * np.exp(0.2 * deltas[2:]))
         return np.concatenate([centre - half, centre + half]).T.astype(np.float32)
-
-
-def _nms(boxes: Floats, threshold: np.float32, nms: Nms) -> npt.NDArray[np.intp]:
-    """Greedy non-maximum suppression of the (K, 4) boxes of one class, best first: the indices kept, in order.
-
-    All in float32. An IoU that is not a number suppresses, as it does in the MLPerf reference.
-    """
-    left, top, right, bottom = boxes.T
-    alive = np.ones(len(boxes), np.bool_)
-    kept = []
-    with np.errstate(all="ignore"):
-        area = (right - left) * (bottom - top)
-        for i in range(len(boxes)):
-            if not alive[i]:
-                continue
-            kept.append(i)
-            width = np.minimum(right, right[i]) - np.maximum(left, left[i])
-            height = np.minimum(bottom, bottom[i]) - np.maximum(top, top[i])
-            if nms == "corrected":
-                overlap = np.maximum(width, np.float32(0)) * np.maximum(height, np.float32(0))
-                alive &= overlap / (((area + area[i]) - overlap) + _UNION_MARGIN) <= threshold
-            else:  # two boxes apart in both directions "overlap": the reference's masked_fill_ works on a copy
-                overlap = width * height
-                alive &= overlap / ((area + area[i]) - overlap) < threshold
-    return np.array(kept, np.intp)
 
 
 def _best_first(

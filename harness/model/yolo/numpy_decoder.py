@@ -10,14 +10,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from harness.model.numpy_nms import suppress
 from harness.model.protocol import ImageSize
 from harness.model.yolo.decoding import chosen
 from harness.model.yolo.head import DECODINGS, STRIDES, Head
 from harness.model.yolo.letterbox import placement
 from harness.model.yolo.raw_outputs import Floats, Parts, parts_of
 from harness.records import Detections, Nms, RawOutputs
-
-_UNION_MARGIN = np.float32(1e-5)  # square pixels; the shared native NMS adds it to the union
 
 
 class NumpyDecoder:
@@ -61,7 +60,7 @@ class NumpyDecoder:
         for label in np.unique(labels[places]):
             of_class = places[labels[places] == label]
             of_class = of_class[np.argsort(-scores[of_class], kind="stable")]
-            kept.append(of_class[suppressed(boxes[of_class], np.float32(iou_most))])
+            kept.append(of_class[suppress(boxes[of_class], np.float32(iou_most), "corrected")])
         found = np.concatenate([*kept, np.empty(0, np.intp)]).astype(np.intp)
         found = found[np.lexsort((labels[found], found, -scores[found]))[:most]]
         parts_of_image = in_image(boxes[found], self.head, width, height)
@@ -97,24 +96,6 @@ def corners(boxes: Floats, head: Head) -> Floats:
             centres = (centres + grid) * strides
             sizes = np.exp(sizes) * strides
         return np.concatenate([centres - 0.5 * sizes, centres + 0.5 * sizes]).T.astype(np.float32)
-
-
-def suppressed(boxes: Floats, threshold: np.float32) -> npt.NDArray[np.intp]:
-    """Greedy NMS over the (K, 4) boxes of one class, best first: the indices that stay, in order. All in float32."""
-    left, top, right, bottom = boxes.T
-    alive = np.ones(len(boxes), np.bool_)
-    kept = []
-    with np.errstate(all="ignore"):
-        area = (right - left) * (bottom - top)
-        for i in range(len(boxes)):
-            if not alive[i]:
-                continue
-            kept.append(i)
-            width = np.minimum(right, right[i]) - np.maximum(left, left[i])
-            height = np.minimum(bottom, bottom[i]) - np.maximum(top, top[i])
-            overlap = np.maximum(width, np.float32(0)) * np.maximum(height, np.float32(0))
-            alive &= overlap / (((area + area[i]) - overlap) + _UNION_MARGIN) <= threshold
-    return np.array(kept, np.intp)
 
 
 def in_image(boxes: Floats, head: Head, width: int, height: int) -> Floats:

@@ -91,13 +91,13 @@ class PyMailbox : public Mailbox {
     void put(py::object message) { Mailbox::put(message.release().ptr()); }
     void put_at(std::int64_t due, py::object message) { Mailbox::put_at(due, message.release().ptr()); }
 
-    py::list get(double timeout_s, std::int64_t patience) {
+    py::list get(double timeout_s, std::int64_t patience, bool awake) {
         const double most_s = 1e9;  // fits the nanoseconds
         const std::int64_t until = now_ns() + static_cast<std::int64_t>(std::min(timeout_s, most_s) * 1e9);
         std::vector<PyObject*> messages;
         {
             const native::WithoutGil without_gil;
-            messages = Mailbox::get(until, patience);
+            messages = Mailbox::get(until, patience, awake);
         }
         py::list list(messages.size());
         for (std::size_t k = 0; k < messages.size(); ++k)
@@ -340,7 +340,7 @@ PYBIND11_MODULE(_pipeline, m) {
         .def(py::init<>())
         .def("put", &PyMailbox::put)
         .def("put_at", &PyMailbox::put_at)
-        .def("get", &PyMailbox::get);
+        .def("get", &PyMailbox::get, py::arg("timeout_s"), py::arg("patience"), py::arg("awake") = false);
     py::class_<Decoded>(m, "Decoded")
         .def_readonly("outputs", &Decoded::outputs)
         .def_readonly("decoded_ns", &Decoded::decoded_ns);

@@ -45,7 +45,7 @@ void Mailbox::take_due(std::int64_t now) {
     }
 }
 
-std::vector<PyObject*> Mailbox::get(std::int64_t until, std::int64_t patience) {
+std::vector<PyObject*> Mailbox::get(std::int64_t until, std::int64_t patience, bool awake) {
     sleep_precisely();
     std::unique_lock<std::mutex> lock(mutex_);
     patience_ = patience;
@@ -57,6 +57,13 @@ std::vector<PyObject*> Mailbox::get(std::int64_t until, std::int64_t patience) {
         if (!later_.empty()) wakes = std::min(wakes, later_.top().due + patience);
         if (wakes <= now) break;
         wakes_ = wakes;
+        if (awake) {
+            lock.unlock();  // for as long as there is nothing: whoever puts must not have to wait for the lock
+            while (wakes_ != 0 && now_ns() < wakes) {
+            }
+            lock.lock();
+            continue;
+        }
         changed_.wait_until(lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(wakes)));
     }
     wakes_ = 0;

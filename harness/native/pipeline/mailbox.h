@@ -4,6 +4,7 @@
 
 #include <Python.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <limits>
@@ -29,7 +30,8 @@ class Mailbox {
 
     // The reader's: waits, without the GIL, until a message is `patience` old, or there are many, or it is rung, or
     // that moment has come; then all messages that are there, in the order of their moments, are the caller's.
-    std::vector<PyObject*> get(std::int64_t until, std::int64_t patience);
+    // Awake: it does not sleep meanwhile, so nobody has to wake it.
+    std::vector<PyObject*> get(std::int64_t until, std::int64_t patience, bool awake);
 
   private:
     struct Later {
@@ -50,7 +52,7 @@ class Mailbox {
     std::uint64_t number_ = 0;
     std::int64_t rung_ = kNever;
     std::int64_t patience_ = 0;
-    std::int64_t wakes_ = 0;  // when the reader wakes by itself; below every moment while it does not wait
+    std::atomic<std::int64_t> wakes_{0};  // when the reader wakes by itself; below every moment while it does not wait
 };
 
 }  // namespace pipeline

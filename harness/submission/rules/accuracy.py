@@ -22,7 +22,7 @@ from harness.submission.rules.checksums import read_checksums
 from harness.submission.rules.figures import message_counts
 from harness.submission.rules.finding import Problem, Rule
 from harness.submission.rules.loadgen_test import ACCURACY, DETAIL, LoadGenTest, shown
-from harness.submission.rules.performance import entries_only, no_errors, seeds
+from harness.submission.rules.performance import dates, entries_only, no_errors, seeds
 from harness.submission.whole_log import whole_accuracy_log
 
 TXT = ACCURACY_TXT
@@ -180,7 +180,7 @@ def evaluated_again(run: AccuracyTest) -> Iterator[Problem]:
 def log_hash(run: AccuracyTest) -> Iterator[Problem]:
     """accuracy.txt has the sha256 of the whole log, as everything else that is at hand says."""
     root, rules = run.test.tree.root, run.test.round.submission.accuracy_log
-    stated = stated_hashes(run.text())
+    stated = [value.lower() for value in stated_hashes(run.text())]
     try:
         log = read_log_in_tree(root / run.log, rules)
     except LogError:
@@ -238,6 +238,7 @@ RULES: dict[str, Rule[AccuracyTest]] = {
     "mode": mode,
     "entries of LoadGen only": lambda run: entries_only(run.test),
     "no error entries": lambda run: no_errors(run.test),
+    "dates": lambda run: dates(run.test),
     "seeds": lambda run: seeds(run.test),
     "summary and detail log agree": summary_is_bare,
     "every image": images,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from harness.errors import LogError
 from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.rounds import ComplianceTest, Result, ScenarioRules
 from harness.runs.layout import VERIFY_ACCURACY, VERIFY_PERFORMANCE
+from harness.submission.rules.copies import LATENCIES
 from harness.submission.rules.figures import is_as_printed
 from harness.submission.rules.finding import Problem, Rule
-from harness.submission.rules.loadgen_test import ACCURACY, LoadGenTest, shown
-from harness.submission.tree import folder_rules
+from harness.submission.rules.loadgen_test import ACCURACY, DETAIL, LoadGenTest, shown
+from harness.submission.tree import SubmissionTree, folder_rules
 from harness.submission.verification import accuracy_verdict, bounds_in_words
 from harness.submission.whole_log import whole_accuracy_log
 
@@ -29,11 +31,12 @@ _VERIFY = "run `ssd-harness compliance` again; the files say what was measured a
 
 @dataclass(frozen=True)
 class Compliance:
-    """One compliance test of a place.
+    """One compliance test of a place, or its accuracy test, beside the run's own performance test.
 
     Attributes:
         name: of the test.
-        tests: the place's tests whose logs can be read, "performance" (the run's own) and the compliance tests.
+        tests: the place's tests whose logs can be read: "performance" (the run's own), and the compliance tests or
+            "accuracy".
     """
 
     name: str
@@ -41,7 +44,7 @@ class Compliance:
 
     @property
     def test(self) -> LoadGenTest:
-        """The LoadGen test with the compliance test's logs."""
+        """The LoadGen test of the name."""
         return self.tests[self.name]
 
     @property
@@ -170,6 +173,23 @@ def answers(compliance: Compliance) -> Iterator[Problem]:
             yield Problem(path, reason, "the accuracy run's answers", _VERIFY)
 
 
+def own_answers(compliance: Compliance) -> Iterator[Problem]:
+    """The answers are not those that the test logged in another scenario, unless its result is inferred from it."""
+    tree, place = compliance.test.tree, compliance.test.place
+    folder = tree.folder("compliance_accuracy", place, test=compliance.name)
+    for other in tree.places:
+        same = (other.owner, other.system, other.benchmark) == (place.owner, place.system, place.benchmark)
+        if not same or other.scenario <= place.scenario:
+            continue  # each pair once
+        theirs = tree.folder("compliance_accuracy", other, test=compliance.name)
+        log = f"{tree.folder('compliance_performance', other, test=compliance.name)}/{DETAIL}"
+        if _are_copies(tree, f"{folder}/{ACCURACY}", f"{theirs}/{ACCURACY}") and not _are_copies(
+            tree, compliance.test.detail_path, log
+        ):
+            remedy = "put the answers there that the test logged"
+            yield Problem(f"{folder}/{ACCURACY}", f"the answers of {theirs}", "answers of its own", remedy)
+
+
 def own_run(compliance: Compliance) -> Iterator[Problem]:
     """The logs are of a run of its own."""
     mine = compliance.test.detail.values
@@ -211,7 +231,12 @@ def rules_for(compliance: Compliance) -> dict[str, Rule[Compliance]]:
         if f"{compliance.folder}/{VERIFY_ACCURACY}" in there:
             rules[VERIFY_ACCURACY] = verified_accuracy
         rules["answers of the accuracy run"] = answers
+        rules["answers of its own"] = own_answers
     return rules
+
+
+RULES_OF_ACCURACY: dict[str, Rule[Compliance]] = {"the run's system": same_system}
+"""For the accuracy test."""
 
 
 def _passes(path: str, text: str) -> Iterator[Problem]:
@@ -219,6 +244,11 @@ def _passes(path: str, text: str) -> Iterator[Problem]:
         yield Problem(path, "no line TEST PASS", "it", _VERIFY)
     elif _FAILS.search(text):
         yield Problem(path, "a failure beside TEST PASS", "TEST PASS alone", _VERIFY)
+
+
+def _are_copies(tree: SubmissionTree, path: str, other: str) -> bool:
+    """Whether two files of the tree are there and have the same bytes."""
+    return {path, other} <= tree.there and filecmp.cmp(tree.root / path, tree.root / other, shallow=False)
 
 
 def _queries(test: LoadGenTest) -> int:
@@ -229,7 +259,7 @@ def _queries(test: LoadGenTest) -> int:
 
 
 def _latencies(values: Mapping[str, object]) -> list[object]:
-    return [values.get(key) for key in ("result_min_latency_ns", "result_mean_latency_ns", "result_max_latency_ns")]
+    return [values.get(key) for key in LATENCIES]
 
 
 def _is_float(text: str) -> bool:

@@ -228,7 +228,7 @@ def user_settings(measurement: Measurement) -> Iterator[Problem]:
             continue
         if text is None or not _same(_number(text) * factor, found):
             here = text if key in settings else f"nothing, and {shown(text)} in mlperf.conf"
-            required = f"{shown(found)} as requested_{name} in the detail log"
+            required = f"{_in_conf(found, factor)} as requested_{name} in the detail log"
             remedy = "put the user.conf there that the test was run with"
             # what neither file says may have been set by the harness that was run
             level: Literal["FAIL", "WARN"] = "FAIL" if key in settings else "WARN"
@@ -269,6 +269,11 @@ def _minima(measurement: Measurement, rules: ScenarioRules) -> dict[str, float]:
         "min_query_count": rules.min_queries,
         "performance_sample_count_override": measurement.tree.rules(measurement.place).performance_sample_count,
     }
+
+
+def _in_conf(found: object, factor: float) -> str:
+    """A value of the detail log as user.conf would have it: latencies in milliseconds, percentiles in percent."""
+    return f"{found / factor:.10g}" if isinstance(found, (int, float)) else shown(found)
 
 
 def _number(text: str) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from harness.runs.verdict import duration_s
 from harness.submission.rules.finding import Problem, Rule
@@ -143,12 +142,10 @@ def rates_follow(test: LoadGenTest) -> Iterator[Problem]:
     expected: dict[str, float | None] = {}
     if test.scenario == "offline":
         # the one query ends with its slowest sample
-        expected["result_samples_per_second"] = _quotient(
-            values, "effective_samples_per_query", "result_max_latency_ns"
-        )
+        count, latency_ns = values.get("effective_samples_per_query"), values.get("result_max_latency_ns")
+        expected["result_samples_per_second"] = _rate(count, latency_ns)
     elif test.scenario == "single_stream":
-        mean_ns = values.get("result_mean_latency_ns")
-        expected["result_qps_without_loadgen_overhead"] = 1e9 / mean_ns if mean_ns else None
+        expected["result_qps_without_loadgen_overhead"] = _rate(1, values.get("result_mean_latency_ns"))
     for key, value in expected.items():
         found = values.get(key)
         if value is None or not isinstance(found, (int, float)) or abs(found - value) > _RELATIVE * value:
@@ -159,14 +156,13 @@ def rates_follow(test: LoadGenTest) -> Iterator[Problem]:
 def clock_agrees(test: LoadGenTest) -> Iterator[Problem]:
     """The latencies fill the time between the beginning and the end of the test, and no more."""
     values, took_s = test.detail.values, duration_s(test.detail.values)
-    try:
-        if test.scenario == "offline":
-            what, busy_s = latency_key(test, "max"), values[latency_key(test, "max")] / 1e9
-        else:
-            what = f"{latency_key(test, 'mean')} of result_query_count"
-            busy_s = values["result_query_count"] * values[latency_key(test, "mean")] / 1e9
-    except (KeyError, TypeError):
+    offline = test.scenario == "offline"
+    key = latency_key(test, "max" if offline else "mean")
+    what = key if offline else f"{key} of result_query_count"
+    count, latency_ns = 1 if offline else values.get("result_query_count"), values.get(key)
+    if not isinstance(count, int) or not isinstance(latency_ns, (int, float)):
         return  # LoadGen counts its queries since v2.0
+    busy_s = count * latency_ns / 1e9
     if took_s is None:
         return
     low, high = took_s * (1 - _IDLE_MOST) - _CLOCK_S, took_s * (1 + _CLOCK_TOLERANCE) + _CLOCK_S
@@ -215,11 +211,11 @@ def rules_for(test: LoadGenTest) -> dict[str, Rule[LoadGenTest]]:
     return rules
 
 
-def _quotient(values: dict[str, Any], count: str, nanoseconds: str) -> float | None:
-    try:
-        return float(values[count]) / (float(values[nanoseconds]) / 1e9)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+def _rate(count: object, latency_ns: object) -> float | None:
+    """A count in a second; None where the log has no numbers."""
+    if not isinstance(count, (int, float)) or not isinstance(latency_ns, (int, float)) or latency_ns <= 0:
         return None
+    return count / (latency_ns / 1e9)
 
 
 def _detail_key(test: LoadGenTest, name: str) -> str | None:

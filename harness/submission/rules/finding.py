@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 Status = Literal["PASS", "FAIL", "WARN", "SKIP"]
 SubjectT = TypeVar("SubjectT")
 SHOWN_PLACES = 3
-"""How many of the places that share a cause are named."""
+"""How many of the places that say the same are named."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Cause:
+class FindingGroup:
     """Findings that say the same of several files or folders.
 
     Attributes:
@@ -60,13 +60,13 @@ class Cause:
         return text if len(self.paths) == 1 else f"{text} ({len(self.paths)} places)"
 
 
-def by_cause(findings: Iterable[Finding]) -> list[Cause]:
+def grouped(findings: Iterable[Finding]) -> list[FindingGroup]:
     """Findings that differ in their path only become one; what passes stays as it is."""
     paths: dict[Finding, list[str]] = {}
     for finding in findings:
-        cause = finding if finding.status == "PASS" else replace(finding, path="")
-        paths.setdefault(cause, []).append(finding.path)
-    return [Cause(replace(cause, path=places[0]), tuple(places)) for cause, places in paths.items()]
+        group = finding if finding.status == "PASS" else replace(finding, path="")
+        paths.setdefault(group, []).append(finding.path)
+    return [FindingGroup(replace(group, path=places[0]), tuple(places)) for group, places in paths.items()]
 
 
 @dataclass(frozen=True)

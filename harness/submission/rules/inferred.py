@@ -11,7 +11,7 @@ from harness.loadgen.plan import LOADGEN_SCENARIOS
 from harness.submission.rules.finding import Problem, Rule
 from harness.submission.rules.layout import system_type
 from harness.submission.rules.loadgen_test import LoadGenTest
-from harness.submission.tree import Kind, Place
+from harness.submission.tree import FolderKind, Place
 
 _CONFIGURATION = ("mlperf.conf", "user.conf")
 """Of the measurements, what is the same; the README and the description name their own scenario."""
@@ -29,7 +29,7 @@ def is_a_copy(test: LoadGenTest) -> Iterator[Problem]:
     if source is None:
         yield Problem(str(place), f"{origin}'s logs", f"{origin} of the same system", f"add {origin}'s own results")
         return
-    kinds: tuple[Kind, ...] = ("accuracy", "performance")
+    kinds: tuple[FolderKind, ...] = ("accuracy", "performance")
     for kind in kinds:
         folder, original = tree.folder(kind, place), tree.folder(kind, source)
         mine = {path.removeprefix(folder) for path in tree.below(folder)}

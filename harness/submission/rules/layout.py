@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import filecmp
 import re
 from collections.abc import Iterator
@@ -21,8 +22,8 @@ from harness.submission.tree import KINDS, SCENARIO_FOLDERS, Place, SubmissionTr
 def unknown_files(tree: SubmissionTree) -> Iterator[Problem]:
     """Every file has a place in the round's layout.
 
-    A file that is strange fails among the results, where the official checkers compare the lists of files, and outside
-    of any submitter's folder. Elsewhere it is the submitter's own affair, and unusual.
+    A file that is strange fails among the logs, where the official checkers compare the lists of files, and outside of
+    any submitter's folder. Elsewhere it is the submitter's own affair, and unusual.
     """
     with_results = {(place.owner, place.system, place.benchmark, place.scenario) for place in tree.places}
     without_results = set()
@@ -133,6 +134,23 @@ def system_type(tree: SubmissionTree, owner: str, system: str) -> str | None:
     return kind if kind in tree.round.submission.system_types else None
 
 
+def text_files(tree: SubmissionTree) -> Iterator[Problem]:
+    """What people write and read of a result is text: UTF-8."""
+    paths: set[str] = set()
+    for place in tree.places:
+        tests = tree.rules(place).compliance_of(place.scenario)
+        folders = [tree.folder("measurements", place), *(tree.folder("compliance", place, test=name) for name in tests)]
+        paths.update(path for folder in folders for path in tree.below(folder) if path.endswith(_TEXTS))
+    for path in sorted(paths):
+        with (tree.root / path).open("rb") as file:
+            beginning = file.read(_MOST_TEXT_BYTES)
+        try:
+            codecs.getincrementaldecoder("utf-8")().decode(beginning)
+        except UnicodeDecodeError as error:
+            remedy = "write it as UTF-8"
+            yield Problem(path, f"bytes that are not UTF-8, the first at {error.start}", "a text file", remedy, "WARN")
+
+
 def optional_logs(tree: SubmissionTree) -> Iterator[Problem]:
     """An accuracy log beside a performance test's logs has no records."""
     for path in tree.files:
@@ -168,6 +186,7 @@ RULES: dict[str, Rule[SubmissionTree]] = {
     "plain names": names,
     "names of scenarios": scenario_names,
     "required files": required_files,
+    "text": text_files,
     "performance logs without records": optional_logs,
     "required scenarios": required_scenarios,
     "model mapping": model_mapping,
@@ -175,6 +194,9 @@ RULES: dict[str, Rule[SubmissionTree]] = {
 }
 
 _EMPTY_LIST_BYTES = 8  # [ and ] with line ends
+_TEXTS = (".conf", ".md", f"/{VERIFY_ACCURACY}", f"/{VERIFY_PERFORMANCE}")
+_MOST_TEXT_BYTES = 1 << 22
+"""Of a text file that is looked at."""
 _ADD = "add it; `ssd-harness submission build` writes a complete tree"
 _POWER = "the official checker looks at them"
 _JUDGED = ("results", "measurements", "compliance", "systems")
@@ -184,7 +206,8 @@ _JUDGED = ("results", "measurements", "compliance", "systems")
 def _unknown(tree: SubmissionTree, path: str) -> Problem:
     parts = path.split("/")
     inside = len(parts) > 2 and parts[0] in tree.round.submission.divisions
-    known = {name.lower(): name for name in (*SCENARIO_FOLDERS, *tree.round.benchmarks)}
+    scenarios = SCENARIO_FOLDERS if tree.round.submission.tree.scenario_case == "exact" else ()
+    known = {name.lower(): name for name in (*scenarios, *tree.round.benchmarks)}
     wrong = next((part for part in parts if part.lower() in known and part not in known.values()), None)
     if parts[0] not in tree.round.submission.divisions:
         remedy = f"remove it; the tree's folders are {', '.join(tree.round.submission.divisions)}"
@@ -192,11 +215,19 @@ def _unknown(tree: SubmissionTree, path: str) -> Problem:
         remedy = f"rename {wrong} to {known[wrong.lower()]}"
     else:
         remedy = "remove it, or put it where it belongs"
-    # the official checkers compare the lists of files of a scenario's tests
-    if not inside or (parts[2] in ("results", "compliance") and len(parts) > 7):
+    # the official checkers compare the lists of files of a scenario's logs, not what lies beside a compliance test's
+    among_logs = inside and parts[2] in ("results", "compliance") and len(parts) > 7
+    if not inside or (among_logs and not _is_beside_a_test(tree, path)):
         return Problem(path, "a file", "nothing of this name here", remedy)
     where = f"in {parts[2]}/" if len(parts) > 3 else "of the submitter's own"
     return Problem(path, f"a file {where}", "nothing of this name here", remedy, "WARN")
+
+
+def _is_beside_a_test(tree: SubmissionTree, path: str) -> bool:
+    """Whether a file lies in the folder of a compliance test that the round knows, and in none of its logs' folders."""
+    division, submitter, rest = path.split("/", 2)
+    fields = match_path(f"{folder_rules(tree.round, 'compliance').path}/{{file}}", rest)
+    return fields is not None and _fits(tree, f"{division}/{submitter}", fields)
 
 
 def _required(tree: SubmissionTree, place: Place) -> dict[str, list[str]]:

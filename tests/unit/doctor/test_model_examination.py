@@ -21,7 +21,7 @@ from harness.records import TensorSpec
 from tests.support.made_logs import coco_document, written
 
 Outputs = list[np.ndarray]
-IMAGES = 3
+IMAGES = 2
 
 
 def anchor_major(output: np.ndarray, k: int, values: int) -> np.ndarray:

@@ -61,12 +61,17 @@ def collected(postprocess: Any, count: int) -> tuple[dict[int, bytes], list[Fail
     return answers, failures
 
 
+@functools.cache
+def examples() -> list[Any]:
+    return [MODEL.example_outputs(seed, **case) for seed in range(20) for case in CASES]
+
+
 @pytest.mark.parametrize("label_ids", [None, tuple(range(101, 181))])
 @pytest.mark.parametrize("batches", [False, True])
 def test_the_pools_answers_are_those_of_the_inline_way_and_of_python(
     batches: bool, label_ids: tuple[int, ...] | None
 ) -> None:
-    outputs = [MODEL.example_outputs(seed, **case) for seed in range(20) for case in CASES]
+    outputs = examples()
     pool, inline = native(batches=batches, label_ids=label_ids), native(inline=True, label_ids=label_ids)
     in_python = python("native", label_ids=label_ids)
     for k, raw in enumerate(outputs):

@@ -59,12 +59,12 @@ def test_each_images_objects_are_found_in_it(file: Path, options: dict[str, Any]
 
 
 def test_finding_the_outputs_is_part_of_the_devices_time(file: Path) -> None:
-    with session(file, latency_ms=50) as opened:
+    with session(file, latency_ms=200) as opened:
         began = time.monotonic()
         for image in IMAGES * 2:
             opened.run(image)
         took = time.monotonic() - began
-    assert 0.3 <= took < 0.6
+    assert 1.2 <= took < 2.4
 
 
 def test_an_image_that_is_not_in_the_file_is_an_error_of_the_data(file: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.errors import LogError
@@ -100,3 +101,26 @@ def test_a_cut_log_that_is_none_is_seen(folder: Path, old: bytes, new: bytes, da
 def test_a_missing_log_is_named(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="cannot be read"):
         read_log_in_tree(tmp_path / "log.json", RULES)
+
+
+def test_a_cut_log_with_line_ends_of_windows_is_read(folder: Path) -> None:
+    assert cut(folder)
+    log = folder / "log.json"
+    unix = read_log_in_tree(log, RULES)
+    log.write_bytes(log.read_bytes().replace(b"\n", b"\r\n"))
+    windows = read_log_in_tree(log, RULES)
+    assert (windows.cut, windows.damage, windows.indices) == (True, None, unix.indices)
+
+
+def test_the_records_of_a_short_log_are_looked_at_too(folder: Path) -> None:
+    log = folder / "log.json"
+    log.write_text(log_text([(0, rows(0, (0.1, 0.1, 0.9, 0.9, 5.0, 1)))]))
+    assert read_log_in_tree(log, RULES).damage == "record 0 has a score outside 0 to 1"
+
+
+def test_rows_of_zeros_in_a_cut_log_are_no_detections(folder: Path) -> None:
+    filling = np.zeros((1, 7), np.float32)
+    answers = [(k, np.concatenate([rows(k, (0.1, 0.1, 0.9, 0.9, 0.5, 1)), filling])) for k in range(300)]
+    (folder / "log.json").write_text(log_text(answers))
+    assert cut(folder)
+    assert read_log_in_tree(folder / "log.json", RULES).damage is None

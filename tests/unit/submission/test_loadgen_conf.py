@@ -39,6 +39,15 @@ def test_lines_that_loadgen_ignores_are_named(tmp_path: Path) -> None:
     assert read_conf(written(tmp_path, "a.Offline.target_qps=4\n")).ignored == ((1, "a.Offline.target_qps=4"),)
 
 
+def test_the_words_of_a_line_may_be_any_white_space_apart(tmp_path: Path) -> None:
+    path = written(tmp_path, "ssd.Offline.target_qps\t=   7  \n  ssd.Offline.min_duration  =\t9\r\n")
+    assert read_conf(path).settings("ssd", "Offline") == {"target_qps": "7", "min_duration": "9"}
+    assert read_conf(path).ignored == ()
+    settings = lg.TestSettings()
+    settings.FromConfig(str(path), "ssd", "Offline", 2)
+    assert (settings.offline_expected_qps, settings.min_duration_ms) == (7, 9)
+
+
 @pytest.mark.parametrize("scenario", list(LOADGEN_SCENARIOS))
 def test_the_rounds_mlperf_conf_gives_loadgen_its_numbers(tmp_path: Path, scenario: str) -> None:
     round_ = load_round("v2.0")

@@ -12,7 +12,7 @@ from harness.loadgen.log import read_detail
 from harness.rounds import load_round
 from harness.submission.accuracy_log import read_log_in_tree
 from harness.submission.rules.figures import is_as_printed
-from harness.submission.rules.finding import Finding, by_cause
+from harness.submission.rules.finding import Finding, grouped
 from harness.submission.system_description import system_errors
 from harness.submission.tree import scenario_of
 
@@ -46,6 +46,12 @@ def test_a_line_that_is_no_entry_is_kept_and_cannot_hide_an_error(tmp_path: Path
     assert (log.values["a"], log.values["b"]) == (1, 2)
     assert [number for number, _ in log.other] == [2, 3, 4]
     assert log.times_ms["a"] == 1.5
+
+
+@pytest.mark.parametrize("time_ms", ['"x"', "[1]", "{}"])
+def test_an_entry_whose_time_is_no_number_is_no_entry(tmp_path: Path, time_ms: str) -> None:
+    with pytest.raises(LogError, match="line 1 is not a LoadGen entry"):
+        read_detail(detail(tmp_path, ENTRY.replace("1.5", time_ms) % ("a", 1)))
 
 
 def test_a_file_that_is_not_utf8_is_said_to_be_so(tmp_path: Path) -> None:
@@ -141,7 +147,7 @@ def test_a_record_that_the_cut_goes_through_is_not_read_across_it(tmp_path: Path
 def test_one_cause_is_one_line_with_its_first_three_places() -> None:
     findings = [Finding("FAIL", "seeds", f"place {k}", "1", "2", "run again") for k in range(5)]
     findings.append(Finding("FAIL", "seeds", "other", "3", "2", "run again"))
-    many, one = by_cause(findings)
+    many, one = grouped(findings)
     assert many.paths == tuple(f"place {k}" for k in range(5))
     expected = "[FAIL] place 0, place 1, place 2 and 2 more: seeds: found 1, required 2; next: run again (5 places)"
     assert str(many) == expected
