@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -301,3 +302,14 @@ def load_round(name: str) -> Round:
             raise UsageError(f"no such round: {name}", where="round", hint=hint)
         path = configs_dir() / "rounds" / f"{name}.yaml"
     return validate(Round, read_yaml(path), str(path))
+
+
+def round_sha256(name: str) -> str | None:
+    """The sha256 of a shipped round's rules as they are here; None for a YAML file of somebody's own.
+
+    Raises:
+        UsageError: there is no such round here.
+    """
+    if Path(name).suffix == ".yaml":
+        return None
+    return hashlib.sha256(load_round(name).model_dump_json().encode()).hexdigest()

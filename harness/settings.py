@@ -17,6 +17,7 @@ from harness.errors import UsageError
 from harness.records import Decoding, Nms
 from harness.scenarios import Scenario, scenario_named
 from harness.setting_errors import NAME, setting_error
+from harness.setting_paths import put
 from harness.yaml_text import YamlError, parse_yaml
 
 Division = Literal["closed", "open"]
@@ -113,6 +114,18 @@ class BackendSettings(Section):
     """SingleStream, where a device leaves the host idle: be awake when it is done; 0.4 ms of a processor an image."""
 
 
+class ClusterSettings(Section):
+    """Nodes that have the sessions; `address` alone may stand for the whole section."""
+
+    address: Annotated[str, Field(pattern=r"^(auto|local:[1-9]\d*|(ray://)?[^\s/:]+:\d+)$")] | None = None
+    """``local:N``: N processes on this machine; ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``: a cluster of Ray that
+    runs; none: no cluster."""
+    single_stream: bool = False
+    """SingleStream goes to a node too; else its one session is in the test's own process."""
+    silent_s: Positive = 3
+    """A node that gives no answer for so long is lost."""
+
+
 class ScenarioSettings(Section):
     """One scenario's LoadGen settings; what is left out is the round's."""
 
@@ -172,6 +185,7 @@ class RunSettings(Section):
     model: ModelSettings = Field(default_factory=ModelSettings)
     dataset: DatasetSettings = DatasetSettings()
     backend: BackendSettings = BackendSettings()
+    cluster: ClusterSettings = ClusterSettings()
     tests: dict[Scenario, ScenarioSettings] = {}
     trace: bool = False
     """Performance tests leave a trace for Perfetto, which costs them some of their speed."""
@@ -190,6 +204,11 @@ class RunSettings(Section):
         if isinstance(value, (list, tuple)):
             return [_scenario(name) for name in value]
         return value
+
+    @field_validator("cluster", mode="before")
+    @classmethod
+    def _cluster_by_its_address(cls, value: Any) -> Any:
+        return {"address": value} if isinstance(value, str) else value
 
     @field_validator("tests", mode="before")
     @classmethod
@@ -246,7 +265,7 @@ def load_run(path: Path, overrides: Mapping[str, Any]) -> RunSettings:
     """
     data = read_yaml(run_config(path))
     for key, value in overrides.items():
-        _put(data, key, value)
+        put(data, key, value)
     return validate(RunSettings, data, str(path))
 
 
@@ -278,33 +297,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise UsageError(f"expected keys and values, found a {type(data).__name__}", where=str(path))
     return data
-
-
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """``KEY=VALUE`` of ``--set``; the value is YAML.
-
-    Raises:
-        UsageError: there is no ``=`` in it, or the value is not YAML.
-    """
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UsageError(f"expected KEY=VALUE, found {text!r}", where="--set", hint="e.g. --set backend.warmup=2")
-    try:
-        return key.strip(), parse_yaml(value)
-    except YamlError as error:
-        raise UsageError(f"the value of {key} is not YAML: {error}", where="--set") from error
-
-
-def _put(data: dict[str, Any], dotted: str, value: Any) -> None:
-    *parents, last = dotted.split(".")
-    for depth, key in enumerate(parents, 1):
-        child = data.setdefault(key, {})
-        if child is None:
-            child = data[key] = {}
-        if not isinstance(child, dict):
-            raise UsageError(f"{'.'.join(parents[:depth])} is a value, not a group of keys", where=dotted)
-        data = child
-    data[last] = value
 
 
 def validate(kind: type[SectionT], data: Mapping[str, Any], where: str) -> SectionT:

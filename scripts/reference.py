@@ -184,6 +184,8 @@ def command_line_page() -> str:
 
 VARIABLES = {
     "SSD_HARNESS_CACHE": "the folder of models, tensors and synthetic data; none: the user's cache folder",
+    "SSD_HARNESS_NODE_IMAGES": "on a node of a cluster: its own folder of the images; none: the host's path",
+    "SSD_HARNESS_NODE_MODEL": "on a node of a cluster: its own model file; none: the host's path",
     "SSD_HARNESS_SIMD": "`baseline`, `avx2` or `avx512`: the instruction set of the native decoder; none: the fastest",
     "SSD_HARNESS_TEST_DATA": "tests: the folder of real images, logs and published postprocessors",
     "SSD_HARNESS_PUBLISHED_TREES": "tests: the published results of MLPerf, `results_v1.1` and `results_v2.0` in it; "

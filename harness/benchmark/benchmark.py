@@ -7,10 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.benchmark.find_peak import find_peaks
-from harness.benchmark.inputs import Inputs, find_inputs, with_round
+from harness.benchmark.inputs import Inputs, cluster_of, find_inputs, with_round
 from harness.benchmark.recorded import run_recorded
 from harness.benchmark.submission import describe_submission
-from harness.benchmark.system import code_sha256, system, versions
 from harness.errors import HarnessError, Interrupted
 from harness.loadgen.plan import Mode
 from harness.report.page import write_report
@@ -24,6 +23,8 @@ from harness.runs.summary import summarise
 from harness.scenarios import Scenario
 from harness.settings import RunSettings
 from harness.signals import uninterrupted
+from harness.source_code import code_sha256
+from harness.system import system, versions
 from harness.terminal import Terminal
 
 
@@ -53,15 +54,15 @@ def run_benchmark(
     )
     if settings.mode == "submission":
         resume = holds_run(folder) and not overwrite
-    with alone_in(folder):
+    with alone_in(folder), cluster_of(settings, terminal) as cluster:
         if not resume and not overwrite:
             check_free(folder)
         # a mistake in what a run needs must not touch the run that is there
         replaces = holds_run(folder) and not resume
-        inputs = find_inputs(settings, terminal) if replaces else None
+        inputs = find_inputs(settings, terminal, cluster) if replaces else None
         run = RunDirectory.create(folder, manifest, resume=resume)
         try:
-            _run(settings, run, inputs or find_inputs(settings, terminal), terminal)
+            _run(settings, run, inputs or find_inputs(settings, terminal, cluster), terminal)
             run.finish("complete")
             summary = summarise(folder)
         except KeyboardInterrupt:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from harness.benchmark.inputs import Inputs, find_inputs
 from harness.benchmark.recorded import run_recorded
-from harness.benchmark.system import code_sha256
 from harness.errors import Interrupted, UsageError
 from harness.loadgen.plan import Calibration, Plan
 from harness.report.page import write_report
@@ -22,6 +21,7 @@ from harness.runs.records import StartedManifest, TestRecord, started
 from harness.runs.summary import summarise
 from harness.scenarios import TITLES, Scenario
 from harness.settings import RunSettings, validate
+from harness.source_code import code_sha256
 from harness.submission.compliance_files import TestVerdict, verify_test
 from harness.submission.official_verification import verify_officially
 from harness.terminal import Terminal

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from harness.accuracy.ground_truth import GroundTruth, ground_truth_of
 from harness.child_process import Say, run_in_child
+from harness.cluster.membership import Cluster, cluster_at
+from harness.cluster.messages import ClusterPlan
+from harness.cluster.places import first_devices, place_sessions
+from harness.cluster.ray_cluster import check_on_node
 from harness.dataset.coco_index import CocoIndex, read_annotations
 from harness.dataset.synthetic import cached_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.dataset.tensors import CachedTensors, DirectTensors
-from harness.errors import ModelError
+from harness.errors import BackendError, ModelError
 from harness.loadgen.plan import Mode, Plan, SampleSource
 from harness.loadgen.process import check_loadgen, check_shared_memory
 from harness.model.file_hash import sha256_of_model
-from harness.model.io_check import check_model
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
 from harness.pipeline.devices import DeviceSlot, parse_devices, place
+from harness.pipeline.system_under_test import check_session
 from harness.rounds import BenchmarkRules, Round, load_round
 from harness.runs.documents import Document
 from harness.runs.records import BackendRecord, DatasetRecord, ModelRecord
 from harness.scenarios import Scenario
-from harness.sessions import SessionRequest
 from harness.sessions.registry import Backend, load_backend
 from harness.settings import RunSettings, ScenarioSettings, cache_dir
 from harness.terminal import Terminal
@@ -44,7 +49,7 @@ class Inputs:
         images_sha256: of the contents of all image files, in the dataset's order.
         source: gives the samples' tensors; picklable.
         synthetic: the dataset was made up.
-        benchmark: that the run follows, as the round names it.
+        cluster: where the nodes are that have the sessions; None: they are on this machine.
     """
 
     settings: RunSettings
@@ -61,13 +66,28 @@ class Inputs:
     images_sha256: str
     source: SampleSource
     synthetic: bool
+    cluster: Cluster | None = None
 
     def slots(self, scenario: Scenario) -> list[DeviceSlot]:
-        """The sessions of a scenario's tests and their cores. SingleStream uses one."""
+        """The sessions of a scenario's tests on this machine, and their cores. SingleStream uses one."""
+        # with a cluster: as the first of its nodes
+        devices = (first_devices if self.settings.cluster.address else parse_devices)(self._devices(scenario))
+        return place(devices[:1] if scenario == "single_stream" else devices)
+
+    def _devices(self, scenario: Scenario) -> str:
         latency = scenario == "single_stream"
-        spec = self.settings.backend.devices or self.backend.default_devices(throughput=not latency)
-        devices = parse_devices(spec)
-        return place(devices[:1] if latency else devices)
+        return self.settings.backend.devices or self.backend.default_devices(throughput=not latency)
+
+    def _cluster_plan(self, scenario: Scenario) -> ClusterPlan | None:
+        """The nodes that there are now, with their sessions; None: the sessions are on this machine."""
+        wanted, single = self.settings.cluster, scenario == "single_stream"
+        if self.cluster is None or (single and not wanted.single_stream):
+            return None
+        places = place_sessions(self._devices(scenario), self.cluster.find())
+        if single:
+            first = places[0]
+            places = (replace(first, slots=first.slots[:1]),)
+        return ClusterPlan(self.cluster.address, places, self.settings.round, self.model_sha256, wanted.silent_s)
 
     def plan(self, folder: Path, scenario: Scenario, mode: Mode, lengths: ScenarioSettings | None = None) -> Plan:
         """One test.
@@ -77,6 +97,8 @@ class Inputs:
             lengths: none: the settings' own.
         """
         lengths = self.settings.test(scenario) if lengths is None else lengths
+        cluster = self._cluster_plan(scenario)
+        slots = self.slots(scenario) if cluster is None else [slot for at in cluster.places for slot in at.slots]
         return Plan(
             folder=folder,
             scenario=scenario,
@@ -90,12 +112,13 @@ class Inputs:
             model=self.settings.model,
             model_file=self.model_file,
             backend=self.settings.backend,
-            slots=tuple(self.slots(scenario)),
+            slots=tuple(slots),
             source=self.source,
             sample_names=tuple(image.file_name for image in self.dataset.images),
             watchdog_s=self.settings.watchdog_s,
             trace=self.settings.trace and mode == "performance",
             image_sizes=self._image_sizes,
+            cluster=cluster,
         )
 
     @property
@@ -151,7 +174,7 @@ class Inputs:
         }
 
 
-def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
+def find_inputs(settings: RunSettings, terminal: Terminal, cluster: Cluster | None = None) -> Inputs:
     """Checks cheap things first; builds the default model, the synthetic dataset and the tensor cache when missing.
 
     Raises:
@@ -183,7 +206,7 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
     del annotations_file  # of 5000 images it is large
     model_file, sha256 = _model_file(settings, model, backend, terminal)
     model = load_model(settings.model.name, model_file)
-    dtype = run_in_child(_check_session, settings, model_file)
+    dtype = _input_dtype(settings, model_file, cluster)
     source = _source(settings, model, dataset, dtype, terminal)
     return Inputs(
         settings=settings,
@@ -200,7 +223,24 @@ def find_inputs(settings: RunSettings, terminal: Terminal) -> Inputs:
         images_sha256=source.sha256,
         source=source,
         synthetic=synthetic,
+        cluster=cluster,
     )
+
+
+@contextmanager
+def cluster_of(settings: RunSettings, terminal: Terminal) -> Iterator[Cluster | None]:
+    """The cluster that the settings name; None: they name none.
+
+    Raises:
+        BackendError: it cannot be started or joined.
+    """
+    if settings.cluster.address is None:
+        yield None
+        return
+    with cluster_at(settings.cluster.address) as cluster:
+        names = [node.name for node in cluster.find()]
+        terminal.say(f"Cluster {settings.cluster.address}: {len(names)} nodes: {', '.join(names)}")
+        yield cluster
 
 
 def with_round(settings: RunSettings) -> RunSettings:
@@ -239,22 +279,23 @@ def _default_file(name: str, precision: Literal["int8", "float32"], say: Say) ->
     return load_model(name).default_file(precision, say)
 
 
+def _input_dtype(settings: RunSettings, model_file: Path | None, cluster: Cluster | None) -> str:
+    """What the sessions take; asked of a node where this machine has no such device."""
+    try:
+        return run_in_child(_check_session, settings, model_file)
+    except BackendError:
+        if cluster is None or settings.backend.devices is None:
+            raise
+        place = place_sessions(settings.backend.devices, cluster.find())[0]
+        return run_in_child(check_on_node, cluster.address, place, settings.model, settings.backend, model_file)
+
+
 def _check_session(settings: RunSettings, model_file: Path | None, say: Say) -> str:
     """Opens one session to see that the model fits; gives the dtype of its input."""
     say("opening a session")
-    model, backend = load_model(settings.model.name, model_file), load_backend(settings.backend.name)
     latency = settings.scenarios[0] == "single_stream"
-    devices = parse_devices(settings.backend.devices or backend.default_devices(throughput=not latency))
-    request = SessionRequest.of(
-        model,
-        model_file,
-        device=devices[0],
-        threads=1,
-        options=settings.backend.options,
-    )
-    with backend.open_session(request) as session:
-        check_model(session.input, session.outputs, model.input, model.outputs, where=str(model_file or devices[0]))
-        return session.input.dtype
+    devices = settings.backend.devices or load_backend(settings.backend.name).default_devices(throughput=not latency)
+    return check_session(settings.model, settings.backend, first_devices(devices)[0], model_file)
 
 
 def _source(

@@ -11,7 +11,6 @@ from harness.benchmark.inputs import Inputs
 from harness.benchmark.machine_sampler import MachineSampler
 from harness.benchmark.machine_watch import MachineWatch
 from harness.benchmark.running_map import RunningMap
-from harness.benchmark.system import code_sha256, versions
 from harness.live.display import shown
 from harness.loadgen.messages import Finished
 from harness.loadgen.plan import Plan
@@ -22,6 +21,8 @@ from harness.runs.layout import TestFolder
 from harness.runs.machine_load import clocks_mhz, energy_joules, write_machine_load
 from harness.runs.records import MachineRecord, TestRecord
 from harness.runs.trace import write_trace
+from harness.source_code import code_sha256
+from harness.system import versions
 from harness.terminal import Terminal
 
 

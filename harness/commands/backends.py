@@ -16,7 +16,7 @@ from harness.sessions.check_subject import Subject
 from harness.sessions.contract import run_checks
 from harness.sessions.protocol import SessionRequest
 from harness.sessions.registry import Backend, BackendInfo, list_backends, load_backend
-from harness.settings import parse_assignment
+from harness.setting_paths import parse_assignment
 from harness.terminal import Terminal, output
 
 SUMMARY = "List the device runtimes, or check that one does what a session must do."

@@ -14,7 +14,8 @@ from rich.table import Table
 from harness.command_line.json_output import add_json_option, show_or_write
 from harness.errors import UsageError
 from harness.files import write_text
-from harness.settings import RunSettings, load_run, parse_assignment, run_config
+from harness.setting_paths import parse_assignment
+from harness.settings import RunSettings, load_run, run_config
 from harness.terminal import Terminal, output
 
 SUMMARY = "show a configuration, begin one of your own, list every key"

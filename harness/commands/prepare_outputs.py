@@ -20,7 +20,8 @@ from harness.errors import DataError, UsageError
 from harness.sessions import SessionRequest
 from harness.sessions.known_objects import save_objects
 from harness.sessions.recorded import content_key, save_outputs
-from harness.settings import load_run, parse_assignment
+from harness.setting_paths import parse_assignment
+from harness.settings import load_run
 from harness.terminal import Terminal
 
 SUMMARY = "record a model's outputs for simulated devices to play again"

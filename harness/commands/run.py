@@ -11,11 +11,11 @@ from harness.errors import HarnessError, UsageError
 from harness.rounds import load_round
 from harness.scenarios import SCENARIOS, scenario_named
 from harness.setting_errors import SettingError
+from harness.setting_paths import parse_assignment
 from harness.settings import (
     RunSettings,
     default_model_name,
     load_run,
-    parse_assignment,
     read_yaml,
     run_config,
 )
@@ -53,6 +53,7 @@ def add_measurement_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the device, the model and the images").add_argument
     add("--backend", metavar="NAME", help="the device runtime, e.g. onnxruntime or simulated")
     add("--devices", metavar="SPEC", help="the devices and their sessions, e.g. 'cpu*2'")
+    add("--cluster", metavar="WHERE", help="nodes: local:N, auto, HOST:PORT or ray://HOST:PORT; --devices is per node")
     add("--on-device-failure", choices=("stop", "continue"), help="stop the run (default), or go on without the device")
     add("--model", type=Path, metavar="FILE", help="the model file, ONNX for most backends (default: the built-in one)")
     add("--model-name", metavar="NAME", help="which model that is: a folder of harness/model, or package.module:object")
@@ -108,6 +109,7 @@ OPTIONS = {
     "submission.system": "--system",
     "backend.name": "--backend",
     "backend.devices": "--devices",
+    "cluster.address": "--cluster",
     "model.name": "--model-name",
     "model.path": "--model",
     "dataset.images": "--images",
@@ -201,6 +203,7 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
         "scenarios": _scenarios(args.scenario),
         "backend.name": args.backend,
         "backend.devices": args.devices,
+        "cluster.address": args.cluster,
         "backend.on_device_failure": args.on_device_failure,
         "round": args.round,
         "model.name": args.model_name,

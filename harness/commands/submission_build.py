@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.commands.submission_check import summary_line
 from harness.errors import UsageError
-from harness.settings import parse_assignment
+from harness.setting_paths import parse_assignment
 from harness.submission.build import build_tree
 from harness.submission.run_source import as_benchmarks, read_run
 from harness.terminal import Terminal

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-from harness.dataset.tensor_file import DamagedTensor, read_tensor, write_tensor
+from harness.dataset.tensor_file import DamagedTensor, read_tensor, seems_whole, write_tensor
 from harness.errors import DatasetError
 from harness.files import sha256_file
 
@@ -111,6 +111,27 @@ class CachedTensors:
         """See `Tensors.sha256`."""
         return _sha256_of(self._digest(index) for index in range(len(self)))
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """The images that the tensors were made of."""
+        return self._sources
+
+    def image_digests(self) -> list[str]:
+        """The sha256 of each image."""
+        return [self._digest(index) for index in range(len(self))]
+
+    def elsewhere(self, cache: Path, files: Sequence[Path]) -> CachedTensors:
+        """The same tensors on another machine, where the images are these files and tensors are kept below ``cache``.
+
+        What is not there yet is made when it is loaded.
+        """
+        folder = cache / self._folder.name
+        return CachedTensors(folder, self._digests, files, self._preprocess, self._shape, made=0)
+
+    def holds(self, index: int) -> bool:
+        """Whether a tensor seems to be there, so that its image is not needed."""
+        return seems_whole(self._folder / f"{self._digest(index)}.npy", self._shape)
+
     def load(self, indices: Sequence[int]) -> list[Tensor]:
         """See `Tensors.load`."""
         return _in_threads(self._load_one, indices)
@@ -164,7 +185,24 @@ class DirectTensors:
     @property
     def sha256(self) -> str:
         """See `Tensors.sha256`."""
-        return _sha256_of(_in_threads(sha256_file, self._sources))
+        return _sha256_of(self.image_digests())
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The images."""
+        return self._sources
+
+    def image_digests(self) -> list[str]:
+        """The sha256 of each image, which are all read for it."""
+        return _in_threads(sha256_file, self._sources)
+
+    def elsewhere(self, cache: Path, files: Sequence[Path]) -> DirectTensors:
+        """The same on another machine, where the images are these files; nothing is kept in ``cache``."""
+        return DirectTensors(files, self._preprocess)
+
+    def holds(self, index: int) -> bool:
+        """Never: its image is always needed."""
+        return False
 
     def load(self, indices: Sequence[int]) -> list[Tensor]:
         """See `Tensors.load`."""

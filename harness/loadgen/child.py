@@ -6,34 +6,31 @@ ends here: it is reported to the parent and the process exits at once, whatever 
 
 from __future__ import annotations
 
-import functools
 import resource
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
-from harness.errors import HarnessError, RunFailed
+from harness.cluster.dispatcher import ClusterDispatcher
 from harness.loadgen.answers import responder
-from harness.loadgen.burst import SHORT_S, burst, worth_a_burst
+from harness.loadgen.cluster import open_cluster, uses_of
 from harness.loadgen.messages import Closed, Finished, Phase, RetiredSession, Warned
 from harness.loadgen.plan import Calibration, Plan
 from harness.loadgen.reporter import Reporter, log_output
-from harness.loadgen.sample_library import SampleLibrary
+from harness.loadgen.sample_library import Library, RemoteLibrary, SampleLibrary
 from harness.loadgen.sample_records import write_samples
-from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
+from harness.pipeline.burst import SHORT_S, burst, worth_a_burst
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Dispatcher, Retired
 from harness.pipeline.inline import Inline
 from harness.pipeline.lane import LaneFailed
-from harness.pipeline.postprocess import DecodeSetup
-from harness.pipeline.postprocessors import new_postprocess
 from harness.pipeline.pulse import Pulse
-from harness.pipeline.session_queue import SessionQueue
-from harness.sessions import Session, SessionRequest, open_session
+from harness.sessions import Session
+from harness.sessions.protocol import Tensor
 
 CALIBRATION_RUNS = 3
 OFFLINE_MARGIN = 1.1
@@ -75,7 +72,9 @@ class ChildTest:
         self._pulse = pulse
         self._loadgen: Any = mlperf_loadgen
         self._model = load_model(plan.model.name, plan.model_file)
-        self._library = SampleLibrary(plan.source, pulse.beat)
+        self._library: Library
+        self._nodes: ClusterDispatcher | None = None
+        self._rest = ExitStack()
         self._warm_up = plan.backend.warmup if plan.mode == "performance" else 0
         self._loading = False
         reporter.send(Phase("opening sessions"))
@@ -116,52 +115,26 @@ class ChildTest:
 
     def close(self) -> None:
         """Closes the sessions."""
-        self._dispatcher.close()
+        with self._rest:
+            self._dispatcher.close()
 
     def _open(self) -> Dispatcher:
-        plan, inline = self._plan, self._plan.scenario == "single_stream"
-        offline = plan.scenario == "offline"
-        postprocess = new_postprocess(
-            _decode_setup(plan, self._model),
-            self._pulse,
-            len(plan.slots),
-            inline=inline,
-            batches=offline,
-            every_value=plan.mode == "accuracy",
-        )
-        place = self._library.tensors, postprocess, responder(self._loadgen), self._reporter.fail, self._pulse
+        plan, system, inline = self._plan, self._plan.system, self._plan.scenario == "single_stream"
+        if plan.cluster is not None:
+            respond, fail = responder(self._loadgen), self._reporter.fail
+            opened = open_cluster(plan, plan.cluster, respond, fail, self._pulse, self._warn_of)
+            self._nodes = self._rest.enter_context(opened)
+            self._library = RemoteLibrary(self._nodes)
+            return self._nodes
+        library = self._library = SampleLibrary(plan.source, self._pulse.beat)
+        postprocess = system.new_postprocess(self._model, self._pulse, len(plan.slots), inline=inline)
+        place = library.tensors, postprocess, responder(self._loadgen), self._reporter.fail, self._pulse
         if inline:
             return Inline(plan.slots[0], self._open_session, *place, warm_ahead=plan.backend.warm_ahead)
-        return SessionQueue(
-            plan.slots,
-            self._open_session,
-            *place,
-            batches=offline,
-            in_flight=self._in_flight(),
-            retire=plan.backend.on_device_failure == "continue",
-            hang_s=plan.watchdog_s,
-            on_retired=self._warn_of,
-        )
+        return system.new_queue(plan.slots, self._open_session, *place, self._warn_of)
 
     def _open_session(self, slot: DeviceSlot) -> Session:
-        plan = self._plan
-        request = SessionRequest.of(
-            self._model,
-            plan.model_file,
-            device=slot.device,
-            index=slot.index,
-            threads=plan.backend.threads or max(1, len(slot.cores)),
-            options=plan.backend.options,
-            throughput=plan.scenario != "single_stream",
-        )
-        where = f"opening {slot.name} in {plan.title}"
-        try:
-            session = open_session(plan.backend.name, request)
-        except HarnessError as error:
-            error.where = error.where or where
-            raise
-        except Exception as error:
-            raise RunFailed(f"{type(error).__name__}: {error}", where=where) from error
+        session = self._plan.system.open_session(self._model, slot)
         self._pulse.beat()
         return session
 
@@ -176,22 +149,35 @@ class ChildTest:
         seconds = self._dispatcher.rehearse(first, runs)
         if self._plan.calibration is not None:
             return self._plan.calibration
-        offline = self._plan.scenario == "offline"
-        lanes, latency_s = self._dispatcher.lanes, min(seconds)
-        if self._is_rate_needed() and worth_a_burst(lanes, latency_s):
-            goes_on = self._plan.backend.on_device_failure == "continue"
-            setup, hang_s = _decode_setup(self._plan, self._model), self._plan.watchdog_s if goes_on else None
+        system, latency_s = self._plan.system, min(seconds)
+        if self._is_rate_needed():
             try:
-                rate = burst(
-                    lanes, first, setup, self._pulse.beat, batches=offline, in_flight=self._in_flight(), hang_s=hang_s
-                )
-                return Calibration(latency_s, rate)
+                rate = self._burst(first, latency_s)
+                if rate is not None:
+                    return Calibration(latency_s, rate)
             except LaneFailed as error:
-                if not goes_on:
+                if not system.goes_on:
                     raise
                 what = f"{error.slot.name} failed while the rate was calibrated: {error}; single runs give it instead"
                 self._reporter.send(Warned(what))
-        return Calibration(latency_s, sum(1 / s for s in seconds) * (OFFLINE_MARGIN if offline else 1))
+        return Calibration(latency_s, sum(1 / s for s in seconds) * (OFFLINE_MARGIN if system.batches else 1))
+
+    def _burst(self, first: Tensor, latency_s: float) -> float | None:
+        """Samples per second of all sessions together; None: their own times say enough."""
+        if self._nodes is not None:
+            return self._nodes.burst(0, latency_s)
+        lanes, system = cast(Any, self._dispatcher.lanes), self._plan.system
+        if not worth_a_burst(lanes, latency_s):
+            return None
+        return burst(
+            lanes,
+            first,
+            system.decode_setup(self._model),
+            self._pulse.beat,
+            batches=system.batches,
+            in_flight=system.in_flight,
+            hang_s=system.watchdog_s if system.goes_on else None,
+        )
 
     def _is_rate_needed(self) -> bool:
         """Whether LoadGen's settings depend on the rate of all sessions."""
@@ -204,10 +190,6 @@ class ChildTest:
         }
         long = plan.rules.min_duration_s >= SHORT_S
         return plan.mode == "performance" and long and given[plan.scenario] is None and not self._dispatcher.retired
-
-    def _in_flight(self) -> int:
-        # a query of Server is better off with the next free session than as the second one of a busy one
-        return 1 if self._plan.scenario == "server" else 2
 
     def _beat_until_queries_come(self, over: threading.Event) -> None:
         """Says that LoadGen is preparing, until it has issued a query; loading samples has signs of its own."""
@@ -243,26 +225,13 @@ class ChildTest:
                 RetiredSession(retired.slot.name, retired.sample_index, names[retired.sample_index], retired.reason)
                 for retired in self._dispatcher.retired
             ),
+            () if self._nodes is None else uses_of(self._nodes),
         )
 
 
 def _cpu_s() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
-
-
-def _decode_setup(plan: Plan, model: DetectionModel) -> DecodeSetup:
-    parameters = plan.model.decoding(model.decoding)
-    if plan.model.decoder == "none":
-        return DecodeSetup(None, parameters)
-    decoder = model.decoder(plan.model.decoder)
-    return DecodeSetup(
-        functools.partial(decoder.decode, **asdict(parameters)),
-        parameters,
-        getattr(decoder, "image_decoder", None),
-        plan.label_ids,
-        plan.image_sizes,
-    )
 
 
 def _log_settings(lg: Any, plan: Plan) -> Any:

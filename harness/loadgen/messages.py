@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from harness.errors import HarnessError
 
@@ -53,6 +53,32 @@ class RetiredSession:
 
 
 @dataclass(frozen=True)
+class NodeUse:
+    """What a node of a cluster did in a test.
+
+    Attributes:
+        samples: that it answered.
+        calls: that brought them there and back.
+        way_ms: what a call took on its way there and back, in the mean, by the host's clock less the node's.
+        way_share: of the time that the calls took altogether.
+        cpu_s: what the node's process took of its processors since its start, user and system.
+        peak_memory_bytes: its largest resident size.
+        lost: it was taken out.
+        system: its processor, cores, memory, operating system and versions.
+    """
+
+    name: str
+    samples: int
+    calls: int
+    way_ms: float | None
+    way_share: float | None
+    cpu_s: float | None
+    peak_memory_bytes: int | None
+    lost: bool
+    system: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Finished:
     """The test is over and its files are written.
 
@@ -64,6 +90,7 @@ class Finished:
         cpu_s: what LoadGen's test, without what came before and after it, took of the processors, user and system.
         measured_ns: when the first sample was issued and the last one completed, by the monotonic clock.
         retired: the sessions that were taken out.
+        nodes: of a cluster; empty: the sessions were in the test's own process.
         warnings: everything that a person was warned of; put in by the parent.
     """
 
@@ -74,6 +101,7 @@ class Finished:
     cpu_s: float = 0.0
     measured_ns: tuple[int, int] = (0, 0)
     retired: tuple[RetiredSession, ...] = ()
+    nodes: tuple[NodeUse, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

@@ -10,7 +10,9 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from harness.cluster.messages import ClusterPlan
 from harness.pipeline.devices import DeviceSlot
+from harness.pipeline.system_under_test import SystemUnderTest
 from harness.rounds import ScenarioRules, Seeds
 from harness.scenarios import TITLES, Scenario
 from harness.settings import BackendSettings, ModelSettings, ScenarioSettings
@@ -54,6 +56,7 @@ class Plan:
         scenario_settings: what was set for it; lengths are in ``rules`` already, expectations are here only.
         sample_names: file name of each sample of the dataset, in the order of LoadGen's index.
         image_sizes: width and height of each sample's image, for a model whose decoder needs them; else empty.
+        cluster: the nodes that have the sessions; None: they are in the test's own process.
         performance_sample_count: how many samples are in memory at once.
         model_file: what the sessions load; None where the backend needs none.
         watchdog_s: a session that is at one sample for longer than this hangs.
@@ -85,6 +88,22 @@ class Plan:
     label_ids: tuple[int, ...] | None = None
     calibration: Calibration | None = None
     image_sizes: tuple[tuple[int, int], ...] = ()
+    cluster: ClusterPlan | None = None
+
+    @property
+    def system(self) -> SystemUnderTest:
+        """What the sessions depend on, here or on a node."""
+        return SystemUnderTest(
+            title=self.title,
+            scenario=self.scenario,
+            accuracy=self.mode == "accuracy",
+            model=self.model,
+            model_file=self.model_file,
+            backend=self.backend,
+            watchdog_s=self.watchdog_s,
+            label_ids=self.label_ids,
+            image_sizes=self.image_sizes,
+        )
 
     @property
     def title(self) -> str:

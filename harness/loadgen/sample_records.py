@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from harness.pipeline.counters import COLUMNS, COMPLETED, ISSUED
-from harness.pipeline.lane import Lane
+from harness.pipeline.dispatch import RecordedLane
 
 SAMPLES_NAME = "samples.csv.gz"
 ROWS = 512  # written at a time: as Python's numbers they take ten times the memory
 
 
-def write_samples(folder: Path, lanes: Sequence[Lane], beat: Callable[[], None]) -> tuple[int, int]:
+def write_samples(folder: Path, lanes: Sequence[RecordedLane], beat: Callable[[], None]) -> tuple[int, int]:
     """Session by session, each in its order; times relative to the first issue.
 
     Args:

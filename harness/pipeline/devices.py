@@ -19,16 +19,19 @@ class DeviceSlot:
         index: 0, 1, … over all sessions.
         device: the backend's own name for the device, e.g. ``cpu`` or ``warboy(2)``.
         cores: logical CPUs the session's thread is pinned to; empty: not pinned.
+        node: of a cluster, where the device is; empty: on this machine.
     """
 
     index: int
     device: str
     cores: tuple[int, ...] = ()
+    node: str = ""
 
     @property
     def name(self) -> str:
         """The session's name for people, unique in a run."""
-        return f"{self.device}#{self.index}"
+        device = f"{self.device}#{self.index}"
+        return f"{self.node}/{device}" if self.node else device
 
 
 def parse_devices(spec: str) -> list[str]:

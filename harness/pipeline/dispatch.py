@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from harness.pipeline.devices import DeviceSlot
-from harness.pipeline.lane import Lane
 from harness.pipeline.postprocess import Answer
 from harness.sessions.protocol import Tensor
 
@@ -37,11 +39,29 @@ class Retired:
     reason: str
 
 
+class RecordedLane(Protocol):
+    """A session, for those who write down what it did."""
+
+    @property
+    def slot(self) -> DeviceSlot:
+        """Where it runs."""
+        ...
+
+    def records(self) -> npt.NDArray[np.int64]:
+        """(samples, columns) int64 in the order of `harness.pipeline.counters.COLUMNS`, when it has ended its work."""
+        ...
+
+
 class Dispatcher(Protocol):
     """Takes queries from LoadGen and gives their samples to sessions."""
 
-    lanes: list[Lane]
+    @property
+    def lanes(self) -> Sequence[RecordedLane]:
+        """The sessions, by the indices of their slots."""
+        ...
+
     retired: list[Retired]
+    """Those that were taken out."""
 
     def submit(self, sample_ids: Sequence[int], sample_indices: Sequence[int]) -> None:
         """One query. Never raises: a failure goes to ``on_failure``."""

@@ -21,7 +21,7 @@ from harness.report.peak_plots import load_latency_plot
 from harness.report.plot import Plot
 from harness.report.requirements import reference_plots, reference_table, requirements
 from harness.report.resource_tables import resources_table
-from harness.report.summary_tables import accuracy_table, peak_table, repetitions_table
+from harness.report.summary_tables import accuracy_table, nodes_table, peak_table, repetitions_table
 from harness.report.tables import Cell, Table, json_ready, text_of_cell
 from harness.report.throughput_plots import devices_plot, offline_plots
 from harness.runs.gallery import KINDS, read_gallery, thumbnail
@@ -141,6 +141,8 @@ def _scenario(run: Run, scenario: Scenario) -> PageSection:
         what = "samples" if scenario == "offline" else "queries"
         body.append(f"{len(test.queries)} {what} are too few to draw over time.")
     tables = [repetitions_table(scenario, figures.runs)] if figures.runs else []
+    if figures.nodes:
+        tables.append(nodes_table(scenario, figures))
     resources = resources_table(test)
     after = () if resources is None else (resources,)
     drawn = (*plots, devices_plot(test), *load_plots(test))

@@ -15,7 +15,7 @@ from harness.runs.layout import RunLayout
 from harness.runs.records import Peak
 from harness.runs.score import score_of
 from harness.scenarios import TITLES, Scenario
-from harness.stages import PERCENTILES
+from harness.stages import PERCENTILES, STAGES
 
 
 def print_summary(summary: Summary, folder: Path, console: Console, *, why: bool = False) -> None:
@@ -30,6 +30,8 @@ def print_summary(summary: Summary, folder: Path, console: Console, *, why: bool
     if summary.scenarios:
         print_table(scenarios_table(summary), console)
     for scenario, figures in summary.scenarios.items():
+        if figures.nodes:
+            print_table(nodes_table(scenario, figures), console)
         if figures.runs:
             print_table(repetitions_table(scenario, figures.runs), console)
     for scenario, peak in summary.peak.items():
@@ -138,6 +140,26 @@ def peak_table(scenario: Scenario, peak: Peak) -> Table:
     if all(row[3] is None for row in rows):  # Offline has no latencies
         columns, rows = (*columns[:3], *columns[4:]), [(*row[:3], *row[4:]) for row in rows]
     return Table(f"{TITLES[scenario]}: the tries of find-peak", columns, rows, f"{TITLES[scenario]}: {found}")
+
+
+def nodes_table(scenario: Scenario, figures: ScenarioFigures) -> Table:
+    """What each node did in a performance test."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            name,
+            node.sessions,
+            node.samples,
+            f"{node.busy * 100:.1f} %",
+            *(f"{node.stages_ms[stage]:.3f}" if stage in node.stages_ms else None for stage in STAGES),
+            None if node.way_ms is None else f"{node.way_ms:.3f}",
+            None if node.way_share is None else f"{node.way_share * 100:.2f} %",
+            "lost" if node.lost else "",
+        )
+        for name, node in figures.nodes.items()
+    ]
+    columns = ("node", "sessions", "samples", "busy", *(f"{stage} ms" for stage in STAGES), "way ms", "way share", "")
+    note = "Way: of a call there and back, the host's time less the node's; it is in the last stage. Stages are means."
+    return Table(f"{TITLES[scenario]}: nodes", columns, rows, note)
 
 
 def repetitions_table(scenario: Scenario, runs: Sequence[RepetitionFigures]) -> Table:

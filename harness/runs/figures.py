@@ -22,6 +22,22 @@ class SessionFigures(Document):
     busy: float
 
 
+class NodeFigures(Document):
+    """A node's part in a test: samples, the share of the test in which its sessions were inferring, mean stages.
+
+    ``way_ms`` and ``way_share`` are as in `harness.runs.records.NodeRecord`. The stages are durations of the node's own
+    clock, but for what comes before and after: that is the host's, and the last one has the way there and back in it.
+    """
+
+    sessions: int
+    samples: int
+    busy: float
+    way_ms: float | None = None
+    way_share: float | None = None
+    stages_ms: dict[str, float] = Field(default_factory=dict)
+    lost: bool = False
+
+
 class RepetitionFigures(Document):
     """One repetition of a performance test: its score, and the rate of Offline or the latencies elsewhere."""
 
@@ -41,7 +57,7 @@ class ScenarioFigures(Document):
     ``disturbed_by`` says what kept the machine from being quiet, see `harness.runs.quietness`; ``longest_gap_ms`` is
     the longest time between two answers. ``efficiency`` is the share of the test in which the sessions were inferring;
     ``stages_ms`` has the mean and percentiles of the stages; ``peak_memory_bytes`` is the largest resident size of the
-    process that ran the test; ``runs`` has the repetitions, where there are several.
+    process that ran the test; ``nodes`` is of a cluster; ``runs`` has the repetitions, where there are several.
     """
 
     valid: bool
@@ -65,6 +81,7 @@ class ScenarioFigures(Document):
     duration_s: float
     efficiency: float
     sessions: dict[str, SessionFigures]
+    nodes: dict[str, NodeFigures] = Field(default_factory=dict)
     stages_ms: dict[str, dict[str, float]]
     peak_memory_bytes: int | None = None
     runs: tuple[RepetitionFigures, ...] = ()

@@ -81,11 +81,12 @@ class TestRules(Document):
 
 
 class SessionRecord(Document):
-    """A device session of a test, and the cores of its thread; empty: not pinned."""
+    """A device session of a test, the cores of its thread (empty: not pinned), and its node (empty: this machine)."""
 
     index: int | None = None
     device: str | None = None
     cores: tuple[int, ...] = ()
+    node: str = ""
     name: str
 
 
@@ -122,6 +123,25 @@ class MachineRecord(Document):
     clocks_mhz: dict[str, float] = Field(default_factory=dict)
 
 
+class NodeRecord(Document):
+    """What a node of a cluster did in a test.
+
+    ``way_ms`` is what a call took on its way there and back in the mean, and ``way_share`` that of all the time of the
+    calls: the host's duration less the node's own, never a difference of two clocks. ``cpu_s`` and
+    ``peak_memory_bytes`` are of the node's process; ``lost``: it was taken out; ``system`` is what it says of itself.
+    """
+
+    name: str
+    samples: int
+    calls: int = 0
+    way_ms: float | None = None
+    way_share: float | None = None
+    cpu_s: float | None = None
+    peak_memory_bytes: int | None = None
+    lost: bool = False
+    system: dict[str, JsonValue] = Field(default_factory=dict)
+
+
 class TestRecord(Document):
     """``test.json``, and the same in the manifest: a test that was finished.
 
@@ -144,6 +164,7 @@ class TestRecord(Document):
     samples_per_second: float | None = None
     peak_memory_bytes: int | None = None
     retired: tuple[Retirement, ...] = ()
+    nodes: tuple[NodeRecord, ...] = ()
     warnings: tuple[str, ...] = ()
     machine: MachineRecord | None = None
     logs: dict[str, str] = Field(default_factory=dict)

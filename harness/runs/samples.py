@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from harness.errors import LogError
-from harness.runs.figures import SessionFigures
+from harness.runs.figures import NodeFigures, SessionFigures
+from harness.runs.records import TestRecord
 from harness.stages import PERCENTILES, STAGES
 
 MOMENTS = tuple(dict.fromkeys(moment for pair in STAGES.values() for moment in pair))
@@ -91,6 +92,30 @@ def sessions(samples: pd.DataFrame, names: Sequence[str]) -> dict[str, SessionFi
             busy=round(float(own.sum()) / duration_ns, 4),
         )
     return table
+
+
+def nodes(samples: pd.DataFrame, test: TestRecord, busy: Mapping[str, SessionFigures]) -> dict[str, NodeFigures]:
+    """Each node's part in a test; empty where the sessions were in the test's own process.
+
+    Args:
+        busy: of the sessions, by name.
+    """
+    found = {}
+    for node in test.nodes:
+        own = [session for session in test.sessions if session.node == node.name]
+        its_samples = samples[samples["session"].isin([session.index for session in own])]
+        found[node.name] = NodeFigures(
+            sessions=len(own),
+            samples=len(its_samples),
+            busy=round(sum(busy[session.name].busy for session in own) / max(len(own), 1), 4),
+            way_ms=node.way_ms,
+            way_share=node.way_share,
+            stages_ms={name: values["mean"] for name, values in stages_ms(its_samples).items()}
+            if len(its_samples)
+            else {},
+            lost=node.lost,
+        )
+    return found
 
 
 def stages_at(queries: pd.DataFrame, latency_ms: dict[str, float]) -> dict[str, dict[str, float]]:

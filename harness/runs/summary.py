@@ -29,7 +29,7 @@ from harness.runs.figures import (
 from harness.runs.layout import RunLayout, TestFolder
 from harness.runs.quietness import disturbances, longest_gap_ms
 from harness.runs.records import StartedManifest, TestRecord, read_manifest, started
-from harness.runs.samples import read_samples, sessions, stages_ms
+from harness.runs.samples import nodes, read_samples, sessions, stages_ms
 from harness.runs.score import score_of_log
 from harness.runs.submittable import not_submittable
 from harness.runs.verdict import explain, explain_accuracy
@@ -222,6 +222,7 @@ def _figures(log: DetailLog, samples: pd.DataFrame, test: TestRecord) -> Scenari
         duration_s=round(float((samples["completed_ns"].max() - samples["issued_ns"].min()) / 1e9), 3),
         efficiency=round(sum(session.busy for session in busy.values()) / len(busy), 4),
         sessions=busy,
+        nodes=nodes(samples, test, busy),
         stages_ms=stages_ms(samples),
         **memory,
         **dict(_loadgen_figures(log, test, len(samples))),

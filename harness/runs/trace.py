@@ -112,8 +112,8 @@ def us(ns: float) -> str:
 
 def _sessions(samples: pd.DataFrame, every: int) -> Iterator[str]:
     """A track for each session. What goes on beside its next inference is not on it: it would not nest."""
-    for session, own in samples.sort_values("started_ns", kind="stable").groupby("session"):
-        tid = int(str(session)) + 1
+    for session, recorded in samples.sort_values("started_ns", kind="stable").groupby("session"):
+        tid, own = int(str(session)) + 1, _one_after_the_other(recorded)
         moments = {stage: (own[start].tolist(), own[end].tolist()) for stage, (start, end) in STAGES.items()}
         begins = moments["inference"][0]
         what = own["sample_index"].tolist()
@@ -130,6 +130,25 @@ def _sessions(samples: pd.DataFrame, every: int) -> Iterator[str]:
                         f'{{"name":"{stage}","cat":"sample","ph":"X","pid":{SESSIONS},"tid":{tid},'
                         f'"ts":{us(start)},"dur":{us(end - start)},"args":{args}}}'
                     )
+
+
+def _one_after_the_other(own: pd.DataFrame) -> pd.DataFrame:
+    """The samples of a session, moved later where they overlap.
+
+    Those of a node do, by as much as the ways there differ: they stand as if they had arrived when they were sent.
+    """
+    starts, ends = own["started_ns"].to_numpy(), own["inferred_ns"].to_numpy()
+    if (starts[1:] >= ends[:-1]).all():
+        return own
+    later, end_before = np.zeros(len(own), np.int64), starts[0]
+    for k, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        later[k] = max(end_before - start, 0)
+        end_before = end + later[k]
+    moved = own.copy()
+    for moment in ("started_ns", "inferred_ns", "decoding_ns", "decoded_ns"):
+        moved[moment] += later
+    moved["completed_ns"] = np.maximum(moved["completed_ns"], moved["decoded_ns"])
+    return moved
 
 
 def _waits(samples: pd.DataFrame, every: int) -> Iterator[str]:

@@ -17,6 +17,7 @@ from harness.runs.layout import ACCURACY_PART, PERFORMANCE_RUN, VERIFY_ACCURACY,
 from harness.scenarios import Scenario
 from harness.submission.accuracy_backup import backup_of, cut_accuracy_logs
 from harness.submission.check import Checked, check_tree
+from harness.submission.cluster_system import with_nodes
 from harness.submission.code_snapshot import write_code
 from harness.submission.implementation import implementation_of, readme
 from harness.submission.loadgen_conf import mlperf_conf
@@ -126,7 +127,7 @@ def _write_part(tree: Path, round_: Round, part: TreePart, implementation: Mappi
     def folder(kind: FolderKind, test: str = "") -> Path:
         return _folder(tree, round_, part, kind, test)
 
-    write_json(folder("systems") / f"{source.system_id}.json", source.system)
+    write_json(folder("systems") / f"{source.system_id}.json", with_nodes(source.system, source.nodes(run_scenario)))
     measurements = folder("measurements")
     if "mlperf.conf" in (folder_rules(round_, "measurements").files or ()):
         write_text(measurements / "mlperf.conf", mlperf_conf(round_))

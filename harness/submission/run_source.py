@@ -14,7 +14,7 @@ from harness.runs.accuracy_test import accuracy_scenario
 from harness.runs.documents import read_document
 from harness.runs.figures import Summary
 from harness.runs.layout import RunLayout
-from harness.runs.records import StartedManifest, read_manifest, started
+from harness.runs.records import NodeRecord, StartedManifest, read_manifest, started
 from harness.scenarios import Scenario
 from harness.setting_errors import NAME
 from harness.settings import Division
@@ -42,6 +42,10 @@ class RunSource:
     system: dict[str, Any]
     not_real: tuple[str, ...]
     submitted_as: str | None = None
+
+    def nodes(self, scenario: Scenario) -> tuple[NodeRecord, ...]:
+        """The nodes of a scenario's performance test; none where it ran on one machine."""
+        return self.manifest.first_performance_tests()[scenario].nodes
 
     @property
     def benchmark(self) -> str:

@@ -8,7 +8,8 @@ import pytest
 
 from harness.errors import UsageError
 from harness.scenarios import SCENARIOS
-from harness.settings import cache_dir, configs_dir, load_run, parse_assignment
+from harness.setting_paths import parse_assignment
+from harness.settings import cache_dir, configs_dir, load_run
 
 
 def write(folder: Path, text: str) -> Path:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from harness.accuracy_record import FIELDS
-from harness.pipeline import session_queue
+from harness.model.registry import load_model
+from harness.pipeline import postprocessors, session_queue
 from harness.pipeline.counters import COLUMNS
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Dispatcher
@@ -26,7 +27,8 @@ from harness.pipeline.postprocessors import new_postprocess
 from harness.pipeline.pulse import Pulse
 from harness.pipeline.session_queue import SessionQueue
 from harness.records import Decoding, Detections, QuantizedTensor
-from harness.sessions.protocol import Completion, Completions
+from harness.sessions.protocol import Completion, Completions, SessionRequest
+from harness.sessions.simulated import open_session
 
 TENSORS = {index: np.full((1, 3, 2, 2), index, np.uint8) for index in range(50)}
 
@@ -417,3 +419,26 @@ def test_a_queue_that_is_too_long_holds_up_whoever_fills_it(monkeypatch: pytest.
     queue.close()
     assert max(waiting) <= 8
     assert len(bench.completed) == 40
+
+
+def test_the_last_answers_of_a_query_wait_for_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postprocessors, "BATCH_NS", 3600 * 10**9)
+    model = load_model("ssd_resnet34")
+    decoder: Any = model.decoder("native")
+    setup = DecodeSetup(decoder.decode, model.decoding, decoder.image_decoder)
+    bench = Bench([])
+    pulse = Pulse(1)
+    queue = SessionQueue(
+        [DeviceSlot(0, "simulated")],
+        lambda slot: open_session(SessionRequest.of(model, None, options={"latency_ms": 1, "quantized": False})),
+        {0: np.zeros(model.input.shape, np.uint8)},
+        new_postprocess(setup, pulse, 1, inline=False, batches=True, every_value=True),  # decoding takes a while
+        lambda answers, **_: bench.completed.extend((sample_id, size) for sample_id, _, size in answers),
+        bench.fail,
+        pulse,
+        batches=True,
+    )
+    queue.submit(range(3), [0] * 3)
+    bench.wait_for(3, seconds=30)
+    queue.close()
+    assert not bench.failures

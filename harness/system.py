@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -11,24 +9,9 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from harness.files import sha256_file
 from harness.version import __version__
 
 PACKAGES = ("mlcommons-loadgen", "numpy", "onnx", "onnxruntime", "openvino", "opencv-python-headless", "pycocotools")
-
-SOURCES = ("*.py", "*.cpp", "*.h")
-AFTER_A_TEST = (
-    "accuracy",
-    "live",
-    "runs",
-    "report",
-    "submission",
-    "benchmark",
-    "commands",
-    "cli.py",
-    "terminal.py",
-    "__main__.py",
-)
 
 
 def versions() -> dict[str, str]:
@@ -40,18 +23,6 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-@functools.cache
-def code_sha256() -> str:
-    """The sha256 of the sources that take part in a test: what comes after one, from accuracy up, cannot change it."""
-    package = Path(__file__).parents[1]
-    after = {package / part for part in AFTER_A_TEST}
-    digest = hashlib.sha256()
-    for path in sorted(path for kind in SOURCES for path in package.rglob(kind)):
-        if not after & {path, *path.parents}:
-            digest.update(f"{path.relative_to(package)} {sha256_file(path)}\n".encode())
-    return digest.hexdigest()
 
 
 def system() -> dict[str, JsonValue]:

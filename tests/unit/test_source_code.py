@@ -1,4 +1,4 @@
-"""What identifies the code and the machine of a run."""
+"""What identifies the code of a run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.benchmark import system
+from harness import source_code
 
 
 def hash_with(monkeypatch: pytest.MonkeyPatch, package: Path) -> str:
-    monkeypatch.setattr(system, "__file__", str(package / "benchmark" / "system.py"))
-    system.code_sha256.cache_clear()
-    return system.code_sha256()
+    monkeypatch.setattr(source_code, "__file__", str(package / "source_code.py"))
+    source_code.code_sha256.cache_clear()
+    return source_code.code_sha256()
 
 
 @pytest.fixture
@@ -41,5 +41,5 @@ def test_code_that_takes_part_in_a_test_counts_and_what_comes_after_does_not(
     with (package / changed).open("a") as file:
         file.write("\n")
     after = hash_with(monkeypatch, package)
-    system.code_sha256.cache_clear()
+    source_code.code_sha256.cache_clear()
     assert (before != after) == counts

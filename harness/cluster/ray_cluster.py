@@ -1,0 +1,230 @@
+"""Ray: the only module that imports it. Starts it on this machine, joins a cluster, finds its nodes, runs on them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from harness.child_process import Say
+from harness.cluster.messages import NodeGone, NodePlace
+from harness.cluster.node import Node
+from harness.cluster.places import FoundNode
+from harness.errors import BackendError, HarnessError
+from harness.settings import BackendSettings, ModelSettings
+
+LOCAL_HOST = "127.0.0.1"
+STORE_BYTES = 100 * 2**20
+"""Of Ray's object store, which only answers over 100 kB pass through."""
+KNOCK_S = 5.0
+WHY_DEAD = "The actor is dead because "
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+"""Ray reports nothing to anybody, and leaves the devices' environment variables as they are."""
+
+
+def hold_local(folder: str, parent: Connection) -> None:
+    """Starts Ray and tells its address. Linux ends Ray's processes with this one; the folder goes after them."""
+    subprocess.Popen(
+        ["sh", "-c", 'read _; sleep 0.5; rm -rf -- "$0" || { sleep 2; rm -rf -- "$0"; }', folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    _say_nothing()
+    try:
+        os.environ.update(QUIET)
+        import ray
+
+        context = ray.init(
+            num_cpus=0,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=STORE_BYTES,
+            _node_ip_address=LOCAL_HOST,
+            _temp_dir=folder,
+        )
+        parent.send(context.address_info["gcs_address"])
+    except Exception as error:  # noqa: BLE001 - the process's edge
+        parent.send(_cannot("start", error))
+        return
+    threading.Event().wait()
+
+
+def _say_nothing() -> None:
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+
+
+def require_ray() -> None:
+    """Whether Ray is installed; it is not imported.
+
+    Raises:
+        BackendError: it is not.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("ray") is None:
+        raise BackendError("Ray is not installed", where="cluster", hint="pip install 'ssd-harness[cluster]'")
+
+
+@contextmanager
+def connected(address: str) -> Iterator[None]:
+    """This process as a driver of the cluster: ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``.
+
+    Raises:
+        BackendError: there is no such cluster, or its Ray or Python is another version.
+    """
+    require_ray()
+    os.environ.update(QUIET)
+    import ray
+
+    _knock(address)
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, namespace=secrets.token_hex(8))
+    except Exception as error:
+        raise _cannot(f"join {address}", error) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Whether somebody listens there: Ray itself would try for half a minute."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), KNOCK_S).close()
+    except OSError as error:
+        raise _cannot(f"join {address}", error) from error
+
+
+def _cannot(what: str, error: Exception) -> BackendError:
+    """Ray's error in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    hint = "it needs the same Ray and Python on all machines, and RAY_AUTH_TOKEN where the cluster has one"
+    said = " ".join(lines)[:300] or type(error).__name__
+    return BackendError(f"Ray cannot {what}: {said}", where="cluster", hint=hint)
+
+
+def find_nodes(address: str, say: Say) -> list[FoundNode]:
+    """The nodes of a running cluster that are alive, by name; for `run_in_child`.
+
+    Raises:
+        BackendError: as `connected`.
+    """
+    _say_nothing()
+    say(f"joining {address}")
+    with connected(address):
+        import ray
+
+        alive = [node for node in ray.nodes() if node["Alive"]]
+    named = sorted((_name(node), node["NodeID"], node) for node in alive)
+    names = [name for name, _, _ in named]
+    found = []
+    for k, (name, node_id, node) in enumerate(named):
+        unique = name if names.count(name) == 1 else f"{name}-{names[:k].count(name) + 1}"
+        found.append(FoundNode(unique, node_id, dict(node.get("Resources", {})), dict(node.get("Labels", {}))))
+    return found
+
+
+def check_on_node(
+    address: str, place: NodePlace, model: ModelSettings, backend: BackendSettings, file: Path | None, say: Say
+) -> str:
+    """`Node.check_session` for the first of a node's sessions; for `run_in_child`.
+
+    Raises:
+        HarnessError: as that does, and as `connected`; names the node.
+    """
+    _say_nothing()
+    say(f"opening a session on {place.name}")
+    with connected(address):
+        node = RayNode(place)
+        try:
+            return str(node.call("check_session", model, backend, place.slots[0].device, file).result())
+        except HarnessError as error:
+            error.where = f"node {place.name}: {error.where}" if error.where else f"node {place.name}"
+            raise
+        except NodeGone as gone:
+            raise BackendError(str(gone), where=f"node {place.name}") from gone
+        finally:
+            node.end()
+
+
+def _name(node: dict[str, Any]) -> str:
+    own, address = node.get("NodeName") or "", node.get("NodeManagerAddress") or ""
+    return own if own and own != address else node.get("NodeManagerHostname") or address
+
+
+class RayNode:
+    """A node's actor. Implements `RemoteNode`; only inside of `connected`.
+
+    Args:
+        place: where it is to be, and its sessions.
+    """
+
+    def __init__(self, place: NodePlace) -> None:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        self.place = place
+        where: dict[str, Any] = {}
+        if place.node_id:
+            where["scheduling_strategy"] = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
+        # a call waits there for its answers: as many threads as there can be calls, and one for the questions how it is
+        calls = 2 * len(place.slots) + 64
+        actor = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=calls, concurrency_groups={"watch": 1}, **where)(
+            Node
+        )
+        self._actor = actor.remote()
+        self._kill = ray.kill
+
+    def call(self, method: str, *args: Any) -> Future[Any]:
+        """See `RemoteNode`."""
+        answer: Future[Any] = Future()
+        try:
+            bound = getattr(self._actor, method)
+            if method == "status":
+                bound = bound.options(concurrency_group="watch")
+            bound.remote(*args).future().add_done_callback(lambda done: _settle(answer, done))
+        except Exception as error:  # noqa: BLE001 - whatever Ray raises: the node cannot be reached
+            answer.set_exception(NodeGone(f"{type(error).__name__}: {error}"))
+        return answer
+
+    def end(self) -> None:
+        """See `RemoteNode`."""
+        with suppress(Exception):  # it is gone already
+            self._kill(self._actor)
+
+
+def _settle(answer: Future[Any], done: Future[Any]) -> None:
+    error = done.exception()
+    if error is None:
+        answer.set_result(done.result())
+        return
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, BaseException):  # what the method raised
+        answer.set_exception(cause)
+        return
+    text = " ".join(str(error).split())
+    reason = text[text.find(WHY_DEAD) + len(WHY_DEAD) :] if WHY_DEAD in text else text
+    answer.set_exception(NodeGone(f"{type(error).__name__}: {reason[:300]}"))
