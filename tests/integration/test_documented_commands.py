@@ -71,6 +71,8 @@ NOT_RUN = {
     "sweep --grid backend=onnxruntime,openvino": "needs the extra openvino",
     "--repeat 5": "measures the default model for minutes",
     "--duration 60": "measures the default model for minutes",
+    "./with-server.yaml": "needs a round of one's own",
+    "run --profile": "measures the default model for minutes",
     "run --devices": "measures the default model for minutes",
     "tests.server.min_queries=24": "measures the default model for minutes",
 }
