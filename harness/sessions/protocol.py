@@ -75,7 +75,7 @@ class Session(Protocol):
     """A model loaded on one device. Used by one thread at a time; the session queue owns it.
 
     A session may have an attribute ``new_outputs = True``: the arrays of a run are then never written to again, as long
-    as anyone holds them. Else they are copied wherever they are decoded while the next inference runs.
+    as anyone holds them, and are decoded beside the next run. Else they are decoded before it.
 
     An asynchronous one may have an attribute ``host_idle = True``: the host's processors have nothing to do while its
     device works, so a little time of one may be spent on being fast afterwards.

@@ -167,6 +167,7 @@ def official_results(name: str, submitter: str, scratch: Path) -> dict[str, tupl
     }
 
 
+@pytest.mark.timeout(1800)  # Krai's other benchmarks take the official checker minutes
 @pytest.mark.parametrize(("name", "submitter"), [pair for pair in PUBLISHED if pair[0] in CLONES])
 def test_every_figure_of_a_published_tree_is_the_official_one(name: str, submitter: str, tmp_path: Path) -> None:
     if not (CLONES[name] / SCRIPT).is_file():

@@ -66,7 +66,8 @@ def grouped(findings: Iterable[Finding]) -> list[FindingGroup]:
     for finding in findings:
         group = finding if finding.status == "PASS" else replace(finding, path="")
         paths.setdefault(group, []).append(finding.path)
-    return [FindingGroup(replace(group, path=places[0]), tuple(places)) for group, places in paths.items()]
+    # a folder that several results share is one place
+    return [FindingGroup(replace(group, path=each[0]), tuple(dict.fromkeys(each))) for group, each in paths.items()]
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,7 @@ def test_a_record_that_the_cut_goes_through_is_not_read_across_it(tmp_path: Path
 def test_one_cause_is_one_line_with_its_first_three_places() -> None:
     findings = [Finding("FAIL", "seeds", f"place {k}", "1", "2", "run again") for k in range(5)]
     findings.append(Finding("FAIL", "seeds", "other", "3", "2", "run again"))
+    findings.append(findings[0])  # of a folder that two results share
     many, one = grouped(findings)
     assert many.paths == tuple(f"place {k}" for k in range(5))
     expected = "[FAIL] place 0, place 1, place 2 and 2 more: seeds: found 1, required 2; next: run again (5 places)"
