@@ -117,6 +117,7 @@ class Inputs:
             sample_names=tuple(image.file_name for image in self.dataset.images),
             watchdog_s=self.settings.watchdog_s,
             trace=self.settings.trace and mode == "performance",
+            profile=self.settings.profile and mode == "performance",
             image_sizes=self._image_sizes,
             cluster=cluster,
         )

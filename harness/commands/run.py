@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.benchmark.overrides import with_replaced_parts
 from harness.errors import HarnessError, UsageError
 from harness.rounds import load_round
 from harness.scenarios import SCENARIOS, scenario_named
@@ -14,10 +15,7 @@ from harness.setting_errors import SettingError
 from harness.setting_paths import parse_assignment
 from harness.settings import (
     RunSettings,
-    default_model_name,
     load_run,
-    read_yaml,
-    run_config,
 )
 
 if TYPE_CHECKING:
@@ -76,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the kind of run").add_argument
     add("--mode", choices=("performance", "accuracy", "both", "find-peak", "submission"), help="what to find out")
     add("--trace", action="store_true", default=None, help="also write a trace for Perfetto; not submittable then")
+    add("--profile", action="store_true", default=None, help="also count each layer's time; not submittable then")
     add = parser.add_argument_group("a submission (--mode submission)").add_argument
     add("--division", choices=("closed", "open"), help="the division it is for")
     add("--submitter", metavar="ORG", help="the organisation, as its folder is called")
@@ -212,17 +211,7 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
         "dataset.annotations": args.annotations,
         "dataset.count": args.count,
     }
-    overrides = _given(options)
-    if args.backend:
-        configured = (read_yaml(run_config(args.config)).get("backend") or {}).get("name")
-        if args.backend != configured:
-            # the file's devices and options are of another backend
-            overrides = {"backend.options": {}, "backend.devices": None} | overrides
-    if args.model_name:
-        configured = (read_yaml(run_config(args.config)).get("model") or {}).get("name", default_model_name())
-        if args.model_name != configured:
-            # the file's round and model settings are of another model
-            overrides = {"round": "", "model": {}} | overrides
+    overrides = with_replaced_parts(args.config, _given(options))
     for scenario in SCENARIOS:
         if args.duration is not None:
             overrides[f"tests.{scenario}.min_duration_s"] = args.duration
@@ -248,6 +237,7 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
         "submission.submitter": args.submitter,
         "submission.system": args.system,
         "trace": args.trace,
+        "profile": args.profile,
     }
     return _given(options) | overrides_of(args)
 

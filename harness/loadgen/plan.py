@@ -61,6 +61,7 @@ class Plan:
         model_file: what the sessions load; None where the backend needs none.
         watchdog_s: a session that is at one sample for longer than this hangs.
         trace: LoadGen writes its own trace too, which costs the test some of its speed.
+        profile: sessions count where their inferences' time goes, which costs them some of their speed.
         audit: settings of a compliance test, as LoadGen's audit.config has them; they override all others.
         compliance: the name of that test.
         label_ids: what the accuracy log writes for the labels 1, 2, …; None: the label itself.
@@ -83,6 +84,7 @@ class Plan:
     sample_names: tuple[str, ...]
     watchdog_s: float = 120.0
     trace: bool = False
+    profile: bool = False
     audit: Mapping[str, int] = field(default_factory=dict)
     compliance: str | None = None
     label_ids: tuple[int, ...] | None = None
@@ -101,6 +103,7 @@ class Plan:
             model_file=self.model_file,
             backend=self.backend,
             watchdog_s=self.watchdog_s,
+            profile=self.profile,
             label_ids=self.label_ids,
             image_sizes=self.image_sizes,
         )

@@ -49,6 +49,7 @@ class SystemUnderTest:
         watchdog_s: a session that is at one sample for longer than this hangs.
         label_ids: what the accuracy log writes for the labels 1, 2, …; None: the label itself.
         image_sizes: width and height of each sample's image, for a model whose decoder needs them; else empty.
+        profile: sessions count where an inference's time goes.
     """
 
     title: str
@@ -60,6 +61,7 @@ class SystemUnderTest:
     watchdog_s: float
     label_ids: tuple[int, ...] | None
     image_sizes: tuple[tuple[int, int], ...]
+    profile: bool = False
 
     @property
     def batches(self) -> bool:
@@ -91,6 +93,7 @@ class SystemUnderTest:
             threads=self.backend.threads or max(1, len(slot.cores)),
             options=self.backend.options,
             throughput=self.scenario != "single_stream",
+            profile=self.profile,
         )
         where = f"opening {slot.name} in {self.title}"
         try:

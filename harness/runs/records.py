@@ -243,6 +243,11 @@ class Manifest(Document):
         return bool(self.settings.get("trace"))
 
     @property
+    def profiled(self) -> bool:
+        """Whether the sessions of performance tests counted where their time goes."""
+        return bool(self.settings.get("profile"))
+
+    @property
     def division(self) -> str | None:
         """The division that the run is for; None where it is for no submission."""
         submission = self.settings.get("submission")

@@ -27,6 +27,7 @@ class SessionRequest:
         threads: host threads the session may use.
         options: the backend's own; it rejects what it does not know.
         throughput: samples per second count, and the session may work on several images at once; else one's latency.
+        profile: it is to count where an inference's time goes, if it can: `harness.sessions.profile.Profiled`.
         input, outputs: what the harness expects of the model.
         example_outputs: ``(seed, quantized=…, tiled=…, objects=…)`` → made-up raw outputs, for simulated devices.
     """
@@ -40,6 +41,7 @@ class SessionRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     index: int = 0
     throughput: bool = False
+    profile: bool = False
 
     @classmethod
     def of(cls, model: ModelDescription, file: Path | None, **rest: Any) -> SessionRequest:
@@ -47,7 +49,7 @@ class SessionRequest:
 
         Args:
             file: what the session loads; None where the backend needs none.
-            rest: device, threads, options, index, throughput.
+            rest: device, threads, options, index, throughput, profile.
         """
         return cls(file, model.input, model.outputs, model.example_outputs, **rest)
 
