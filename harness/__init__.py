@@ -7,13 +7,23 @@ from typing import TYPE_CHECKING, Any
 from harness.version import __version__
 
 if TYPE_CHECKING:
+    from harness.benchmark.measured import BenchmarkResult, benchmark
     from harness.model.ssd_resnet34.description import Platform
     from harness.model.ssd_resnet34.results import LtrbBoundingBox, ObjectDetectionResult
     from harness.ssd_resnet34 import SSDResNet34
 
-__all__ = ["LtrbBoundingBox", "ObjectDetectionResult", "Platform", "SSDResNet34", "__version__"]
+__all__ = [
+    "BenchmarkResult",
+    "LtrbBoundingBox",
+    "ObjectDetectionResult",
+    "Platform",
+    "SSDResNet34",
+    "__version__",
+    "benchmark",
+]
 
 _HOMES = {
+    "BenchmarkResult": "harness.benchmark.measured",
     "SSDResNet34": "harness.ssd_resnet34",
     "Platform": "harness.model.ssd_resnet34.description",
     "ObjectDetectionResult": "harness.model.ssd_resnet34.results",
@@ -23,8 +33,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Imports what the model object needs when it is asked for: the command line starts without it."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'harness' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "benchmark":
+        return import_module("harness.benchmark")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'harness' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

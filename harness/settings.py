@@ -177,8 +177,7 @@ class RunSettings(Section):
     scenarios: Annotated[tuple[Scenario, ...], Field(min_length=1)] = ("single_stream", "offline")
     """The scenarios that are run, in this order."""
     mode: Literal["performance", "accuracy", "both", "find-peak", "submission"] = "both"
-    """find-peak: the highest rate at which Server is valid, and what Offline must expect.
-    submission: performance and accuracy of every scenario."""
+    """find-peak: Server's highest valid rate, and what Offline must expect. submission: all scenarios in both modes."""
     submission: SubmissionSettings | None = None
     repeat: PositiveInt = 1
     """How often each performance test is made; the spread says what is noise. The first one is the result."""
@@ -189,6 +188,8 @@ class RunSettings(Section):
     tests: dict[Scenario, ScenarioSettings] = {}
     trace: bool = False
     """Performance tests leave a trace for Perfetto, which costs them some of their speed."""
+    profile: bool = False
+    """Performance tests count each layer's time by the backend's own profiler, which costs them speed too."""
     min_map_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     """Exit with status 1 when the mAP is below this."""
     expected_map_percent: Annotated[float, Field(gt=0, le=100)] | None = None
@@ -225,8 +226,9 @@ class RunSettings(Section):
 
     @model_validator(mode="after")
     def _something_to_trace(self) -> RunSettings:
-        if self.trace and self.mode not in ("performance", "both"):
-            raise ValueError(f"trace is of performance tests, and mode is {self.mode}")
+        for name in ("trace", "profile"):
+            if getattr(self, name) and self.mode not in ("performance", "both"):
+                raise ValueError(f"{name} is of performance tests, and mode is {self.mode}")
         return self
 
     @model_validator(mode="after")
@@ -290,13 +292,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         data = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, YamlError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"cannot be read: {reason}", where=str(path)) from error
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
+        what = f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+        raise UsageError(what, where=str(path), hint="`ssd-harness config new FILE` writes one") from error
+    if not isinstance(data, dict | None):
         raise UsageError(f"expected keys and values, found a {type(data).__name__}", where=str(path))
-    return data
+    return data or {}
 
 
 def validate(kind: type[SectionT], data: Mapping[str, Any], where: str) -> SectionT:

@@ -1,7 +1,8 @@
-"""The live view's pictures in docs/, from real runs: `.venv/bin/python scripts/live_screenshot.py`.
+"""The terminal's pictures in docs/, from real runs: `.venv/bin/python scripts/live_screenshot.py`.
 
 Each run is ``ssd-harness run`` in a terminal in memory. When the test is far enough the picture is kept as PNG, or as
-SVG where there is no headless Chromium to make one.
+SVG where there is no headless Chromium to make one. With ``--results DIR`` there is one picture, of ``ssd-harness
+results DIR`` at 80 columns.
 """
 
 from __future__ import annotations
@@ -83,7 +84,16 @@ def take(shot: Shot, results: Path) -> str:
         return svg(screen, shot)
 
 
-def svg(screen: Screen, shot: Shot) -> str:
+def results_of(folder: Path) -> str:
+    """``ssd-harness results`` at 80 columns as SVG."""
+    shot = Shot("results", "", MONOKAI, lines=40)
+    command = [str(Path(sys.executable).parent / "ssd-harness"), "results", str(folder)]
+    with Screen(command, columns=shot.columns, lines=shot.lines) as screen:
+        screen.until(lambda _: False, 60)  # to its end
+        return svg(screen, shot, "ssd-harness results")
+
+
+def svg(screen: Screen, shot: Shot, title: str = "ssd-harness run") -> str:
     """The terminal's characters with their colours."""
     console = Console(
         record=True,
@@ -98,7 +108,7 @@ def svg(screen: Screen, shot: Shot) -> str:
         rows.pop()
     for row in rows:
         console.print(row, no_wrap=True, overflow="crop")
-    return console.export_svg(title="ssd-harness run", theme=shot.theme)
+    return console.export_svg(title=title, theme=shot.theme)
 
 
 def line_of(screen: Screen, row: int, columns: int) -> Text:
@@ -144,8 +154,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "images")
     parser.add_argument("--only", help="a part of a picture's name")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="a picture of `ssd-harness results DIR` only")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
+    if args.results is not None:
+        path = args.output / "results-80-columns.svg"
+        path.write_text(results_of(args.results))
+        png(path)
+        return
     with tempfile.TemporaryDirectory() as results:
         for shot in SHOTS:
             if args.only and args.only not in shot.name:

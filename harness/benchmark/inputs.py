@@ -117,6 +117,7 @@ class Inputs:
             watchdog_s=self.settings.watchdog_s,
             startup_s=self.settings.startup_s,
             trace=self.settings.trace and mode == "performance",
+            profile=self.settings.profile and mode == "performance",
             image_sizes=self._image_sizes,
             cluster=cluster,
         )

@@ -19,11 +19,15 @@ from harness.runs.directory import RunDirectory, log_hashes
 from harness.runs.documents import write_document
 from harness.runs.layout import TestFolder
 from harness.runs.machine_load import clocks_mhz, energy_joules, write_machine_load
+from harness.runs.profiles import profile_record
 from harness.runs.records import MachineRecord, TestRecord
 from harness.runs.trace import write_trace
 from harness.source_code import code_sha256
 from harness.system import versions
 from harness.terminal import Terminal
+
+NOT_RECORDED = ("measured_ns", "profiles")
+"""Of what the child says: these have files of their own."""
 
 
 def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Terminal, *, number: int = 1) -> TestRecord:
@@ -49,6 +53,9 @@ def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Termin
     ):
         finished = run_test(plan, show, watchdog_s=inputs.settings.watchdog_s, startup_s=inputs.settings.startup_s)
     machine = _with_load(watch.record(), sampler, plan, finished)
+    files = TestFolder(plan.folder)
+    if finished.profiles:
+        write_document(files.profile, profile_record(finished.profiles))
     if plan.trace:
         with terminal.task(f"{title}, trace"):
             write_trace(plan.folder, [slot.name for slot in plan.slots], title)
@@ -61,12 +68,12 @@ def run_recorded(inputs: Inputs, run: RunDirectory, plan: Plan, terminal: Termin
             "rules": plan.rules.model_dump(mode="json"),
             "performance_sample_count": plan.performance_sample_count,
             "sessions": [asdict(slot) | {"name": slot.name} for slot in plan.slots],
-            **{key: value for key, value in asdict(finished).items() if key != "measured_ns"},
+            **{key: value for key, value in asdict(finished).items() if key not in NOT_RECORDED},
             "machine": machine,
             "logs": log_hashes(plan.folder),
         }
     )
-    write_document(TestFolder(plan.folder).record, record)
+    write_document(files.record, record)
     return record
 
 
@@ -98,6 +105,7 @@ def _fingerprint(inputs: Inputs, plan: Plan) -> str:
         "backend": settings.backend.model_dump(),
         "slots": [asdict(slot) for slot in plan.slots],
         "trace": plan.trace,
+        "profile": plan.profile,
         "versions": versions(),
         "code": code_sha256(),
     }

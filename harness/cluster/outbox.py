@@ -95,7 +95,7 @@ class Recorded:
         self._seen = np.zeros(sessions, np.int64)
         self._records: dict[int, bytes] = {}
         self.mailbox = postprocess.mailbox
-        self.beside = postprocess.beside
+        self.beside, self.decoded = postprocess.beside, postprocess.decoded
         self.most_pending = postprocess.most_pending
         self.prepare, self.post, self.finish = postprocess.prepare, postprocess.post, postprocess.finish
         self.records, self.close = postprocess.records, postprocess.close

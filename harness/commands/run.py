@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.benchmark.overrides import with_replaced_parts
+from harness.command_line.option_names import OPTIONS
 from harness.errors import HarnessError, UsageError
 from harness.rounds import load_round
 from harness.scenarios import SCENARIOS, scenario_named
@@ -14,10 +16,7 @@ from harness.setting_errors import SettingError
 from harness.setting_paths import parse_assignment
 from harness.settings import (
     RunSettings,
-    default_model_name,
     load_run,
-    read_yaml,
-    run_config,
 )
 
 if TYPE_CHECKING:
@@ -76,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the kind of run").add_argument
     add("--mode", choices=("performance", "accuracy", "both", "find-peak", "submission"), help="what to find out")
     add("--trace", action="store_true", default=None, help="also write a trace for Perfetto; not submittable then")
+    add("--profile", action="store_true", default=None, help="also count each layer's time; not submittable then")
     add = parser.add_argument_group("a submission (--mode submission)").add_argument
     add("--division", choices=("closed", "open"), help="the division it is for")
     add("--submitter", metavar="ORG", help="the organisation, as its folder is called")
@@ -99,26 +99,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--why", action="store_true", help="every reason why the run cannot be submitted")
 
 
-OPTIONS = {
-    "scenarios": "--scenario",
-    "mode": "--mode",
-    "repeat": "--repeat",
-    "round": "--round",
-    "submission.division": "--division",
-    "submission.submitter": "--submitter",
-    "submission.system": "--system",
-    "backend.name": "--backend",
-    "backend.devices": "--devices",
-    "cluster.address": "--cluster",
-    "model.name": "--model-name",
-    "model.path": "--model",
-    "dataset.images": "--images",
-    "dataset.annotations": "--annotations",
-    "dataset.count": "--count",
-}
-"""Configuration key → the option that sets it."""
-
-
 def load_settings(args: argparse.Namespace, overrides: dict[str, Any]) -> RunSettings:
     """The configuration with what the command line says of it.
 
@@ -131,6 +111,13 @@ def load_settings(args: argparse.Namespace, overrides: dict[str, Any]) -> RunSet
         option = _option_of(error.key, args)
         if option is not None:
             raise UsageError(error.problem, where=option, hint=error.hint or "ssd-harness run --help") from error
+        if "go together" in error.problem:
+            missing = "--annotations" if args.annotations is None else "--images"
+            raise UsageError(f"{missing} is missing", hint="give both --images DIR and --annotations JSON") from error
+        if "needs a division" in error.problem:
+            hint = "`ssd-harness doctor system --output mine.json` writes the description"
+            what = "--mode submission needs --division, --submitter and --system"
+            raise UsageError(what, hint=hint) from error
         if "photographs" in error.problem:
             hint = "give --images DIR and --annotations JSON, and --model FILE, as the default model knows shapes only"
             raise UsageError(f"{args.config} needs COCO's images and annotations", hint=hint) from error
@@ -156,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
         args.config = Path("coco" if args.mode == "submission" else "demo")
     settings = load_settings(args, _without_expectation(_overrides(args)))
     if args.resume and args.output is None and settings.submission is None:
-        raise UsageError("--resume needs the run's --output")
+        raise UsageError("--resume needs the run's --output", hint="give the folder of the run that was interrupted")
 
     from harness.benchmark.announcement import announcement
     from harness.benchmark.benchmark import run_benchmark
@@ -212,17 +199,7 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
         "dataset.annotations": args.annotations,
         "dataset.count": args.count,
     }
-    overrides = _given(options)
-    if args.backend:
-        configured = (read_yaml(run_config(args.config)).get("backend") or {}).get("name")
-        if args.backend != configured:
-            # the file's devices and options are of another backend
-            overrides = {"backend.options": {}, "backend.devices": None} | overrides
-    if args.model_name:
-        configured = (read_yaml(run_config(args.config)).get("model") or {}).get("name", default_model_name())
-        if args.model_name != configured:
-            # the file's round and model settings are of another model
-            overrides = {"round": "", "model": {}} | overrides
+    overrides = with_replaced_parts(args.config, _given(options))
     for scenario in SCENARIOS:
         if args.duration is not None:
             overrides[f"tests.{scenario}.min_duration_s"] = args.duration
@@ -248,6 +225,7 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
         "submission.submitter": args.submitter,
         "submission.system": args.system,
         "trace": args.trace,
+        "profile": args.profile,
     }
     return _given(options) | overrides_of(args)
 

@@ -27,8 +27,9 @@ BLOCK = 20
 # Objects in the nineteen coloured scenes of a block: 80 together.
 OBJECTS_PER_SCENE = (1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 7, 8, 8)
 
-# Object sizes hold after the resize to the model's square input, whatever the shape of the image.
-MODEL_SIDE = 1200
+# Sizes of objects are parts of a square: what they are when the image has been stretched to a model's input, whatever
+# the shape of the image. They are whole numbers of these parts, so that a scene depends on no model.
+PARTS = 1200
 SMALLEST, LARGEST = 60, 1000
 RARITY = 2.0  # of the large ones: 1 would make the logarithm of the size uniform
 ASPECT = math.log(2)  # sides up to 1:2
@@ -142,13 +143,13 @@ def compose(
 
     Args:
         categories: 0..79, any of them more than once.
-        crop: the side of a square image that the model takes as it is, a part of what a whole one would be.
-        sides: the least and the largest side of an object, in pixels of the model's input; one that finds no place
-            shrinks below the least, but never below `SMALLEST`.
+        crop: the side of a square image whose pixels are the parts, as cut out of one of `PARTS` pixels.
+        sides: the least and the largest side of an object, in `PARTS` of the square; one that finds no place shrinks
+            below the least, but never below `SMALLEST`.
     """
     width, height = (crop, crop) if crop else IMAGE_SIZES[rng.integers(len(IMAGE_SIZES))]
-    model_side = crop or MODEL_SIDE
-    objects = _place(rng, categories, (width, height), (width / model_side, height / model_side), sides)
+    parts = crop or PARTS
+    objects = _place(rng, categories, (width, height), (width / parts, height / parts), sides)
     canvas = _background(rng, width, height)
     _draw_distractors(rng, canvas)
     for item in objects:
@@ -185,7 +186,7 @@ def _place(
 
     Args:
         size: width and height of the image.
-        scales: of its pixels to the model's, along both.
+        scales: pixels in a part, along both.
     """
     width, height = size
     sizes = sides[0] * (sides[1] / sides[0]) ** (rng.random(len(categories)) ** RARITY)
@@ -205,9 +206,9 @@ def _place(
     return tuple(placed)
 
 
-def _side(model_pixels: float, scale: float, largest: int) -> int:
-    """A side in the image's own pixels, within the sizes promised for the model's input."""
-    return int(min(max(round(model_pixels * scale), math.ceil(SMALLEST * scale)), math.floor(largest * scale)))
+def _side(parts: float, scale: float, largest: int) -> int:
+    """A side in the image's own pixels, within the sizes that are promised."""
+    return int(min(max(round(parts * scale), math.ceil(SMALLEST * scale)), math.floor(largest * scale)))
 
 
 def _can_be_told_apart(item: SceneObject, placed: Sequence[SceneObject]) -> bool:

@@ -31,6 +31,7 @@ from harness.pipeline.inline import Inline
 from harness.pipeline.lane import LaneFailed
 from harness.pipeline.pulse import Pulse
 from harness.sessions import Session
+from harness.sessions.profile import Profiled, SessionProfile
 from harness.sessions.protocol import Tensor
 
 CALIBRATION_RUNS = 3
@@ -225,6 +226,7 @@ class ChildTest:
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             cpu_s,
             measured_ns,
+            self._profiles(),
             tuple(
                 RetiredSession(
                     gone.slot.name,
@@ -236,6 +238,21 @@ class ChildTest:
             ),
             () if self._nodes is None else uses_of(self._nodes),
         )
+
+    def _profiles(self) -> dict[str, SessionProfile]:
+        """What the sessions' own profilers counted; a session that has none is said."""
+        found: dict[str, SessionProfile] = {}
+        if not self._plan.profile:
+            return found
+        retired = {retired.slot.name for retired in self._dispatcher.retired}
+        for lane in self._dispatcher.lanes:
+            session = getattr(lane, "session", None)  # that of a node's lane is there
+            if isinstance(session, Profiled) and lane.slot.name not in retired:
+                found[lane.slot.name] = session.profile()
+                self._pulse.beat()
+        if not found:
+            self._reporter.send(Warned(f"{self._plan.backend.name} has no profiler here: profile has no effect"))
+        return found
 
 
 def _cpu_s() -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.errors import HarnessError
+from harness.sessions.profile import SessionProfile
 
 PhaseName = Literal["opening sessions", "calibrating", "running"]
 
@@ -89,6 +90,7 @@ class Finished:
         peak_memory_bytes: the child's largest resident size.
         cpu_s: what LoadGen's test, without what came before and after it, took of the processors, user and system.
         measured_ns: when the first sample was issued and the last one completed, by the monotonic clock.
+        profiles: of the sessions that can say where their time goes, if that was asked for.
         retired: the sessions that were taken out.
         nodes: of a cluster; empty: the sessions were in the test's own process.
         warnings: everything that a person was warned of; put in by the parent.
@@ -100,6 +102,7 @@ class Finished:
     peak_memory_bytes: int
     cpu_s: float = 0.0
     measured_ns: tuple[int, int] = (0, 0)
+    profiles: dict[str, SessionProfile] = field(default_factory=dict)
     retired: tuple[RetiredSession, ...] = ()
     nodes: tuple[NodeUse, ...] = ()
     warnings: tuple[str, ...] = ()

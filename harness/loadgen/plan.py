@@ -62,8 +62,10 @@ class Plan:
         watchdog_s: a session that is at one sample for longer than this hangs.
         startup_s: likewise while the sessions are opened and calibrated.
         trace: LoadGen writes its own trace too, which costs the test some of its speed.
+        profile: sessions count where their inferences' time goes, which costs them some of their speed.
         audit: settings of a compliance test, as LoadGen's audit.config has them; they override all others.
         compliance: the name of that test.
+        expected_messages: parts of the warnings and errors that LoadGen logs because of those settings.
         label_ids: what the accuracy log writes for the labels 1, 2, …; None: the label itself.
         calibration: of an earlier test whose settings this one is to have; none: measured before the test.
     """
@@ -85,8 +87,10 @@ class Plan:
     watchdog_s: float = 120.0
     startup_s: float = 900.0
     trace: bool = False
+    profile: bool = False
     audit: Mapping[str, int] = field(default_factory=dict)
     compliance: str | None = None
+    expected_messages: tuple[str, ...] = ()
     label_ids: tuple[int, ...] | None = None
     calibration: Calibration | None = None
     image_sizes: tuple[tuple[int, int], ...] = ()
@@ -104,6 +108,7 @@ class Plan:
             backend=self.backend,
             watchdog_s=self.watchdog_s,
             startup_s=self.startup_s,
+            profile=self.profile,
             label_ids=self.label_ids,
             image_sizes=self.image_sizes,
         )

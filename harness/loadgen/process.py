@@ -105,7 +105,7 @@ def run_test(
     phase, phase_began = Phase("opening sessions"), monotonic()
     watch = _Watch(pulse)
     warnings: list[str] = []
-    log, overload = WarningTail(plan.folder / DETAIL_LOG), Overload(plan)
+    log, overload = WarningTail(plan.folder / DETAIL_LOG, plan.expected_messages), Overload(plan)
 
     def tell() -> None:
         warnings.extend(log.new())

@@ -19,6 +19,12 @@ class Mailbox:
     def put_at(self, due_ns: int, message: Any, /) -> None: ...
     def get(self, timeout_s: float, patience_ns: int, awake: bool = False, /) -> list[Any]: ...
 
+class Decoded:
+    @property
+    def outputs(self) -> Any: ...
+    @property
+    def decoded_ns(self) -> int: ...
+
 class Postprocess:
     def __init__(
         self,
@@ -41,6 +47,7 @@ class Postprocess:
         ring_after_s: float,
         ring_at: int,
     ) -> None: ...
+    def prepare(self, outputs: object, sample_index: int, /) -> Decoded: ...
     def post(
         self,
         session: int,

@@ -10,11 +10,11 @@ from harness.pipeline.counters import BEFORE_SAMPLES, CURRENT
 from harness.pipeline.devices import DeviceSlot, pin
 from harness.pipeline.dispatch import Respond, Retired
 from harness.pipeline.finite import check_all
-from harness.pipeline.lane import Lane, LaneFailed, OpenSession, SessionThread, copied, what_failed
+from harness.pipeline.lane import Lane, LaneFailed, OpenSession, SessionThread, what_failed
 from harness.pipeline.postprocess import REHEARSAL, Postprocess
 from harness.pipeline.pulse import Pulse
 from harness.pipeline.warm_run import WarmRun
-from harness.records import RawOutputs
+from harness.records import QuantizedTensor, RawOutput, RawOutputs
 from harness.sessions.protocol import AsynchronousSession, Tensor
 
 
@@ -82,7 +82,7 @@ class Inline:
                 self._postprocess.finish(REHEARSAL, REHEARSAL, 0, 0, 0, 0, outputs)
                 seconds.append(monotonic() - began)
                 check_all(outputs)
-                self._example = self._example or copied(outputs)
+                self._example = self._example or _copied(outputs)
         except Exception as error:
             raise LaneFailed(self.lanes[0].slot, sample_index, what_failed(error)) from error
         self._cells[self._current] = 0
@@ -102,3 +102,13 @@ class Inline:
         """Closes the session."""
         self._postprocess.close()
         self.lanes[0].session.close()
+
+
+def _copied(outputs: RawOutputs) -> list[RawOutput]:
+    """The outputs in arrays of their own, for a session that uses its arrays again."""
+    return [
+        QuantizedTensor(output.data.copy(), output.scale, output.zero_point, output.layout)
+        if isinstance(output, QuantizedTensor)
+        else output.copy()
+        for output in outputs
+    ]

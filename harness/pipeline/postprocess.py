@@ -40,13 +40,18 @@ class DecodeSetup(NamedTuple):
     image_sizes: Sequence[tuple[int, int]] = ()
 
 
-class Decoded(NamedTuple):
-    """Detections that were made where the inference was, and when; and what they were made of."""
+class Decoded(Protocol):
+    """What `Postprocess.prepare` made of the outputs of an image, for `Postprocess.post`."""
 
-    outputs: RawOutputs
-    detections: Detections
-    decoding_ns: int
-    decoded_ns: int
+    @property
+    def outputs(self) -> RawOutputs:
+        """What it was made of; they hold as long as the session has no further image."""
+        ...
+
+    @property
+    def decoded_ns(self) -> int:
+        """When it was done."""
+        ...
 
 
 class Failure(NamedTuple):
@@ -61,6 +66,11 @@ class Failure(NamedTuple):
 
 class Postprocess(Protocol):
     """Used by the one thread that drives the sessions, but for `prepare`."""
+
+    @property
+    def decoded(self) -> type[Decoded]:
+        """The type of what `prepare` gives."""
+        ...
 
     @property
     def mailbox(self) -> Mailbox:
@@ -82,8 +92,8 @@ class Postprocess(Protocol):
         """The number of pending samples at which no session should be given a further one."""
         ...
 
-    def prepare(self, outputs: RawOutputs, sample_index: int) -> Any:
-        """What is to be done where the inference was, on any number of threads; gives what `post` takes.
+    def prepare(self, outputs: RawOutputs, sample_index: int) -> Decoded:
+        """Decodes where the inference was, on any number of threads; gives what `post` takes.
 
         Raises:
             Exception: the outputs cannot be decoded.
@@ -101,7 +111,7 @@ class Postprocess(Protocol):
         outputs: Any,
         /,
     ) -> None:
-        """Takes a sample's outputs; what becomes of them is collected later.
+        """Takes a sample's outputs, or what `prepare` made of them; what becomes of them is collected later.
 
         Raises:
             Exception: the outputs cannot be decoded.

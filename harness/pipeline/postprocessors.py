@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from time import monotonic_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ from harness.pipeline.postprocess import (
     BATCH_NS,
     REHEARSAL,
     Answer,
-    Decoded,
     DecodeSetup,
     Failure,
     Postprocess,
@@ -52,7 +51,7 @@ def new_postprocess(
 
 
 class NativePostprocess:
-    """A native pool decodes, writes and keeps; see ``harness/native/pipeline``.
+    """Native code decodes, writes and keeps, in a pool or where the inference was; see ``harness/native/pipeline``.
 
     Raises:
         ImportError: the extension was not built.
@@ -65,7 +64,8 @@ class NativePostprocess:
     ) -> None:
         from harness.native import _pipeline
 
-        if (_pipeline.COLUMNS, getattr(_pipeline, "FIELDS", None)) != (COLUMNS, FIELDS):
+        same = (_pipeline.COLUMNS, getattr(_pipeline, "FIELDS", None)) == (COLUMNS, FIELDS)
+        if not same or not hasattr(_pipeline, "Decoded"):
             raise ImportError("the extension is of another version")
         cores = usable_cores()
         threads = 0 if inline or setup.image_decoder is None else min(cores, 2 * sessions)
@@ -90,6 +90,8 @@ class NativePostprocess:
             ring_after_s=BATCH_NS / 1e9 if batches else 0.0,
             ring_at=self.most_pending // 2 if batches else 1,
         )
+        self.decoded = _pipeline.Decoded
+        self.prepare = self._native.prepare
         self.post = self._native.post
         self.finish = self._native.finish
         self.answered = self._native.answered
@@ -100,10 +102,6 @@ class NativePostprocess:
     def pending(self) -> int:
         """How many are posted and not collected."""
         return self._native.pending
-
-    def prepare(self, outputs: RawOutputs, sample_index: int) -> RawOutputs:
-        """Has nothing to do."""
-        return outputs
 
     def collect(self) -> tuple[Sequence[Answer], Sequence[Failure]]:
         """Takes what the pool has done."""
@@ -122,10 +120,20 @@ def _decode(setup: DecodeSetup, outputs: RawOutputs, sample_index: int) -> Detec
     return setup.decode(outputs)
 
 
+class PythonDecoded(NamedTuple):
+    """The detections of an image, and when they were made."""
+
+    outputs: RawOutputs
+    detections: Detections
+    decoding_ns: int
+    decoded_ns: int
+
+
 class PythonPostprocess:
     """Decoders that are Python: each sample is decoded where its inference was, on its session's thread."""
 
     beside = False
+    decoded = PythonDecoded
 
     def __init__(self, setup: DecodeSetup, pulse: Pulse, sessions: int, *, batches: bool, every_value: bool) -> None:
         self.mailbox = new_mailbox()
@@ -146,17 +154,17 @@ class PythonPostprocess:
         """How many are decoded and not collected."""
         return len(self._done)
 
-    def prepare(self, outputs: RawOutputs, sample_index: int) -> Decoded:
+    def prepare(self, outputs: RawOutputs, sample_index: int) -> PythonDecoded:
         """Decodes the outputs on the calling thread."""
         self._check(outputs)
         decoding_ns = monotonic_ns()
         detections = _decode(self._setup, outputs, sample_index)
-        return Decoded(outputs, detections, decoding_ns, monotonic_ns())
+        return PythonDecoded(outputs, detections, decoding_ns, monotonic_ns())
 
     def post(self, *sample: Any) -> None:
         """Writes the accuracy record, and decodes where that was not done yet."""
         session, sample_id, index, issued, started, inferred, outputs = sample
-        done = outputs if isinstance(outputs, Decoded) else self.prepare(outputs, index)
+        done = outputs if isinstance(outputs, PythonDecoded) else self.prepare(outputs, index)
         if session == REHEARSAL:
             return
         rows, address = self._spare.pop() if self._spare else self._new_rows()

@@ -17,7 +17,7 @@ from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Respond, Retired
 from harness.pipeline.finite import check_all
 from harness.pipeline.lane import Lane, LaneFailed, OpenSession, Sample, SessionThread, open_lanes, what_failed
-from harness.pipeline.postprocess import BATCH_NS, REHEARSAL, Decoded, Postprocess
+from harness.pipeline.postprocess import BATCH_NS, REHEARSAL, Postprocess
 from harness.pipeline.pulse import AtWork, Pulse
 from harness.pipeline.rehearsal import Rehearsal
 from harness.records import RawOutput
@@ -72,7 +72,7 @@ class SessionQueue:
         on_retired: Callable[[Retired], None] = lambda retired: None,
     ) -> None:
         self._tensors = tensors
-        self._postprocess = postprocess
+        self._postprocess, self._decoded = postprocess, postprocess.decoded
         self._mailbox = postprocess.mailbox
         self._respond = respond
         self._on_failure = on_failure
@@ -234,7 +234,7 @@ class SessionQueue:
         del lane.flights[tag]
         self._balance.lost_one(lane)
         self._say_current(lane)
-        lane.took_ns = (outputs.decoded_ns if isinstance(outputs, Decoded) else ended) - started
+        lane.took_ns = (outputs.decoded_ns if isinstance(outputs, self._decoded) else ended) - started
         if sample[0] == REHEARSAL:
             self._rehearsed(lane)
 
@@ -308,7 +308,7 @@ class SessionQueue:
 
     def _check_rehearsal(self, outputs: object) -> int:
         """Looks at every value and decodes; gives the ns that the decoding took."""
-        if isinstance(outputs, Decoded):
+        if isinstance(outputs, self._decoded):
             check_all(outputs.outputs)
             return 0
         raw = cast(list[RawOutput], outputs)

@@ -54,6 +54,7 @@ class SystemUnderTest:
         startup_s: no session was opened for so long: those that are left hang.
         label_ids: what the accuracy log writes for the labels 1, 2, …; None: the label itself.
         image_sizes: width and height of each sample's image, for a model whose decoder needs them; else empty.
+        profile: sessions count where an inference's time goes.
     """
 
     title: str
@@ -66,6 +67,7 @@ class SystemUnderTest:
     startup_s: float
     label_ids: tuple[int, ...] | None
     image_sizes: tuple[tuple[int, int], ...]
+    profile: bool = False
 
     @property
     def batches(self) -> bool:
@@ -97,6 +99,7 @@ class SystemUnderTest:
             threads=self.backend.threads or max(1, len(slot.cores)),
             options=self.backend.options,
             throughput=self.scenario != "single_stream",
+            profile=self.profile,
         )
         where = f"opening {slot.name} in {self.title}"
         try:

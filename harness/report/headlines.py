@@ -50,6 +50,8 @@ def validity_of(summary: Summary) -> Validity:
         caveats.append("Synthetic images: the accuracy is not COCO's.")
     if summary.traced:
         caveats.append("Traced: the times include the tracing.")
+    if summary.profiled:
+        caveats.append("Profiled: the times include the counting.")
     disturbed = [
         f"{TITLES[scenario]} was disturbed: {reason}."
         for scenario, figures in summary.scenarios.items()

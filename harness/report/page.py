@@ -19,6 +19,7 @@ from harness.report.latency_plots import latency_plots
 from harness.report.load_plots import load_plots
 from harness.report.peak_plots import load_latency_plot
 from harness.report.plot import Plot
+from harness.report.profile_plots import profile_plots, profile_tables
 from harness.report.requirements import reference_plots, reference_table, requirements
 from harness.report.resource_tables import resources_table
 from harness.report.summary_tables import accuracy_table, nodes_table, peak_table, repetitions_table
@@ -145,8 +146,8 @@ def _scenario(run: Run, scenario: Scenario) -> PageSection:
     if figures.nodes:
         tables.append(nodes_table(scenario, figures))
     resources = resources_table(test)
-    after = () if resources is None else (resources,)
-    drawn = (*plots, devices_plot(test), *load_plots(test))
+    after = (*profile_tables(test), *(() if resources is None else (resources,)))
+    drawn = (*plots, devices_plot(test), *load_plots(test), *profile_plots(test))
     return PageSection(scenario, TITLES[scenario], tuple(body), drawn, tuple(tables), after=after)
 
 

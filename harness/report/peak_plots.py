@@ -39,7 +39,9 @@ def load_latency_plot(scenario: Scenario, peak: Peak) -> Plot | None:
             )
     bound_ms = tries[0].latency_bound_ms  # all tries of a search have the same
     lines = {} if bound_ms is None else {"bound": bound_ms}
-    layout = axes("target, queries/s", "latency, ms", yaxis={"type": "log"}, **horizontal_lines(lines, 0))
+    layout = axes(
+        "target, queries/s", "latency, ms", yaxis={"type": "log", "dtick": "D2"}, **horizontal_lines(lines, 0)
+    )
     for label in layout["annotations"]:
         label["y"] = log10(label["y"])  # of a logarithmic axis a label wants the exponent, a line does not
     found = "no rate was valid" if peak.qps is None else f"the highest valid rate is {peak.qps:.5g} queries/s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -181,8 +182,8 @@ def _row(row: RunRow) -> tuple[Cell, ...]:
 HEADINGS = {
     "SingleStream, ms": "Single\nStream\nms",
     "MultiStream, ms": "Multi\nStream\nms",
-    "Server, queries/s": "Server\nqueries/s",
-    "Offline, samples/s": "Offline\nsamples/s",
+    "Server, queries/s": "Server\nqueries\n/s",
+    "Offline, samples/s": "Offline\nsamples\n/s",
     "mAP, %": "mAP\n%",
 }
 """The titles in lines, for a narrow terminal."""
@@ -194,7 +195,7 @@ def for_people(table: Table) -> Table:
     for name, started, backend, images, simulated, synthetic, *scores, verdict, reason in table.rows:
         marked = None if backend is None else f"{backend}{'*' * (simulated == 'yes')}"
         counted = None if images is None else f"{images}{'*' * (synthetic == 'yes')}"
-        text = f"{verdict}: {reason}" if reason else verdict
+        text = f"{verdict}\n{_spaced(str(reason))}" if reason else verdict
         day = None if started is None else str(started)[5:].replace(" ", "\n")
         rows.append([name, day, marked, counted, *map(_short, scores), text])
     columns = [HEADINGS.get(name, name) for name in table.columns if name not in ("simulated", "synthetic", "reason")]
@@ -202,6 +203,11 @@ def for_people(table: Table) -> Table:
     marks = any("*" in str(row[k]) for row in rows for k in (2, 3))
     note = "* simulated devices or synthetic images: no real system's figures." if marks else ""
     return Table(table.title, [columns[k] for k in kept], [[row[k] for k in kept] for row in rows], note)
+
+
+def _spaced(text: str) -> str:
+    """The scenarios' names in words that a narrow column need not break."""
+    return re.sub("(Single|Multi)(Stream)", r"\1 \2", text)
 
 
 def _short(cell: Cell) -> Cell:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, TypeAlias
 
 from rich.box import SIMPLE_HEAD
@@ -15,6 +16,9 @@ from rich.text import Text
 
 ROOMY = 100
 """Columns of a terminal from which on a table has a frame."""
+
+A_WORD = 14
+"""Characters of a word that is not broken in two, as long as something else can be."""
 
 Cell: TypeAlias = "str | int | float | None"
 
@@ -61,9 +65,11 @@ def print_table(table: Table, console: Console) -> None:
     """Prints a table in the terminal; text from files is shown as it is."""
     shown = RichTable(title=Text(table.title))
     if console.width < ROOMY:
-        shown.box, shown.pad_edge = SIMPLE_HEAD, False
+        shown.box, shown.pad_edge, shown.collapse_padding = SIMPLE_HEAD, False, True
     for place, (column, right) in enumerate(zip(table.columns, table.to_the_right, strict=True)):
-        whole = right and all(" " not in text_of_cell(row[place]) for row in table.rows)
+        texts = [text_of_cell(row[place]) for row in table.rows]
+        short = place > 0 and all(len(text) <= A_WORD for text in texts)
+        whole = (right or short) and all(" " not in text for text in texts)
         shown.add_column(Text(column), justify="right" if right else "left", overflow="fold", no_wrap=whole)
     for row in table.rows:
         shown.add_row(*(Text(text_of_cell(cell)) for cell in row))
@@ -90,6 +96,17 @@ def as_markdown(table: Table) -> str:
     if table.note:
         lines += [""] * bool(table.rows) + [_escaped(table.note)]
     return "\n".join(lines) + "\n"
+
+
+def as_html(table: Table) -> str:
+    """An HTML table for a notebook; every text is escaped."""
+    caption = f"<caption>{escape(table.title)}</caption>" if table.title else ""
+    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(text_of_cell(cell))}</td>" for cell in row) + "</tr>" for row in table.rows
+    )
+    note = f"<p>{escape(table.note)}</p>" if table.note else ""
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
 
 
 def _pipe_table(table: Table) -> list[str]:

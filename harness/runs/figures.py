@@ -198,6 +198,7 @@ class Summary(Document):
     dataset: DatasetRecord
     scenarios: dict[Scenario, ScenarioFigures]
     traced: bool = False
+    profiled: bool = False
     retired: tuple[RetiredInTest, ...] = ()
     peak: dict[Scenario, Peak] = Field(default_factory=dict)
     stages_ms: dict[str, dict[str, float]] = Field(default_factory=dict)

@@ -37,6 +37,8 @@ ROUND = "round.yaml"
 TEST_RECORD = "test.json"
 """The record of a finished test, written last."""
 TRACE = "trace.json.gz"
+PROFILE = "profile.json"
+"""Where an inference's time goes, by the sessions' own profilers."""
 MACHINE_LOAD = "machine.csv.gz"
 """What the machine did over the time of a test."""
 ACCURACY = "accuracy.json"
@@ -114,6 +116,11 @@ class TestFolder:
     def machine_load(self) -> Path:
         """What the machine did over the time of the test."""
         return self.path / MACHINE_LOAD
+
+    @property
+    def profile(self) -> Path:
+        """Where an inference's time goes, by the sessions' own profilers."""
+        return self.path / PROFILE
 
     @property
     def accuracy_txt(self) -> Path:

@@ -16,6 +16,7 @@ from harness.runs.documents import read_document
 from harness.runs.figures import Evaluation, ScenarioFigures, Summary
 from harness.runs.layout import RunLayout, TestFolder
 from harness.runs.machine_load import read_machine_load
+from harness.runs.profiles import ProfileRecord
 from harness.runs.records import StartedManifest, TestRecord, read_manifest, started
 from harness.runs.samples import read_images, read_samples
 from harness.runs.summary import performance_figures, summary_of, summary_rows
@@ -62,6 +63,16 @@ class Test:
         """
         path = self.files.machine_load
         return read_machine_load(path) if path.is_file() else None
+
+    @functools.cached_property
+    def profile(self) -> ProfileRecord | None:
+        """Where an inference's time goes, None where that was not asked for, or no session could say it.
+
+        Raises:
+            LogError: the file is damaged.
+        """
+        path = self.files.profile
+        return read_document(ProfileRecord, path) if path.is_file() else None
 
     @functools.cached_property
     def figures(self) -> ScenarioFigures:

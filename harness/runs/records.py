@@ -248,6 +248,11 @@ class Manifest(Document):
         return bool(self.settings.get("trace"))
 
     @property
+    def profiled(self) -> bool:
+        """Whether the sessions of performance tests counted where their time goes."""
+        return bool(self.settings.get("profile"))
+
+    @property
     def division(self) -> str | None:
         """The division that the run is for; None where it is for no submission."""
         submission = self.settings.get("submission")
@@ -278,6 +283,9 @@ class StartedManifest(Manifest):
         return first
 
 
+NO_RUN_HINT = "give the --output of a run; `ssd-harness results` lists those below results/"
+
+
 def read_manifest(folder: Path) -> Manifest:
     """``manifest.json`` of a run directory.
 
@@ -286,7 +294,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = RunLayout(folder).manifest
     if not path.is_file():
-        raise LogError(f"is not a run directory: it has no {path.name}", where=str(folder))
+        raise LogError(f"is not a run directory: it has no {path.name}", where=str(folder), hint=NO_RUN_HINT)
     return read_document(Manifest, path)
 
 

@@ -88,6 +88,8 @@ def unlike_the_round(manifest: Manifest, rules: BenchmarkRules) -> list[str]:
         reasons.append(model.closed_division)
     if manifest.traced:
         reasons.append("the performance tests were traced")
+    if manifest.profiled:
+        reasons.append("the performance tests were profiled")
     if manifest.decoder == "none":
         reasons.append("nothing is decoded (model.decoder is none)")
     return reasons

@@ -151,6 +151,7 @@ def _where_there(manifest: StartedManifest, compliance: Mapping[Scenario, Any]) 
         submission = type(submission).model_validate(shown)
     parts = {
         "traced": manifest.traced,
+        "profiled": manifest.profiled,
         "retired": retired,
         "peak": manifest.peak,
         "compliance": dict(compliance),

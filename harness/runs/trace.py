@@ -18,13 +18,15 @@ import numpy as np
 import pandas as pd
 
 from harness.files import replacing
+from harness.runs.documents import read_document
 from harness.runs.layout import TestFolder
 from harness.runs.loadgen_trace import LoadGenTrace
+from harness.runs.profiles import ProfileRecord, mean_layers, mean_parts
 from harness.runs.samples import read_samples
 from harness.runs.timeline import Ns, queue_depth, steps
 from harness.stages import STAGES
 
-SESSIONS, QUEUE, LOADGEN = 1, 2, 3
+SESSIONS, QUEUE, LOADGEN, LAYERS = 1, 2, 3, 4
 """The trace's processes."""
 MOST_SAMPLES = 250_000
 """Of a longer test every second, third, … sample of a session is in the trace."""
@@ -73,6 +75,7 @@ def write_trace(folder: Path, names: Sequence[str], title: str) -> Path:
         _counter("queue depth", "waiting", depth),
         _counter("sessions at work", "at work", at_work),
         loadgen.events(LOADGEN, every, MOST_WAITING_DRAWN, shift_ns / 1e3),
+        _profiled(files.profile, samples, names),
     )
     path = files.trace
     with (
@@ -130,6 +133,39 @@ def _sessions(samples: pd.DataFrame, every: int) -> Iterator[str]:
                         f'{{"name":"{stage}","cat":"sample","ph":"X","pid":{SESSIONS},"tid":{tid},'
                         f'"ts":{us(start)},"dur":{us(end - start)},"args":{args}}}'
                     )
+
+
+def _profiled(path: Path, samples: pd.DataFrame, names: Sequence[str]) -> Iterator[str]:
+    """An inference of each session by its own profiler: parts, or layers, end to end with their mean times.
+
+    It stands where the session's first inference began. What ran at once on a device is drawn one after the other.
+    """
+    if not path.is_file():
+        return
+    profiles = read_document(ProfileRecord, path).sessions
+    yield _json(name="process_name", ph="M", pid=LAYERS, args={"name": "Mean inference by the backend's profiler"})
+    begins = samples.groupby("session")["started_ns"].min()
+    for index, name in enumerate(names):
+        if name not in profiles or index not in begins.index:
+            continue
+        yield _json(name="thread_name", ph="M", pid=LAYERS, tid=index + 1, args={"name": name})
+        own = [profiles[name]]
+        means = [(layer.name, layer.kind, layer.mean_ms) for layer in mean_layers(own)]
+        means = means or [(part, "part", mean_ms) for part, mean_ms in mean_parts(own).items()]
+        at = float(begins[index])
+        for what, kind, mean_ms in means:
+            length = mean_ms * 1e6
+            yield _json(
+                name=what,
+                cat="layer",
+                ph="X",
+                pid=LAYERS,
+                tid=index + 1,
+                ts=round(at / 1e3, 3),
+                dur=round(length / 1e3, 3),
+                args={"operator": kind, "inferences": profiles[name].inferences},
+            )
+            at += length
 
 
 def _one_after_the_other(own: pd.DataFrame) -> pd.DataFrame:

@@ -32,6 +32,7 @@ from harness.sessions.expectations import (
     raises,
 )
 from harness.sessions.flights import Collected, outputs_of, submitted_together
+from harness.sessions.profile import Profiled, SessionProfile
 from harness.sessions.protocol import Session
 from harness.sessions.tensors import DTYPES
 
@@ -268,6 +269,20 @@ def refuses_to_begin(subject: Subject) -> None:
     need(completions.empty(), "an image that was refused was completed too")
 
 
+def profiles_itself(subject: Subject) -> None:
+    """A session that has a profile and was asked for it counts its inferences; one that was not asked runs too."""
+    with subject.open(profile=True) as session:
+        if not isinstance(session, Profiled):
+            raise Skipped("it has no profile")
+        for seed in range(3):
+            session.run(noise_image(session.input, seed))
+        profile = session.profile()
+        need(isinstance(profile, SessionProfile), f"profile() gave a {type(profile).__name__}")
+        need(profile.inferences == 3, f"3 inferences were made, and it counted {profile.inferences}")
+        times = [*profile.parts_ns.values(), *(layer.total_ns for layer in profile.layers)]
+        need(bool(times) and min(times) >= 0, "it has no times, or one below 0")
+
+
 def _run_often(session: Session, image: Image, expected: Sequence[Image], failures: list[BaseException]) -> None:
     try:
         for _ in range(3):
@@ -296,5 +311,6 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     completes_every_image,
     leaves_completed_outputs,
     refuses_to_begin,
+    profiles_itself,
 )
 """In the order in which they run; each one's docstring is its name."""

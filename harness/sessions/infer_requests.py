@@ -17,6 +17,7 @@ import openvino as ov
 from harness.errors import RunFailed
 from harness.output_quantization import Quantization
 from harness.records import RawOutput, TensorSpec
+from harness.sessions.profile import LayerTimes
 from harness.sessions.protocol import Completion, Completions
 from harness.sessions.tensors import first_line, raw_outputs
 
@@ -70,10 +71,18 @@ class InferRequests:
     Args:
         count: how many requests.
         new_buffers: makes the arrays of one inference.
+        times: where each inference's layers are added up; None where nobody asked.
     """
 
-    def __init__(self, compiled: ov.CompiledModel, count: int, new_buffers: Callable[[], Buffers]) -> None:
+    def __init__(
+        self,
+        compiled: ov.CompiledModel,
+        count: int,
+        new_buffers: Callable[[], Buffers],
+        times: LayerTimes | None = None,
+    ) -> None:
         self._compiled = compiled
+        self._times = times
         self._new_buffers = new_buffers
         self._flights = [_Flight(compiled.create_infer_request(), self._done) for _ in range(count)]
         self._idle = deque(self._flights)
@@ -124,6 +133,8 @@ class InferRequests:
         if completions is None or buffers is None:
             return  # completed already
         outputs = buffers.raw() if error is None else error
+        if self._times is not None and error is None:
+            add_profile(self._times, flight.request)
         completion = Completion(flight.tag, outputs, flight.started_ns, ended_ns)
         if error is not None:
             flight.request = self._compiled.create_infer_request()
@@ -139,6 +150,14 @@ class InferRequests:
                         flight.request.wait_for(0)
                     except RuntimeError as error:
                         self._complete(flight, RunFailed(f"OpenVINO failed ({reason(error)})"))
+
+
+def add_profile(times: LayerTimes, request: ov.InferRequest) -> None:
+    """Adds what OpenVINO counted of a request's last inference: the layers that ran."""
+    times.add_inference()
+    for layer in request.profiling_info:
+        if layer.status == ov.ProfilingInfo.Status.EXECUTED:
+            times.add(layer.node_name, layer.node_type, round(layer.real_time.total_seconds() * 1e9))
 
 
 def writable(image: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,8 @@ from harness.errors import BackendError, ModelError, RunFailed, UsageError
 from harness.output_quantization import METADATA_KEY
 from harness.records import RawOutput, TensorSpec
 from harness.sessions.closing import Closing
+from harness.sessions.onnxruntime_profile import read_profile
+from harness.sessions.profile import SessionProfile
 from harness.sessions.protocol import Session, SessionRequest
 from harness.sessions.tensors import contiguous_image, first_line, only_input, output_quantization, raw_outputs
 from harness.settings import Section, validate
@@ -90,6 +93,10 @@ def open_session(request: SessionRequest) -> Session:
     if request.model is None or not request.model.is_file():
         raise ModelError("no such model file", where=str(request.model), hint="check the path")
 
+    profiles: tempfile.TemporaryDirectory[str] | None = None
+    if request.profile and options.profile is None:
+        profiles = tempfile.TemporaryDirectory(prefix="ssd-harness-profile-")
+        options = options.model_copy(update={"profile": Path(profiles.name, "profile")})
     settings = _session_options(options, request.threads)
     try:
         session = ort.InferenceSession(str(request.model), settings, providers=[(provider, provider_options)])
@@ -105,7 +112,7 @@ def open_session(request: SessionRequest) -> Session:
             where=request.device,
             hint="see ONNX Runtime's message above; check its driver",
         )
-    return OnnxRuntimeSession(session, str(request.model))
+    return OnnxRuntimeSession(session, str(request.model), profiles)
 
 
 def default_devices(*, throughput: bool) -> str:
@@ -124,10 +131,20 @@ def describe() -> dict[str, object]:
 
 
 class OnnxRuntimeSession(Closing):
-    """A loaded model. `run` gives the same arrays each time, with new contents."""
+    """A loaded model. `run` gives the same arrays each time, with new contents.
 
-    def __init__(self, session: ort.InferenceSession, where: str) -> None:
+    Args:
+        session: ONNX Runtime's.
+        where: the model file, for errors.
+        profiles: where ONNX Runtime writes a profile that nobody but `profile` wants; kept until the end.
+    """
+
+    def __init__(
+        self, session: ort.InferenceSession, where: str, profiles: tempfile.TemporaryDirectory[str] | None = None
+    ) -> None:
         self._session: ort.InferenceSession | None = session
+        self._profiles = profiles
+        self._profiling = session.get_session_options().enable_profiling
         self._input = only_input([_spec(node, where) for node in session.get_inputs()], where)
         self._outputs = tuple(_spec(node, where) for node in session.get_outputs())
         self._dtype = np.dtype(self._input.dtype)
@@ -167,12 +184,26 @@ class OnnxRuntimeSession(Closing):
             raise RunFailed(f"ONNX Runtime failed ({first_line(error)})") from error
         return list(self._results)
 
+    def profile(self) -> SessionProfile:
+        """Ends the profile and adds it up.
+
+        Raises:
+            ValueError: the session is closed, was not opened with a profile, or gave it before.
+            RunFailed: the profile cannot be read.
+        """
+        if self._session is None or not self._profiling:
+            raise ValueError("there is no profile: the session is closed, or none was asked for")
+        self._profiling = False
+        return read_profile(Path(self._session.end_profiling()), f"ONNX Runtime {ort.__version__}")
+
     def close(self) -> None:
         """Frees the model and writes the profile, if one was asked for. May be called twice."""
-        if self._session is not None and self._session.get_session_options().enable_profiling:
+        if self._session is not None and self._profiling:
             self._session.end_profiling()
         self._session = None
         self._binding = None
+        if self._profiles is not None:
+            self._profiles.cleanup()
 
 
 def _session_options(options: OnnxRuntimeOptions, threads: int) -> ort.SessionOptions:

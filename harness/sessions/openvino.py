@@ -17,7 +17,8 @@ from harness.errors import BackendError, ModelError, RunFailed, UsageError
 from harness.output_quantization import METADATA_KEY, Quantization
 from harness.records import RawOutput, TensorSpec
 from harness.sessions.closing import Closing
-from harness.sessions.infer_requests import Buffers, InferRequests, reason, writable
+from harness.sessions.infer_requests import Buffers, InferRequests, add_profile, reason, writable
+from harness.sessions.profile import COMPUTE, LayerTimes, SessionProfile
 from harness.sessions.protocol import Completions, Session, SessionRequest, Tensor
 from harness.sessions.tensors import DTYPES, contiguous_image, only_input, output_quantization
 from harness.settings import Section, validate
@@ -91,7 +92,7 @@ def open_session(request: SessionRequest) -> Session:
             hint=f"devices here: {', '.join(devices())}; check backend.options.properties",
         ) from error
     in_flight = options.in_flight or int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-    return OpenVinoSession(compiled, outputs, quantization, in_flight)
+    return OpenVinoSession(compiled, outputs, quantization, in_flight, LayerTimes() if request.profile else None)
 
 
 def default_devices(*, throughput: bool) -> str:
@@ -118,7 +119,9 @@ class OpenVinoSession(Closing):
         outputs: tuple[TensorSpec, ...],
         quantization: Mapping[str, Quantization],
         in_flight: int,
+        times: LayerTimes | None = None,
     ) -> None:
+        self._times = times
         self._input = _spec(compiled.inputs[0], "")
         self._outputs = outputs
         self._compiled: ov.CompiledModel | None = compiled
@@ -161,6 +164,8 @@ class OpenVinoSession(Closing):
             request.infer()
         except RuntimeError as error:
             raise RunFailed(f"OpenVINO failed ({reason(error)})") from error
+        if self._times is not None:
+            add_profile(self._times, request)
         return buffers.raw()
 
     def submit(self, tag: int, images: Tensor, completions: Completions) -> None:
@@ -172,8 +177,20 @@ class OpenVinoSession(Closing):
         if self._compiled is None:
             raise ValueError("the session is closed")
         if self._requests is None:
-            self._requests = InferRequests(self._compiled, self._at_once, self._new_buffers)
+            self._requests = InferRequests(self._compiled, self._at_once, self._new_buffers, self._times)
         self._requests.begin(tag, contiguous_image(images, self._input), completions)
+
+    def profile(self) -> SessionProfile:
+        """What OpenVINO's performance counters said of each inference.
+
+        Raises:
+            ValueError: the session was not opened with a profile.
+        """
+        if self._times is None:
+            raise ValueError("there is no profile: none was asked for")
+        layers = self._times.layers()
+        parts = {COMPUTE: sum(layer.total_ns for layer in layers)}
+        return SessionProfile(f"OpenVINO {ov.get_version()}", self._times.inferences, parts, layers)
 
     def close(self) -> None:
         """Waits for what is in flight, and frees the model. May be called twice."""
@@ -223,6 +240,8 @@ def _properties(device: str, options: OpenVinoOptions, request: SessionRequest) 
     """
     tuned_for = options.hint or ("throughput" if request.throughput else "latency")
     properties: dict[str, Any] = {"PERFORMANCE_HINT": tuned_for.upper()}
+    if request.profile:
+        properties["PERF_COUNT"] = True
     if options.streams is not None:
         properties["NUM_STREAMS"] = options.streams
     if options.precision is not None:

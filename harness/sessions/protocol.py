@@ -27,6 +27,7 @@ class SessionRequest:
         threads: host threads the session may use.
         options: the backend's own; it rejects what it does not know.
         throughput: samples per second count, and the session may work on several images at once; else one's latency.
+        profile: it is to count where an inference's time goes, if it can: `harness.sessions.profile.Profiled`.
         input, outputs: what the harness expects of the model.
         example_outputs: ``(seed, quantized=…, tiled=…, objects=…)`` → made-up raw outputs, for simulated devices.
     """
@@ -40,6 +41,7 @@ class SessionRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     index: int = 0
     throughput: bool = False
+    profile: bool = False
 
     @classmethod
     def of(cls, model: ModelDescription, file: Path | None, **rest: Any) -> SessionRequest:
@@ -47,7 +49,7 @@ class SessionRequest:
 
         Args:
             file: what the session loads; None where the backend needs none.
-            rest: device, threads, options, index, throughput.
+            rest: device, threads, options, index, throughput, profile.
         """
         return cls(file, model.input, model.outputs, model.example_outputs, **rest)
 
@@ -75,7 +77,7 @@ class Session(Protocol):
     """A model loaded on one device. Used by one thread at a time; the session queue owns it.
 
     A session may have an attribute ``new_outputs = True``: the arrays of a run are then never written to again, as long
-    as anyone holds them. Else they are copied wherever they are decoded while the next inference runs.
+    as anyone holds them, and are decoded beside the next run. Else they are decoded before it.
 
     An asynchronous one may have an attribute ``host_idle = True``: the host's processors have nothing to do while its
     device works, so a little time of one may be spent on being fast afterwards.

@@ -23,6 +23,7 @@ from harness.errors import UsageError
 from harness.records import Detections, QuantizedTensor, RawOutput, TensorSpec
 from harness.sessions.closing import Closing
 from harness.sessions.known_objects import KnownObjects
+from harness.sessions.profile import COMPUTE, TRANSFER_IN, TRANSFER_OUT, SessionProfile
 from harness.sessions.protocol import Completion, Completions, SessionRequest, Tensor
 from harness.sessions.recorded import IN_MEMORY, RecordedOutputs, recorded_latencies_s
 from harness.sessions.tensors import contiguous_image
@@ -91,6 +92,10 @@ class SimulatedSession(Closing):
     def __init__(self, request: SessionRequest) -> None:
         options = validate(SimulatedOptions, request.options, "backend.options")
         self._latencies_ns = _latencies_ns(options, request.index)
+        self._transfer_ns = round(options.transfer_ms * 1e6)
+        self._counted: list[int] | None = [] if request.profile else None
+        if self._counted is not None:
+            self._latencies_ns = _counting(self._latencies_ns, self._counted)
         self.in_flight = options.in_flight
         self._free_ns = 0
         fault = options.fault
@@ -149,6 +154,21 @@ class SimulatedSession(Closing):
         if latency_ns is not None:
             self._free_ns = free_ns = started_ns + latency_ns
             completions.put_at(free_ns, Completion(tag, outputs, started_ns, free_ns))
+
+    def profile(self) -> SessionProfile:
+        """What its runs were made to take; half of a transfer is said to be each way.
+
+        Raises:
+            ValueError: the session was not opened with a profile.
+        """
+        if self._counted is None:
+            raise ValueError("there is no profile: none was asked for")
+        runs = len(self._counted)
+        each_way = self._transfer_ns * runs // 2
+        parts = {TRANSFER_IN: each_way, COMPUTE: sum(self._counted) - 2 * each_way, TRANSFER_OUT: each_way}
+        return SessionProfile(
+            "a SIMULATED device", runs, {name: ns for name, ns in parts.items() if ns or name == COMPUTE}
+        )
 
     def _outputs_for(self, images: Tensor) -> list[RawOutput]:
         images = contiguous_image(images, self.input)
@@ -224,6 +244,12 @@ def _latencies_ns(options: SimulatedOptions, index: int) -> Iterator[int]:
         drawn_ms = rng.normal(options.latency_ms, options.latency_std_ms, DRAWN).clip(min=0)
         drawn_s = (drawn_ms / 1e3).tolist()
     return cycle([round((seconds + options.transfer_ms / 1e3) * 1e9) for seconds in drawn_s])
+
+
+def _counting(latencies_ns: Iterator[int], counted: list[int]) -> Iterator[int]:
+    for latency_ns in latencies_ns:
+        counted.append(latency_ns)
+        yield latency_ns
 
 
 def _wait_until(moment_ns: int) -> None:

@@ -106,7 +106,14 @@ class PyMailbox : public Mailbox {
     }
 };
 
-// Samples from their raw outputs to their answers and records. Used by one thread at a time.
+// Outputs that were decoded where the inference was; `post` takes the job out of it.
+struct Decoded {
+    std::unique_ptr<Job> job;
+    py::object outputs;
+    std::int64_t decoded_ns;
+};
+
+// Samples from their raw outputs to their answers and records. Used by one thread at a time, but for `prepare`.
 class Postprocess {
   public:
     // explain: (outputs, sample index); called with what the decoder refuses, to raise an error that says why.
@@ -133,21 +140,31 @@ class Postprocess {
 
     ~Postprocess() { pool_.close(); }  // its threads need no GIL
 
+    // outputs: what a session gives, or what `prepare` made of it.
     void post(int session, std::int64_t sample_id, std::int64_t sample_index, std::int64_t issued, std::int64_t started,
               std::int64_t inferred, const py::object& outputs) {
-        pool_.post(job_of(session, {sample_id, sample_index, issued, started, inferred, 0, 0, 0}, outputs));
+        const SampleRecord record{sample_id, sample_index, issued, started, inferred, 0, 0, 0};
+        if (py::type::handle_of(outputs).is(decoded_type_)) {
+            post_decoded(session, record, outputs.cast<Decoded&>());
+        } else {
+            pool_.post(job_of(session, record, outputs));
+        }
         ++pending_;
+    }
+
+    // Decodes on the calling thread, any one, so that the outputs need not hold any longer; `post` takes the result.
+    std::unique_ptr<Decoded> prepare(const py::object& outputs, std::int64_t sample_index) {
+        auto job = job_of(Job::kNobody, {0, sample_index, 0, 0, 0, 0, 0, 0}, outputs);
+        decode(*job);
+        const std::int64_t decoded_ns = job->record.decoded;
+        return std::make_unique<Decoded>(Decoded{std::move(job), outputs, decoded_ns});
     }
 
     // The same on the calling thread: the answer, held until `answered`.
     py::tuple finish(int session, std::int64_t sample_id, std::int64_t sample_index, std::int64_t issued,
                      std::int64_t started, std::int64_t inferred, const py::object& outputs) {
         auto job = job_of(session, {sample_id, sample_index, issued, started, inferred, 0, 0, 0}, outputs);
-        {
-            const native::WithoutGil without_gil;
-            pool_.decode(*job);
-        }
-        job->reading.reset();
+        decode(*job);
         if (job->not_finite >= 0) {
             const int output = job->not_finite;
             pool_.recycle(std::move(job));
@@ -225,9 +242,31 @@ class Postprocess {
                               job.rows.size() * sizeof(float));
     }
 
-    std::unique_ptr<Job> job_of(int session, const SampleRecord& record, const py::object& outputs) {
+    void post_decoded(int session, const SampleRecord& sample, Decoded& decoded) {
+        check_session(session);
+        if (!decoded.job) throw py::value_error("these outputs were posted before");
+        SampleRecord& record = decoded.job->record;
+        record = {sample.sample_id, sample.sample_index, sample.issued,  sample.started,
+                  sample.inferred,  record.decoding,     record.decoded, 0};
+        decoded.job->session = session;
+        pool_.deposit(std::move(decoded.job));
+    }
+
+    void check_session(int session) const {
         if (session < Job::kNobody || session >= static_cast<int>(sessions_.size()))
             throw py::index_error("no such session");
+    }
+
+    void decode(Job& job) const {
+        {
+            const native::WithoutGil without_gil;
+            pool_.decode(job);
+        }
+        job.reading.reset();
+    }
+
+    std::unique_ptr<Job> job_of(int session, const SampleRecord& record, const py::object& outputs) {
+        check_session(session);
         std::shared_ptr<native::Reading> reading;
         try {
             if (decoder_) reading = read(outputs);
@@ -265,6 +304,7 @@ class Postprocess {
     std::size_t pending_ = 0;  // posted and not collected
     std::shared_ptr<native::Reading> last_;
     py::tuple last_items_;
+    const py::type decoded_type_ = py::type::of<Decoded>();
 };
 
 // Never earlier, and little later; without the GIL. A processor that idled for milliseconds wakes a thread later than
@@ -301,6 +341,9 @@ PYBIND11_MODULE(_pipeline, m) {
         .def("put", &PyMailbox::put)
         .def("put_at", &PyMailbox::put_at)
         .def("get", &PyMailbox::get, py::arg("timeout_s"), py::arg("patience"), py::arg("awake") = false);
+    py::class_<Decoded>(m, "Decoded")
+        .def_readonly("outputs", &Decoded::outputs)
+        .def_readonly("decoded_ns", &Decoded::decoded_ns);
     py::class_<Postprocess>(m, "Postprocess")
         .def(py::init<py::object, py::object, const py::object&, const py::object&, const std::vector<int>&,
                       const py::object&, bool, int, double, double, std::int64_t, bool, std::vector<std::int32_t>,
@@ -310,6 +353,7 @@ PYBIND11_MODULE(_pipeline, m) {
              py::arg("iou_threshold"), py::arg("max_detections"), py::arg("reference_nms"), py::arg("label_ids"),
              py::arg("image_sizes"), py::arg("every_value"), py::arg("ring_after_s"), py::arg("ring_at"))
         .def("post", &Postprocess::post)
+        .def("prepare", &Postprocess::prepare)
         .def("finish", &Postprocess::finish)
         .def("collect", &Postprocess::collect)
         .def("answered", &Postprocess::answered)

@@ -59,9 +59,7 @@ void DecodePool::recycle(std::unique_ptr<Job> job) {
 void DecodePool::post(std::unique_ptr<Job> job) {
     if (!job->reading) {  // nothing to decode: it is done already
         decode(*job);
-        const std::lock_guard<std::mutex> lock(done_mutex_);
-        done_.push_back(std::move(job));
-        return;
+        return deposit(std::move(job));
     }
     bool wake;
     {
@@ -70,6 +68,11 @@ void DecodePool::post(std::unique_ptr<Job> job) {
         wake = idle_ > 0;
     }
     if (wake) posted_one_.notify_one();
+}
+
+void DecodePool::deposit(std::unique_ptr<Job> job) {
+    const std::lock_guard<std::mutex> lock(done_mutex_);
+    done_.push_back(std::move(job));
 }
 
 std::vector<std::unique_ptr<Job>> DecodePool::collect() {

@@ -38,7 +38,7 @@ struct PoolSettings {
     std::size_t ring_at;         // ... unless they are that many
 };
 
-// `post`, `collect` and `recycle` are the driving thread's.
+// `post`, `deposit` and `collect` are the driving thread's; `job` and `recycle` are called under the GIL.
 class DecodePool {
   public:
     DecodePool(const native::ImageDecoder* decoder, const native::Parameters& parameters, const PoolSettings& settings,
@@ -51,6 +51,8 @@ class DecodePool {
     void recycle(std::unique_ptr<Job> job);
 
     void post(std::unique_ptr<Job> job);
+    // A job that is decoded already, for `collect`.
+    void deposit(std::unique_ptr<Job> job);
     // What was done since, in any order.
     std::vector<std::unique_ptr<Job>> collect();
     // On the calling thread, without a pool.

@@ -92,6 +92,37 @@ def test_the_pools_answers_are_those_of_the_inline_way_and_of_python(
         postprocess.close()
 
 
+@pytest.mark.parametrize("make", [native, python])
+def test_outputs_that_were_decoded_where_the_inference_was_need_not_hold_until_they_are_posted(make: Any) -> None:
+    postprocess, expected = make(), native(inline=True)
+    raw: list[Any] = [output.copy() for output in MODEL.example_outputs(3, quantized=False)]
+    wanted = content(expected.finish(0, 1, 6, 1, 2, 3, raw))
+    decoded = postprocess.prepare(raw, 6)
+    assert isinstance(decoded, postprocess.decoded)
+    assert decoded.outputs is raw
+    for output in raw:
+        output[:] = 0  # what the session's next image does
+    assert postprocess.pending == 0
+    postprocess.post(1, 1, 6, 1, 2, 3, decoded)
+    assert postprocess.pending == 1
+    answers, failures = collected(postprocess, 1)
+    assert (answers, failures) == ({wanted[0]: wanted[1]}, [])
+    (record,) = postprocess.records(1)
+    assert record[:5].tolist() == [1, 6, 1, 2, 3]
+    assert 3 < record[5] <= record[6] == decoded.decoded_ns <= record[7]
+
+
+def test_decoded_outputs_are_posted_once_and_to_a_session_that_there_is() -> None:
+    pool = native()
+    decoded = pool.prepare(MODEL.example_outputs(0, quantized=False), 6)
+    with pytest.raises(IndexError, match="no such session"):
+        pool.post(2, 1, 6, 1, 2, 3, decoded)
+    pool.post(0, 1, 6, 1, 2, 3, decoded)
+    with pytest.raises(ValueError, match="posted before"):
+        pool.post(0, 1, 6, 1, 2, 3, decoded)
+    assert pool.pending == 1
+
+
 def test_numpys_answers_are_the_native_ones() -> None:
     first, second = native(inline=True), python()
     for seed in range(5):
@@ -112,12 +143,14 @@ def test_outputs_that_are_refused_are_explained_as_the_decoder_does() -> None:
 
 
 @pytest.mark.parametrize(("place", "every_value", "found"), [(0, False, True), (7, False, False), (7, True, True)])
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_nan_and_infinity_fail_the_sample(place: int, every_value: bool, found: bool, value: float) -> None:
+@pytest.mark.parametrize(("value", "prepared"), [(np.nan, False), (np.inf, False), (-np.inf, False), (np.nan, True)])
+def test_nan_and_infinity_fail_the_sample(
+    place: int, every_value: bool, found: bool, value: float, prepared: bool
+) -> None:
     raw: list[Any] = [output.copy() for output in MODEL.example_outputs(0, quantized=False)]
     raw[8].reshape(-1)[place] = value
     pool = native(every_value=every_value)
-    pool.post(1, 5, 6, 7, 8, 9, raw)
+    pool.post(1, 5, 6, 7, 8, 9, pool.prepare(raw, 6) if prepared else raw)
     answers, failures = collected(pool, 1)
     assert bool(answers) is not found
     assert failures == ([Failure(1, 5, 6, 7, "output 8 has NaN or infinity in it")] if found else [])

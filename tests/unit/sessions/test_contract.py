@@ -67,10 +67,11 @@ def failures(of: Subject) -> dict[str, str]:
 
 def test_a_good_backend_passes_every_check_and_a_check_without_a_subject_is_skipped() -> None:
     outcomes = list(run_checks(subject(Good)))
-    assert [outcome.status for outcome in outcomes] == ["PASS"] * (len(CHECKS) - 4) + ["SKIP"] * 4
+    assert [outcome.status for outcome in outcomes] == ["PASS"] * (len(CHECKS) - 5) + ["SKIP"] * 5
     assert str(outcomes[0]).startswith("[PASS] The backend says whether it is simulated")
-    assert str(outcomes[-4]).endswith("is a ModelError: it was opened without a model file")
-    assert all(str(outcome).endswith("it has no submit") for outcome in outcomes[-3:])
+    assert str(outcomes[-5]).endswith("is a ModelError: it was opened without a model file")
+    assert all(str(outcome).endswith("it has no submit") for outcome in outcomes[-4:-1])
+    assert str(outcomes[-1]).endswith("it has no profile")
 
 
 def quantized(scale: float, zero_point: int, layout: TiledLayout | None = None) -> Any:
@@ -238,7 +239,7 @@ class Asynchronous(Good):
 
 def test_a_good_asynchronous_session_passes_every_check() -> None:
     assert failures(subject(Asynchronous)) == {}
-    assert sum(result.status == "SKIP" for result in run_checks(subject(Asynchronous))) == 1
+    assert sum(result.status == "SKIP" for result in run_checks(subject(Asynchronous))) == 2
 
 
 class CompletesTwice(Asynchronous):
