@@ -4,6 +4,7 @@
 native postprocessor; a lane's tally is then Python's.
 """
 
+import re
 from pathlib import Path
 
 from pybind11.setup_helpers import Pybind11Extension, build_ext
@@ -13,7 +14,13 @@ NATIVE = Path("harness/native")
 EXTENSIONS = {"_decode": "decoder", "_pipeline": "pipeline"}
 """Extension module of ``harness.native`` → the folder of its sources there."""
 
+README = Path("README.md").read_text(encoding="utf-8")
+WITHOUT_PICTURES = re.sub(r"^!\[[^]]*\]\([^)]*\)\n+", "", README, flags=re.MULTILINE)
+DESCRIPTION = re.sub(r"\[([^]]*)\]\((?!\w+:)[^)]*\)", r"\1", WITHOUT_PICTURES)
+"""The README for a package index, which does not have the pages that its links lead to: their texts stay."""
+
 setup(
+    long_description=DESCRIPTION,
     packages=[*find_packages(include=["harness", "harness.*"]), "harness.configs"],
     package_dir={"harness.configs": "configs"},
     package_data={

@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
+from harness.command_line.option_names import name_option
 from harness.command_line.parser import Command, Parser, add_command
 from harness.errors import DataError, HarnessError, InternalError, Interrupted, UsageError
 from harness.signals import signals_interrupt
@@ -76,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except HarnessError as error:
             if debug:
                 raise
+            name_option(error, argv)
             status = _show(error)
         except Exception as error:
             if debug:

@@ -57,6 +57,11 @@ def catalogue() -> Catalogue:
     return validate(Catalogue, read_yaml(path), str(path))
 
 
+def published_names(kind: PublishedKind) -> str:
+    """What there is to download, for a help text."""
+    return ", ".join(getattr(catalogue(), kind))
+
+
 def get_published(kind: PublishedKind, name: str, folder: Path, terminal: Terminal) -> list[Path]:
     """Downloads, checks and unpacks what goes by that name; what is there already is taken.
 

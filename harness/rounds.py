@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -69,6 +69,19 @@ class ScenarioRules(Section):
         if self.result.unit == "ns":
             return value * self.samples_per_query
         return source_samples_per_query * 1e9 / value if source.unit == "ns" else value
+
+    def queries_to_infer_from(self, origin: Scenario) -> int | None:
+        """How many queries of another scenario have the estimate that this one's result is worked out from.
+
+        A latency is worked out from early stopping's estimate of the same percentile as this scenario's, which takes as
+        many queries as this scenario's own; a rate from a mean, which any number of queries has: None.
+        """
+        return self.min_queries if self.result.unit == "ns" and origin in self.inferred_from else None
+
+    def too_short_in(self, there: Container[Scenario]) -> tuple[Scenario, int] | None:
+        """One of the scenarios that were run and lacks the estimate to infer this one; how many queries have it."""
+        found = ((origin, self.queries_to_infer_from(origin)) for origin in self.inferred_from if origin in there)
+        return next(((origin, least) for origin, least in found if least is not None), None)
 
 
 class AccuracyRules(Section):

@@ -292,8 +292,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         data = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, YamlError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"cannot be read: {reason}", where=str(path)) from error
+        what = f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+        raise UsageError(what, where=str(path), hint="`ssd-harness config new FILE` writes one") from error
     if not isinstance(data, dict | None):
         raise UsageError(f"expected keys and values, found a {type(data).__name__}", where=str(path))
     return data or {}

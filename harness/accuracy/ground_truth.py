@@ -113,7 +113,8 @@ def read_ground_truth(path: Path) -> GroundTruth:
         with path.open("rb") as file:
             dataset = json.load(file)  # which knows UTF-8, UTF-16 and UTF-32, with and without a byte order mark
     except OSError as error:
-        raise DatasetError(f"the annotations cannot be read: {error.strerror}", where=str(path)) from error
+        hint = "give --annotations an existing file, as COCO's instances_val2017.json"
+        raise DatasetError(f"the annotations cannot be read: {error.strerror}", where=str(path), hint=hint) from error
     except UnicodeDecodeError as error:
         hint = "is it gzipped, or in a local encoding? JSON is UTF-8"
         raise DatasetError("the annotations are not text in UTF-8", where=str(path), hint=hint) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.benchmark.inputs import Inputs, find_inputs
 from harness.benchmark.recorded import run_recorded
 from harness.errors import Interrupted, UsageError
+from harness.loadgen.log import AUDIT_FOUND
 from harness.loadgen.plan import Calibration, Plan
 from harness.report.page import write_report
 from harness.runs.accuracy_test import accuracy_scenario
@@ -152,7 +153,12 @@ def _plan(inputs: Inputs, folders: ComplianceFolders, record: TestRecord, name: 
     measured = record.latency_s is not None and record.samples_per_second is not None
     calibration = Calibration(record.latency_s or 0.0, record.samples_per_second or 0.0) if measured else None
     return dataclasses.replace(
-        plan, seeds=test.seeds or plan.seeds, audit=test.audit, compliance=name, calibration=calibration
+        plan,
+        seeds=test.seeds or plan.seeds,
+        audit=test.audit,
+        compliance=name,
+        expected_messages=(AUDIT_FOUND, *test.expected_errors),
+        calibration=calibration,
     )
 
 

@@ -286,7 +286,8 @@ class ClusterDispatcher:
             self._retire(Retired(slot, at, f"the node was lost: {what_happened(error)}; it had {len(held)} samples"))
             self._send()
             self._idle.notify_all()
-        node.remote.end()
+        # this may be the thread of the cluster's that brings answers, and what ends a node waits for one
+        threading.Thread(target=node.remote.end, name=f"end of {node.remote.place.name}", daemon=True).start()
 
     def _on_all(self, method: str, *args: Any) -> list[tuple[NodeState, Any]]:
         """Calls all nodes at once, and gives what those answer that are not lost meanwhile."""

@@ -52,6 +52,33 @@ def show_or_write(document: Mapping[str, Any] | Sequence[Any], json_to: Path | N
         write_json(json_to, document)
 
 
+class Made:
+    """What a command made, as it makes it: a line each for a person, or one JSON object of all in the end.
+
+    Args:
+        json_to: the argument of ``--json``.
+    """
+
+    def __init__(self, json_to: Path | None) -> None:
+        self._json_to = json_to
+        self._document: dict[str, Any] = {}
+
+    def add(self, line: str, **facts: Any) -> None:
+        """Shows a line, and keeps what it says for the JSON."""
+        self._document.update(facts)
+        if self._json_to != STDOUT:
+            Terminal().result(line)
+
+    def finish(self) -> None:
+        """Writes the JSON, if it was asked for."""
+        if self._json_to is not None:
+            show_or_write(self._document, self._json_to, _nothing_more)
+
+
+def _nothing_more() -> None:
+    """The lines have been shown."""
+
+
 def json_format(args: argparse.Namespace) -> None:
     """Makes ``--format json --output OUT`` of ``--json OUT``, where a command has those too.
 

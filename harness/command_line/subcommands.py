@@ -24,7 +24,7 @@ class Subcommands:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Adds one subparser for each subcommand."""
-        subparsers = parser.add_subparsers(dest=self.word, metavar=self.word.upper(), required=True)
+        subparsers = parser.add_subparsers(dest=self.word, metavar="|".join(self.modules), required=True)
         for name, module in self.modules.items():
             add_command(subparsers, name, module, module.__doc__)
 

@@ -1,7 +1,7 @@
 """Prints a script that completes commands and options in a shell.
 
 bash: put ``eval "$(ssd-harness completion bash)"`` into ~/.bashrc. zsh: write it to a file ``_ssd-harness`` in a folder
-of ``$fpath``. It is made by shtab, which has to be installed: ``pip install shtab``.
+of ``$fpath``. It is made by shtab, which the extra ``completion`` brings.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         shtab = import_module("shtab")
     except ImportError as error:
-        raise DataError("tab completion is made by shtab", hint="pip install shtab") from error
+        raise DataError(
+            "tab completion is made by shtab", hint="pip install 'ssd-harness[completion]', or shtab alone"
+        ) from error
     Terminal().result(shtab.complete(args.whole_parser(), args.shell))
     return 0

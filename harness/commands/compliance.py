@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
+
+from harness.command_line.json_output import add_json_option, show_or_write
 
 SUMMARY = "Run and verify MLPerf's compliance tests for every scenario of a run."
 EXAMPLES = """\
@@ -19,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--official", type=Path, metavar="DIR", help="a clone of mlcommons/inference: its scripts verify as well"
     )
+    add_json_option(parser, "the verdicts")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,10 +33,23 @@ def run(args: argparse.Namespace) -> int:
     terminal = Terminal()
     wanted = [name.strip() for name in args.test.split(",")] if args.test else None
     outcomes = run_compliance(args.run_directory, wanted, terminal, official=args.official)
-    for outcome in outcomes:
-        terminal.result(str(outcome))
-        for note in outcome.verdict.notes:
-            terminal.result(f"       {note}")
     failed = sum(not outcome.verdict.passed for outcome in outcomes)
-    terminal.result(f"{len(outcomes) - failed} of {len(outcomes)} compliance tests passed: {args.run_directory}")
+
+    def show() -> None:
+        for outcome in outcomes:
+            terminal.result(str(outcome))
+            for note in outcome.verdict.notes:
+                terminal.result(f"       {note}")
+        terminal.result(f"{len(outcomes) - failed} of {len(outcomes)} compliance tests passed: {args.run_directory}")
+
+    tests = [
+        {
+            "scenario": outcome.scenario,
+            "test": outcome.test,
+            "passed": outcome.verdict.passed,
+            **dataclasses.asdict(outcome.verdict),
+        }
+        for outcome in outcomes
+    ]
+    show_or_write({"run": str(args.run_directory), "passed": not failed, "tests": tests}, args.json, show)
     return 1 if failed else 0

@@ -9,6 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
+from harness.command_line.json_output import add_json_option, show_or_write
 from harness.errors import UsageError
 from harness.files import write_json
 from harness.rounds import load_round
@@ -32,6 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--type", metavar="TYPE", help="edge (default), datacenter or both: datacenter,edge")
     add("--status", help="available, preview or rdi (default): research, development or internal")
     add("--output", type=Path, metavar="JSON", help="write it there, a new file (default: print it)")
+    add_json_option(parser, "the description, and the fields that want something,")
+
+
+_OPTIONS = {
+    "submitter": "--submitter",
+    "division": "--division",
+    "system_name": "--name",
+    "system_type": "--type",
+    "status": "--status",
+}
+"""Field → the option that sets it."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,13 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from harness.submission.machine import describe_machine
 
     rules = load_round(args.round).submission
-    given = {
-        "submitter": args.submitter,
-        "division": args.division,
-        "system_name": args.name,
-        "system_type": args.type,
-        "status": args.status,
-    }
+    given = {field: getattr(args, option.removeprefix("--")) for field, option in _OPTIONS.items()}
     if args.output is not None and args.output.exists():
         raise UsageError("exists", where=str(args.output), hint="give another --output, or remove it")
     system = describe_machine(rules, **{name: value for name, value in given.items() if value is not None})
@@ -53,14 +59,17 @@ def run(args: argparse.Namespace) -> int:
     errors = [error for error in system_errors(system, rules) if error.field in named]
     if errors:
         first = errors[0]
-        raise UsageError(f"{first.field}: found {first.found}, required {first.required}", where="doctor system")
-    terminal = Terminal()
-    if args.output is None:
-        terminal.result(json.dumps(system, indent=2))
-    else:
+        raise UsageError(
+            f"found {first.found}, required {first.required}",
+            where=_OPTIONS[first.field],
+            hint="ssd-harness doctor system --help",
+        )
+    terminal, wanting = Terminal(), system_errors(system, rules)
+    if args.output is not None:
         write_json(args.output, system)
-        terminal.result(str(args.output))
-    wanting = system_errors(system, rules)
+    shown = json.dumps(system, indent=2) if args.output is None else str(args.output)
+    document = {"system": system, "to_be_filled_in": {error.field: error.required for error in wanting}}
+    show_or_write(document, args.json, lambda: terminal.result(shown))
     for error in wanting:
         terminal.say(f"to be filled in: {error.field}, {error.required}")
     needed = {error.field for error in wanting}

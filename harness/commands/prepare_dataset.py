@@ -10,6 +10,7 @@ import functools
 from pathlib import Path
 
 from harness.command_line.argument_types import one_or_more, zero_or_more
+from harness.command_line.json_output import Made, add_json_option
 from harness.command_line.model_argument import add_model_name
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.licences import keep_licences
@@ -17,7 +18,7 @@ from harness.dataset.synthetic import write_synthetic
 from harness.dataset.tensor_cache import TensorCache
 from harness.errors import UsageError
 from harness.model.registry import load_model
-from harness.published import get_published
+from harness.published import get_published, published_names
 from harness.rounds import load_round
 from harness.settings import cache_dir
 from harness.terminal import Terminal
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROUND",
         help="only the images that the round's benchmarks have, by licence; writes their annotations to --output",
     )
-    parser.add_argument("--download", metavar="NAME", help="get a dataset: a name of configs/downloads.yaml")
+    parser.add_argument("--download", metavar="NAME", help=f"get a dataset: {published_names('datasets')}")
     parser.add_argument("--synthetic", type=one_or_more, metavar="N", help="write a synthetic dataset of N images")
     parser.add_argument("--seed", type=zero_or_more, default=0, metavar="S", help="of the synthetic dataset (0)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where the synthetic or downloaded dataset goes")
@@ -49,21 +50,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, metavar="FILE", help="its file, where that decides the input's size")
     parser.add_argument("--workers", type=one_or_more, metavar="N", help="processes (one per core)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="the cache folder, instead of the user's")
+    add_json_option(parser, "what there is and what was made")
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes the dataset if it is to be synthetic, then indexes, checks and caches it; or downloads one."""
-    terminal = Terminal()
-    if args.download is not None:
-        return _download(args, terminal)
+    terminal, made = Terminal(), Made(args.json)
+    if args.download is None:
+        _prepare(args, terminal, made)
+    else:
+        _download(args, terminal, made)
+    made.finish()
+    return 0
+
+
+def _prepare(args: argparse.Namespace, terminal: Terminal, made: Made) -> None:
     images, annotations = _dataset(args, terminal)
     if args.licence_safe is not None:
-        annotations = _licence_safe(args, annotations, terminal)
+        annotations = _licence_safe(args, annotations, made)
     index = CocoIndex.load(annotations, images, args.count)
     index.check_sizes()
-    terminal.result(
+    made.add(
         f"{len(index)} of {index.images_available} images, {len(index.category_ids)} categories"
-        f" in {annotations} (sha256 {index.sha256[:12]}…)"
+        f" in {annotations} (sha256 {index.sha256[:12]}…)",
+        images=len(index),
+        images_available=index.images_available,
+        categories=len(index.category_ids),
+        annotations=str(annotations),
+        sha256=index.sha256,
     )
     model = load_model(args.model_name, args.model)
     cache = TensorCache(
@@ -74,12 +88,17 @@ def run(args: argparse.Namespace) -> int:
     )
     with terminal.task("Preprocessing", "images") as report:
         tensors = cache.build(index.paths, report, args.workers)
-    size_gb = len(index) * cache.bytes_per_image / 1e9
-    terminal.result(f"{len(tensors)} tensors ({tensors.made} new), {size_gb:.2f} GB in {cache.folder}")
-    return 0
+    size = len(index) * cache.bytes_per_image
+    made.add(
+        f"{len(tensors)} tensors ({tensors.made} new), {size / 1e9:.2f} GB in {cache.folder}",
+        tensors=len(tensors),
+        tensors_new=tensors.made,
+        tensor_bytes=size,
+        cache=str(cache.folder),
+    )
 
 
-def _licence_safe(args: argparse.Namespace, annotations: Path, terminal: Terminal) -> Path:
+def _licence_safe(args: argparse.Namespace, annotations: Path, made: Made) -> Path:
     """Writes the annotations of the images that a round's benchmarks have, and gives the file."""
     licences = {
         licence for rules in load_round(args.licence_safe).benchmarks.values() for licence in rules.dataset_licences
@@ -88,17 +107,16 @@ def _licence_safe(args: argparse.Namespace, annotations: Path, terminal: Termina
         raise UsageError(f"round {args.licence_safe} has the whole dataset", where="--licence-safe")
     output: Path = (args.output or annotations.parent) / f"{annotations.stem}_licence_safe.json"
     count = keep_licences(annotations, licences, output)
-    terminal.result(f"{count} images of licences {', '.join(map(str, sorted(licences)))}: {output}")
+    made.add(f"{count} images of licences {', '.join(map(str, sorted(licences)))}: {output}", licences=sorted(licences))
     return output
 
 
-def _download(args: argparse.Namespace, terminal: Terminal) -> int:
+def _download(args: argparse.Namespace, terminal: Terminal, made: Made) -> None:
     if any(option is not None for option in (args.images, args.annotations, args.count, args.synthetic)):
         raise UsageError("--download goes with --output DIR only", hint="then prepare what was downloaded")
     folder = args.output or cache_dir() / "downloads" / args.download
-    for path in get_published("datasets", args.download, folder, terminal):
-        terminal.result(str(path))
-    return 0
+    paths = [str(path) for path in get_published("datasets", args.download, folder, terminal)]
+    made.add("\n".join(paths), files=paths)
 
 
 def _dataset(args: argparse.Namespace, terminal: Terminal) -> tuple[Path, Path]:

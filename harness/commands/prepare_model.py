@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from harness.benchmark.file_accuracy import file_accuracy
 from harness.command_line.argument_types import one_or_more
+from harness.command_line.json_output import Made, add_json_option
 from harness.command_line.model_argument import add_model_name
 from harness.dataset.coco_index import CocoIndex
 from harness.dataset.image_list import listed_images
@@ -27,7 +28,7 @@ from harness.files import sha256_file
 from harness.model.io_check import check_model
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
-from harness.published import get_published
+from harness.published import get_published, published_names
 from harness.quantization import onnx_file
 from harness.quantization.calibration import Method, calibrate, runtime_version
 from harness.quantization.int8 import quantize
@@ -62,7 +63,7 @@ _STEPS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `prepare model`."""
     step = parser.add_mutually_exclusive_group(required=True)
-    step.add_argument("--download", metavar="NAME", help="get a published model: a name of configs/downloads.yaml")
+    step.add_argument("--download", metavar="NAME", help=f"get a published model: {published_names('models')}")
     step.add_argument("--extract", type=Path, metavar="ONNX", help="cut this float32 model at its raw outputs")
     step.add_argument("--calibrate", type=Path, metavar="ONNX", help="find this float32 model's activation ranges")
     step.add_argument("--quantize", type=Path, metavar="ONNX", help="make an INT8 model of this float32 one")
@@ -84,23 +85,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=one_or_more, metavar="N", help="the first N images only")
     parser.add_argument("--float-outputs", action="store_true", help="float32 outputs of the INT8 model, not int8")
     parser.add_argument("--evaluate", action="store_true", help="compare the INT8 model's mAP with the float32 one's")
+    add_json_option(parser, "what was made")
 
 
 def run(args: argparse.Namespace) -> int:
     """Does the step that was named."""
     step = next(name for name in _STEPS if getattr(args, name) is not None)
     _check(args, step)
-    terminal, model = Terminal(), load_model(args.model_name)
+    terminal, model, made = Terminal(), load_model(args.model_name), Made(args.json)
     if step == "download":
         folder = args.output or cache_dir() / "downloads" / args.download
-        for path in get_published("models", args.download, folder, terminal):
-            terminal.result(str(path))
+        paths = [str(path) for path in get_published("models", args.download, folder, terminal)]
+        made.add("\n".join(paths), files=paths)
     elif step == "extract":
-        _extract(args, terminal, model)
+        _extract(args, terminal, model, made)
     elif step == "calibrate":
-        _calibrate(args, terminal, model)
+        _calibrate(args, terminal, model, made)
     else:
-        _quantize(args, terminal, model)
+        _quantize(args, terminal, model, made)
+    made.finish()
     return 0
 
 
@@ -122,15 +125,15 @@ def _check(args: argparse.Namespace, step: str) -> None:
             raise UsageError("--evaluate needs --images with --annotations, or neither for synthetic images")
 
 
-def _extract(args: argparse.Namespace, terminal: Terminal, model: DetectionModel) -> None:
+def _extract(args: argparse.Namespace, terminal: Terminal, model: DetectionModel, made: Made) -> None:
     with terminal.task("Extracting"):
         sentences = model.extract(args.extract, args.output)
     for sentence in sentences:
-        terminal.result(sentence)
-    terminal.result(_written(args.output))
+        made.add(sentence)
+    made.add(_written(args.output), **_file_facts(args.output))
 
 
-def _calibrate(args: argparse.Namespace, terminal: Terminal, model: DetectionModel) -> None:
+def _calibrate(args: argparse.Namespace, terminal: Terminal, model: DetectionModel, made: Made) -> None:
     model = model.for_file(args.calibrate)
     _check_float32(args.calibrate, model)  # before the images, which may take long
     if args.images is None:
@@ -144,11 +147,11 @@ def _calibrate(args: argparse.Namespace, terminal: Terminal, model: DetectionMod
     with terminal.task("Calibrating", "images") as report:
         if method == "minmax":
             cache = cache_dir() / "calibration"
-            ranges, made = calibrate_minmax(args.calibrate, sha256, images, cache, report)
+            ranges, new = calibrate_minmax(args.calibrate, sha256, images, cache, report)
         else:
             tensors = (tensor() for tensor in images.values())
             ranges = calibrate(args.calibrate, tensors, method=method, progress=report, total=len(images))
-            made = len(images)
+            new = len(images)
     float32_inputs = None
     if args.keep_float32 is not None:
         few = [tensor() for tensor in list(images.values())[:SENSITIVITY_IMAGES]]
@@ -157,7 +160,7 @@ def _calibrate(args: argparse.Namespace, terminal: Terminal, model: DetectionMod
         float32_inputs = tuple(list(errors)[: args.keep_float32])
         ranges = {**ranges, **output_ranges(args.calibrate, [tensor() for tensor in images.values()])}
         for name in float32_inputs:
-            terminal.result(f"{name} stays float32: in 8 bits it alone changes the outputs by {errors[name]:.2%}")
+            made.add(f"{name} stays float32: in 8 bits it alone changes the outputs by {errors[name]:.2%}")
     content = RangesFile(
         method=method,
         images=len(images),
@@ -168,10 +171,18 @@ def _calibrate(args: argparse.Namespace, terminal: Terminal, model: DetectionMod
         float32_inputs=float32_inputs,
     )
     write_ranges(args.ranges, content)
-    terminal.result(f"{len(ranges)} ranges by {method} over {len(images)} images ({made} new) in {args.ranges}")
+    made.add(
+        f"{len(ranges)} ranges by {method} over {len(images)} images ({new} new) in {args.ranges}",
+        file=str(args.ranges),
+        ranges=len(ranges),
+        method=method,
+        images=len(images),
+        images_new=new,
+        float32_inputs=list(float32_inputs or ()),
+    )
 
 
-def _quantize(args: argparse.Namespace, terminal: Terminal, model: DetectionModel) -> None:
+def _quantize(args: argparse.Namespace, terminal: Terminal, model: DetectionModel, made: Made) -> None:
     model = model.for_file(args.quantize)
     _check_float32(args.quantize, model)
     content = read_ranges(args.ranges, sha256_file(args.quantize))
@@ -185,9 +196,15 @@ def _quantize(args: argparse.Namespace, terminal: Terminal, model: DetectionMode
             float32_inputs=content.float32_inputs,
         )
     outputs = "float32" if args.float_outputs else "int8"
-    terminal.result(f"{_written(args.output)}: uint8 in, {outputs} out, {content.method} over {content.images} images")
+    made.add(
+        f"{_written(args.output)}: uint8 in, {outputs} out, {content.method} over {content.images} images",
+        **_file_facts(args.output),
+        outputs=outputs,
+        method=content.method,
+        calibration_images=content.images,
+    )
     if args.evaluate:
-        _evaluate(args, terminal, model)
+        _evaluate(args, terminal, model, made)
 
 
 def _check_float32(file: Path, model: DetectionModel) -> None:
@@ -201,7 +218,7 @@ def _check_float32(file: Path, model: DetectionModel) -> None:
         raise ModelError("it is quantized already", where=str(file), hint="give the float32 model")
 
 
-def _evaluate(args: argparse.Namespace, terminal: Terminal, model: DetectionModel) -> None:
+def _evaluate(args: argparse.Namespace, terminal: Terminal, model: DetectionModel, made: Made) -> None:
     if args.images is None:
         images, annotations = _synthetic(args.count or SYNTHETIC_EVALUATION[0], SYNTHETIC_EVALUATION[1], terminal)
         dataset = CocoIndex.load(annotations, images)
@@ -213,7 +230,12 @@ def _evaluate(args: argparse.Namespace, terminal: Terminal, model: DetectionMode
             found.append(file_accuracy(file, model, dataset, report).mAP)
     float32, int8 = found
     share = f"{int8 / float32:.1%} of it" if float32 > 0 else "nothing to compare: the float32 model finds nothing"
-    terminal.result(f"mAP over {len(dataset)} images: {float32:.4f} float32, {int8:.4f} INT8, {share}")
+    made.add(
+        f"mAP over {len(dataset)} images: {float32:.4f} float32, {int8:.4f} INT8, {share}",
+        images=len(dataset),
+        mAP_float32=float32,
+        mAP_int8=int8,
+    )
 
 
 def _synthetic(count: int, seed: int, terminal: Terminal) -> tuple[Path, Path]:
@@ -235,6 +257,11 @@ def _tensors(paths: list[Path], model: DetectionModel) -> Images:
 def _tensor(path: Path, model: DetectionModel) -> npt.NDArray[Any]:
     tensor = tensor_of(path, read_image(path), functools.partial(model.tensor, dtype="float32"))
     return np.asarray(tensor[np.newaxis])
+
+
+def _file_facts(path: Path) -> dict[str, Any]:
+    """What `_written` says, for the JSON."""
+    return {"file": str(path), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
 
 
 def _written(path: Path) -> str:

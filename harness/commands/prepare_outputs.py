@@ -16,6 +16,7 @@ from harness.accuracy.annotated_objects import annotated_objects
 from harness.accuracy.ground_truth import read_ground_truth
 from harness.benchmark.inputs import Inputs, find_inputs
 from harness.command_line.argument_types import share
+from harness.command_line.json_output import Made, add_json_option
 from harness.errors import DataError, UsageError
 from harness.sessions import SessionRequest
 from harness.sessions.known_objects import save_objects
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ground-truth", action="store_true", help="no model: the annotations' objects, for simulated devices to find")
     add("--found", type=share, default=1.0, metavar="SHARE", help="of the objects, with --ground-truth (1: all)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any configuration key")
+    add_json_option(parser, "what was recorded")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,12 +59,16 @@ def run(args: argparse.Namespace) -> int:
         (args.output.parent if args.ground_truth else args.output).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror}", where=str(args.output)) from error
+    made = Made(args.json)
     if args.ground_truth:
-        return _write_objects(inputs, args.output, args.found, terminal)
-    return _record(inputs, args.output, terminal)
+        _write_objects(inputs, args.output, args.found, terminal, made)
+    else:
+        _record(inputs, args.output, terminal, made)
+    made.finish()
+    return 0
 
 
-def _record(inputs: Inputs, folder: Path, terminal: Terminal) -> int:
+def _record(inputs: Inputs, folder: Path, terminal: Terminal, made: Made) -> None:
     slot = inputs.slots("single_stream")[0]
     request = SessionRequest.of(
         inputs.model,
@@ -77,11 +83,10 @@ def _record(inputs: Inputs, folder: Path, terminal: Terminal) -> int:
             [tensor] = inputs.source.load([index])
             save_outputs(folder, tensor, session.run(tensor))
             report(index + 1, count)
-    terminal.result(f"outputs of {count} images in {folder}")
-    return 0
+    made.add(f"outputs of {count} images in {folder}", images=count, folder=str(folder))
 
 
-def _write_objects(inputs: Inputs, file: Path, share_found: float, terminal: Terminal) -> int:
+def _write_objects(inputs: Inputs, file: Path, share_found: float, terminal: Terminal, made: Made) -> None:
     truth = read_ground_truth(inputs.dataset.annotations)
     count, keys, objects = len(inputs.dataset), [], []
     with terminal.task("Objects", "images") as report:
@@ -91,5 +96,5 @@ def _write_objects(inputs: Inputs, file: Path, share_found: float, terminal: Ter
             objects.append(annotated_objects(truth, index, share_found))
             report(index + 1, count)
     save_objects(file, keys, objects)
-    terminal.result(f"{sum(map(len, objects))} objects of {count} images in {file}")
-    return 0
+    found = sum(map(len, objects))
+    made.add(f"{found} objects of {count} images in {file}", objects=found, images=count, file=str(file))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.benchmark.overrides import with_replaced_parts
+from harness.command_line.option_names import OPTIONS
 from harness.errors import HarnessError, UsageError
 from harness.rounds import load_round
 from harness.scenarios import SCENARIOS, scenario_named
@@ -98,26 +99,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--why", action="store_true", help="every reason why the run cannot be submitted")
 
 
-OPTIONS = {
-    "scenarios": "--scenario",
-    "mode": "--mode",
-    "repeat": "--repeat",
-    "round": "--round",
-    "submission.division": "--division",
-    "submission.submitter": "--submitter",
-    "submission.system": "--system",
-    "backend.name": "--backend",
-    "backend.devices": "--devices",
-    "cluster.address": "--cluster",
-    "model.name": "--model-name",
-    "model.path": "--model",
-    "dataset.images": "--images",
-    "dataset.annotations": "--annotations",
-    "dataset.count": "--count",
-}
-"""Configuration key → the option that sets it."""
-
-
 def load_settings(args: argparse.Namespace, overrides: dict[str, Any]) -> RunSettings:
     """The configuration with what the command line says of it.
 
@@ -130,6 +111,13 @@ def load_settings(args: argparse.Namespace, overrides: dict[str, Any]) -> RunSet
         option = _option_of(error.key, args)
         if option is not None:
             raise UsageError(error.problem, where=option, hint=error.hint or "ssd-harness run --help") from error
+        if "go together" in error.problem:
+            missing = "--annotations" if args.annotations is None else "--images"
+            raise UsageError(f"{missing} is missing", hint="give both --images DIR and --annotations JSON") from error
+        if "needs a division" in error.problem:
+            hint = "`ssd-harness doctor system --output mine.json` writes the description"
+            what = "--mode submission needs --division, --submitter and --system"
+            raise UsageError(what, hint=hint) from error
         if "photographs" in error.problem:
             hint = "give --images DIR and --annotations JSON, and --model FILE, as the default model knows shapes only"
             raise UsageError(f"{args.config} needs COCO's images and annotations", hint=hint) from error
@@ -155,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
         args.config = Path("coco" if args.mode == "submission" else "demo")
     settings = load_settings(args, _without_expectation(_overrides(args)))
     if args.resume and args.output is None and settings.submission is None:
-        raise UsageError("--resume needs the run's --output")
+        raise UsageError("--resume needs the run's --output", hint="give the folder of the run that was interrupted")
 
     from harness.benchmark.announcement import announcement
     from harness.benchmark.benchmark import run_benchmark

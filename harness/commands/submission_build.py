@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.commands.submission_check import summary_line
+from harness.commands.submission_check import add_rehearsal, show_way_out, summary_line
 from harness.errors import UsageError
 from harness.setting_paths import parse_assignment
 from harness.submission.build import build_tree
@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FIELD=TEXT",
         help="a field of the measurements' JSON, e.g. weight_transformations='none'; may be repeated",
     )
+    add_rehearsal(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,13 +72,15 @@ def run(args: argparse.Namespace) -> int:
             args.output,
             backup=args.backup,
             implementation=fields,
+            rehearsal=args.rehearsal,
         )
     for scenario, origin in built.inferred:
         terminal.result(f"{scenario} is inferred from {origin}")
     for group in built.checked.groups:
-        if group.finding.status != "PASS":
+        if group.finding.status not in ("PASS", "REHEARSAL"):
             terminal.result(str(group))
     terminal.result(f"{built.tree}: {summary_line(built.checked)}")
+    show_way_out(built.checked)
     if built.backup is not None:
         terminal.result(f"{built.backup}: the whole accuracy logs; keep them, a reviewer may ask for them")
     return 1 if built.checked.failures else 0

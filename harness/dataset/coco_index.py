@@ -152,7 +152,8 @@ def _read(annotations: Path) -> bytes:
     try:
         return annotations.read_bytes()
     except FileNotFoundError:
-        raise DatasetError("no such annotations file", where=str(annotations)) from None
+        hint = "give --annotations an existing file, as COCO's instances_val2017.json"
+        raise DatasetError("no such annotations file", where=str(annotations), hint=hint) from None
     except OSError as error:
         raise DatasetError(f"cannot be read: {error.strerror}", where=str(annotations)) from error
 

@@ -64,6 +64,7 @@ class Plan:
         profile: sessions count where their inferences' time goes, which costs them some of their speed.
         audit: settings of a compliance test, as LoadGen's audit.config has them; they override all others.
         compliance: the name of that test.
+        expected_messages: parts of the warnings and errors that LoadGen logs because of those settings.
         label_ids: what the accuracy log writes for the labels 1, 2, …; None: the label itself.
         calibration: of an earlier test whose settings this one is to have; none: measured before the test.
     """
@@ -87,6 +88,7 @@ class Plan:
     profile: bool = False
     audit: Mapping[str, int] = field(default_factory=dict)
     compliance: str | None = None
+    expected_messages: tuple[str, ...] = ()
     label_ids: tuple[int, ...] | None = None
     calibration: Calibration | None = None
     image_sizes: tuple[tuple[int, int], ...] = ()

@@ -103,7 +103,7 @@ def run_test(
     phase, phase_began = Phase("opening sessions"), monotonic()
     watch = _Watch(pulse)
     warnings: list[str] = []
-    log = WarningTail(plan.folder / DETAIL_LOG)
+    log = WarningTail(plan.folder / DETAIL_LOG, plan.expected_messages)
 
     def tell() -> None:
         warnings.extend(log.new())

@@ -17,7 +17,7 @@ from harness.locks import Busy, made_and_locked
 from harness.runs import earlier_run
 from harness.runs.documents import read_document, write_document, write_over
 from harness.runs.layout import LOADGEN_LOGS, RunLayout, TestFolder
-from harness.runs.records import Manifest, TestRecord, read_manifest
+from harness.runs.records import NO_RUN_HINT, Manifest, TestRecord, read_manifest
 
 FREE_BYTES = 256 << 20
 """The logs of a run are far below this; a disk with less is about to be full."""
@@ -90,7 +90,7 @@ class RunDirectory:
             LogError: its manifest is damaged.
         """
         if not holds_run(folder):
-            raise UsageError("is not a run: it has no manifest.json", where=str(folder))
+            raise UsageError("is not a run: it has no manifest.json", where=str(folder), hint=NO_RUN_HINT)
         manifest = read_manifest(folder)
         remove_unfinished(folder)
         return cls(folder, manifest)

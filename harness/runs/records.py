@@ -278,6 +278,9 @@ class StartedManifest(Manifest):
         return first
 
 
+NO_RUN_HINT = "give the --output of a run; `ssd-harness results` lists those below results/"
+
+
 def read_manifest(folder: Path) -> Manifest:
     """``manifest.json`` of a run directory.
 
@@ -286,7 +289,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = RunLayout(folder).manifest
     if not path.is_file():
-        raise LogError(f"is not a run directory: it has no {path.name}", where=str(folder))
+        raise LogError(f"is not a run directory: it has no {path.name}", where=str(folder), hint=NO_RUN_HINT)
     return read_document(Manifest, path)
 
 

@@ -75,7 +75,11 @@ def read_system(settings: SubmissionSettings, rules: SubmissionRules) -> dict[st
             must be; names all of them.
     """
     path, where = settings.system, str(settings.system)
-    data = read_json_object(path)
+    try:
+        data = read_json_object(path)
+    except UsageError as error:
+        error.hint = f"`ssd-harness doctor system --output {path}` writes one, where there is none"
+        raise
     for field, wanted in (("division", settings.division), ("submitter", settings.submitter)):
         if data.get(field, "") not in ("", wanted):
             hint = f'write {wanted}, or "" to have it filled in'
@@ -106,7 +110,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"cannot be read: {error}", where=str(path)) from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"cannot be read: {reason}", where=str(path)) from error
     if not isinstance(data, dict):
         raise UsageError(f"expected an object, found a {type(data).__name__}", where=str(path))
     return data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -11,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from harness import cli
 from harness.files import sha256_file
 from harness.rounds import load_round
+from harness.scenarios import TITLES
 from harness.submission.check import check_tree
 from harness.submission.code_snapshot import write_code
+from harness.submission.loadgen_conf import mlperf_conf
 from tests.support.hidden_defects import DEFECTS as HIDDEN
 from tests.support.hidden_defects import HiddenDefect
 from tests.support.planted_defects import DEFECTS, Defect
@@ -357,7 +362,9 @@ def test_without_an_estimate_nothing_is_inferred(rehearsal: Rehearsal, tmp_path:
     run = Path(shutil.copytree(rehearsal.run, tmp_path / "run"))
     shutil.rmtree(run / "multi_stream")
     assert build(rehearsal, run, tmp_path / "tree") == 1
-    assert "required scenarios: found nothing, required MultiStream" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "required scenarios: found nothing, required MultiStream" in shown
+    assert "run SingleStream with at least 64 queries and build again" in shown
 
 
 def test_the_open_division_needs_no_compliance(rehearsal: Rehearsal, tmp_path: Path, capsys: Capture) -> None:
@@ -419,3 +426,92 @@ def test_a_field_of_the_measurements_may_be_set(rehearsal: Rehearsal, tmp_path: 
     assert json.loads(described.read_text())["weight_data_types"] == "int4"
     assert build(rehearsal, rehearsal.run, tmp_path / "other", "--set", "colour=red") == 2
     assert "unknown field 'colour'" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="session")
+def longer_round(rehearsal: Rehearsal, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A round that asks for more of everything than the rehearsal has."""
+    data = yaml.safe_load(rehearsal.round.read_text())
+    benchmark = data["benchmarks"][BENCHMARK]
+    benchmark["dataset_images"] = benchmark["performance_sample_count"] = 5000
+    for rules in benchmark["scenarios"].values():
+        rules |= {"min_duration_s": 600, "min_queries": 24576}
+    path = tmp_path_factory.mktemp("round") / "longer.yaml"
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+    return path
+
+
+@pytest.fixture
+def short_tree(tree: Path, longer_round: Path) -> Path:
+    """The tree as it would have been built for the longer round."""
+    for path in tree.rglob("mlperf.conf"):
+        path.write_text(mlperf_conf(load_round(str(longer_round))))
+    return tree
+
+
+def test_a_rehearsal_is_judged_by_what_is_not_short_by_design(
+    short_tree: Path, longer_round: Path, capsys: Capture
+) -> None:
+    command = ["submission", "check", str(short_tree), "--round", str(longer_round)]
+    assert cli.main(command) == 1
+    assert "in a rehearsal that is by design: --rehearsal" in capsys.readouterr().out
+    assert cli.main([*command, "--rehearsal"]) == 0
+    shown = capsys.readouterr().out
+    assert "[FAIL]" not in shown
+    for short in ("min_duration", "min_query_count", "images loaded", "loaded_qsl_set", "num_acc_log_entries"):
+        assert any(line.startswith("[REHEARSAL]") and short in line for line in shown.splitlines()), short
+    shutil.rmtree(short_tree / "closed" / ORG / "compliance" / "simulated" / BENCHMARK / "Offline" / "TEST05")
+    assert cli.main([*command, "--rehearsal", "--failures"]) == 1
+    failures = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[FAIL]")]
+    assert len(failures) == 1
+    assert "Offline/TEST05" in failures[0] and "ssd-harness compliance RUN" in failures[0]
+
+
+def test_multistream_that_singlestream_was_too_short_for_is_short_by_design(
+    short_tree: Path, longer_round: Path, capsys: Capture
+) -> None:
+    for part in ("results", "measurements", "compliance"):
+        shutil.rmtree(short_tree / "closed" / ORG / part / "simulated" / BENCHMARK / "MultiStream")
+    cli.main(["submission", "check", str(short_tree), "--round", str(longer_round), "--rehearsal"])
+    line = next(line for line in capsys.readouterr().out.splitlines() if "required scenarios" in line)
+    assert line.startswith("[REHEARSAL]")
+    assert "run SingleStream with at least 24576 queries and build again" in line
+
+
+def test_no_line_accuses_of_editing(short_tree: Path, longer_round: Path) -> None:
+    findings = check_tree(short_tree, load_round(str(longer_round))).findings
+    assert not any("edited" in finding.remedy for finding in findings)
+
+
+def test_the_verdicts_of_compliance_are_one_document(rehearsal: Rehearsal, tmp_path: Path, capsys: Capture) -> None:
+    run = Path(shutil.copytree(rehearsal.run, tmp_path / "run"))
+    capsys.readouterr()
+    assert cli.main(["compliance", str(run), "--test", "TEST05", "--json"]) == 0
+    shown = capsys.readouterr()
+    document = json.loads(shown.out)
+    assert document["passed"] is True
+    assert [(test["scenario"], test["test"]) for test in document["tests"]] == [
+        (scenario, "TEST05") for scenario in ("single_stream", "multi_stream", "offline")
+    ]
+    assert "Found Audit Config" not in shown.err
+
+
+def test_one_run_has_one_figure_wherever_it_is_shown(rehearsal: Rehearsal, capsys: Capture) -> None:
+    summary = json.loads((rehearsal.run / "summary.json").read_text())["scenarios"]
+    scores = {TITLES[name]: figures["score"] for name, figures in summary.items()}
+    assert set(scores) == set(SCENARIOS)
+    assert check(rehearsal.tree, rehearsal, "--json") == 0
+    checked = json.loads(capsys.readouterr().out)["results"]
+    assert {result["scenario"]: result["value"] for result in checked} == pytest.approx(scores, rel=1e-9)
+    assert cli.main(["results", str(rehearsal.run.parent), "--format", "csv"]) == 0
+    rows = {row["run"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
+    row = rows[rehearsal.run.name]
+    listed = {scenario: next(text for title, text in row.items() if title.startswith(scenario)) for scenario in scores}
+    assert {scenario: float(text) for scenario, text in listed.items()} == pytest.approx(scores, rel=1e-9)
+    # `run` ends with the same table
+    assert cli.main(["report", str(rehearsal.run)]) == 0
+    table = capsys.readouterr().out
+    page = (rehearsal.run / "report.html").read_text(encoding="utf-8")
+    for score in scores.values():
+        assert f"{score:.3f}" in table
+        assert f"{score:.3f}" in page

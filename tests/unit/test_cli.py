@@ -45,7 +45,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], int]], No
             ["run", "--scenario", "online"],
             "error: --scenario: no such scenario: 'online'\n  next: did you mean 'offline'?",
         ),
-        (["run", "--images", "x"], "images and annotations go together"),
+        (["run", "--images", "x"], "--annotations is missing"),
     ],
 )
 def test_wrong_usage_is_status_2_with_a_way_out(argv: list[str], message: str, capsys: Capture) -> None:

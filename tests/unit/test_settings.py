@@ -20,7 +20,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_every_shipped_run_is_valid() -> None:
     shipped = sorted((configs_dir() / "runs").glob("*.yaml"))
-    assert [path.stem for path in shipped] == ["coco", "demo", "scenarios", "smoke"]
+    assert [path.stem for path in shipped] == ["coco", "demo", "rehearsal", "scenarios", "smoke"]
     for path in shipped:
         given = {"dataset.images": "val2017", "dataset.annotations": "i.json"} if path.stem == "coco" else {}
         assert load_run(path, given).name == path.stem

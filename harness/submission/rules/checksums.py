@@ -53,7 +53,7 @@ def as_built(subject: tuple[SubmissionTree, Place]) -> Iterator[Problem]:
     tree, place = subject
     for path, sha256 in read_checksums(tree, place)[0].items():
         if path in tree.there and sha256_file(tree.root / path) != sha256:
-            remedy = "build the tree again; logs are not to be edited"
+            remedy = "build the tree again, from the logs as LoadGen wrote them"
             yield Problem(path, "a file that was changed", f"sha256 {sha256} of README.md", remedy)
 
 

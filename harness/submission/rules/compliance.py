@@ -26,7 +26,7 @@ _FAILS = re.compile(r"TEST FAIL|Error|Traceback")
 _SCORE = re.compile(r"^(.+) score = ([0-9.eE+-]+)\s*$", re.MULTILINE)
 _COUNTED = re.compile(r"^(num_\w+) = (\d+)\s*$", re.MULTILINE)
 _OF_THE_SYSTEM: dict[str, Literal["FAIL", "WARN"]] = {"sut_name": "FAIL", "loadgen_version": "WARN"}
-_VERIFY = "run `ssd-harness compliance` again; the files say what was measured and are not to be edited"
+_VERIFY = "run `ssd-harness compliance` again; its files say what was measured: put them there as they are"
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,9 @@ def verified_accuracy(compliance: Compliance) -> Iterator[Problem]:
     entries = counted.get("num_acc_log_entries", needed)
     if entries < needed:
         required = f"at least {needed}, the images of the dataset"
-        yield Problem(path, f"num_acc_log_entries {entries}", required, _VERIFY)
+        total = compliance.test.detail.values.get("qsl_reported_total_count")
+        short = isinstance(total, int) and entries >= total  # all that the run had
+        yield Problem(path, f"num_acc_log_entries {entries}", required, _VERIFY, short=short)
     if counted.get("num_perf_log_entries", 1) == 0:
         yield Problem(path, "num_perf_log_entries 0", "answers that were compared", _VERIFY)
     differing = counted.get("num_perf_log_data_mismatch", 0) + counted.get("num_missing_qsl_idxs", 0)

@@ -235,7 +235,8 @@ def user_settings(measurement: Measurement) -> Iterator[Problem]:
             yield Problem(path, f"{key} {here}", required, remedy, level)
     for key, needed in _minima(measurement, measurement.test.rules).items():
         if key in settings and not _number(settings[key]) >= needed:
-            yield Problem(path, f"{key} {settings[key]}", f"at least {needed:g}", "run again with the round's")
+            found, short = f"{key} {settings[key]}", _number(settings[key]) < needed
+            yield Problem(path, found, f"at least {needed:g}", "run again with the round's", short=short)
 
 
 RULES: dict[str, Rule[Measurement]] = {

@@ -10,7 +10,7 @@ from harness.submission.rules.finding import Problem, Rule
 from harness.submission.rules.loadgen_test import LoadGenTest, shown
 
 LOGGED_PERCENTILES = ("50.00", "90.00", "95.00", "97.00", "99.00", "99.90")
-_NOT_EDITED = "run the test again; a log is not to be edited"
+_AS_WRITTEN = "run the test again, and put its logs there as LoadGen wrote them"
 _CLOCK_S, _CLOCK_TOLERANCE = 0.1, 0.02
 """How far latencies may add up beyond the clock of power_begin and power_end, which counts milliseconds."""
 _IDLE_MOST = 0.5
@@ -20,6 +20,7 @@ _RELATIVE = 1e-4
 _HEADLINE = re.compile(r"([\d.]+)(?:st|nd|rd|th) percentile latency \(ns\)")
 _STATISTIC = re.compile(r"([\d.]+) percentile latency \(ns\)")
 _ESTIMATE = re.compile(r"([\d.]+)(?:st|nd|rd|th) percentile estimate: (\d+)")
+_NO_ESTIMATE = re.compile(r"Only processed \d+ queries|Need to process at least \d+ queries")
 _OTHER_ESTIMATES = {"early_stopping_latency_ms": 99.0}
 """Of a SingleStream log, besides its own, for MultiStream to be inferred from; 0 where there were too few queries."""
 _ANSWERS = {"Yes": True, "NO": False, "No": False}
@@ -71,32 +72,32 @@ def summary_agrees(test: LoadGenTest) -> Iterator[Problem]:
     """Each line of the summary log is in the detail log with the same value, and no line that counts is missing."""
     summary, there = test.summary, set()
     if not summary.values:
-        yield Problem(test.summary_path, "no figures", "those of the detail log", _NOT_EDITED)
+        yield Problem(test.summary_path, "no figures", "those of the detail log", _AS_WRITTEN)
         return
     for name, text in summary.values.items():
         key = _detail_key(test, name)
         if key is None:
             if name not in _SECTIONS:
-                yield Problem(test.summary_path, f"the line {name!r}", "LoadGen's lines only", _NOT_EDITED)
+                yield Problem(test.summary_path, f"the line {name!r}", "LoadGen's lines only", _AS_WRITTEN)
             continue
         there.add(key)
         value = test.detail.values.get(key)
         if not _says(text.rstrip("\0"), value):
             yield Problem(
-                test.summary_path, f"{name} {text}", f"{shown(value)} as {key} in the detail log", _NOT_EDITED
+                test.summary_path, f"{name} {text}", f"{shown(value)} as {key} in the detail log", _AS_WRITTEN
             )
     needed = {_detail_key(test, name) for name in (*_PARAMETERS, "Scenario", "Mode", "Result is")}
     needed |= {latency_key(test, which) for which in ("min", "mean", "max", *LOGGED_PERCENTILES)}
     for key in sorted(key for key in needed - there if key):
-        yield Problem(test.summary_path, f"no line for {key}", "the line", _NOT_EDITED)
+        yield Problem(test.summary_path, f"no line for {key}", "the line", _AS_WRITTEN)
     for line in summary.other:
-        yield Problem(test.summary_path, f"the line {line.strip()!r}", "LoadGen's lines only", _NOT_EDITED)
+        yield Problem(test.summary_path, f"the line {line.strip()!r}", "LoadGen's lines only", _AS_WRITTEN)
     for name in summary.repeated:
-        yield Problem(test.summary_path, f"two lines {name!r} that differ", "one", _NOT_EDITED)
+        yield Problem(test.summary_path, f"two lines {name!r} that differ", "one", _AS_WRITTEN)
     said = test.summary.remarks.get("Early Stopping Result", "")
     meant = " ".join(str(test.detail.values.get("early_stopping_result", "")).split())
     if said != meant:
-        yield Problem(test.summary_path, f"early stopping {said!r}", f"{meant!r} as in the detail log", _NOT_EDITED)
+        yield Problem(test.summary_path, f"early stopping {said!r}", f"{meant!r} as in the detail log", _AS_WRITTEN)
     yield from message_counts(test)
 
 
@@ -108,7 +109,7 @@ def message_counts(test: LoadGenTest) -> Iterator[Problem]:
     ):
         if said != len(entries):
             required = f"{len(entries)} as in the detail log"
-            yield Problem(test.summary_path, f"{shown(said)} {what}", required, _NOT_EDITED)
+            yield Problem(test.summary_path, f"{shown(said)} {what}", required, _AS_WRITTEN)
 
 
 def one_of_each(test: LoadGenTest) -> Iterator[Problem]:
@@ -116,7 +117,7 @@ def one_of_each(test: LoadGenTest) -> Iterator[Problem]:
     for key, values in test.detail.repeated.items():
         if key.startswith(("requested_", "effective_", "result_", "early_stopping")) and len(set(map(str, values))) > 1:
             found = f"{key} with {' and '.join(str(value) for value in values[:3])}"
-            yield Problem(test.detail_path, found, "one value", _NOT_EDITED)
+            yield Problem(test.detail_path, found, "one value", _AS_WRITTEN)
 
 
 def latencies_ascend(test: LoadGenTest) -> Iterator[Problem]:
@@ -125,15 +126,15 @@ def latencies_ascend(test: LoadGenTest) -> Iterator[Problem]:
     values = [test.detail.values.get(key) for key in keys]
     for key, value in zip(keys, values, strict=True):
         if not isinstance(value, int) or value <= 0:
-            yield Problem(test.detail_path, f"{key} {shown(value)}", "a latency", _NOT_EDITED)
+            yield Problem(test.detail_path, f"{key} {shown(value)}", "a latency", _AS_WRITTEN)
             return
     for low_key, low, key, value in zip(keys, values, keys[1:], values[1:], strict=False):
         if low > value:  # type: ignore[operator]
-            yield Problem(test.detail_path, f"{key} {value}", f"at least {low_key} {low}", _NOT_EDITED)
+            yield Problem(test.detail_path, f"{key} {value}", f"at least {low_key} {low}", _AS_WRITTEN)
     mean = test.detail.values.get(latency_key(test, "mean"))
     if not isinstance(mean, int) or not values[0] <= mean <= values[-1]:  # type: ignore[operator]
         required = f"between the minimum {values[0]} and the maximum {values[-1]}"
-        yield Problem(test.detail_path, f"{latency_key(test, 'mean')} {shown(mean)}", required, _NOT_EDITED)
+        yield Problem(test.detail_path, f"{latency_key(test, 'mean')} {shown(mean)}", required, _AS_WRITTEN)
 
 
 def rates_follow(test: LoadGenTest) -> Iterator[Problem]:
@@ -150,7 +151,7 @@ def rates_follow(test: LoadGenTest) -> Iterator[Problem]:
         found = values.get(key)
         if value is None or not isinstance(found, (int, float)) or abs(found - value) > _RELATIVE * value:
             required = "a rate" if value is None else f"{value:.6g}, which its latencies make"
-            yield Problem(test.detail_path, f"{key} {shown(found)}", required, _NOT_EDITED)
+            yield Problem(test.detail_path, f"{key} {shown(found)}", required, _AS_WRITTEN)
 
 
 def clock_agrees(test: LoadGenTest) -> Iterator[Problem]:
@@ -168,7 +169,7 @@ def clock_agrees(test: LoadGenTest) -> Iterator[Problem]:
     low, high = took_s * (1 - _IDLE_MOST) - _CLOCK_S, took_s * (1 + _CLOCK_TOLERANCE) + _CLOCK_S
     if not low <= busy_s <= high:
         required = f"about the {took_s:.3f} s from power_begin to power_end"
-        yield Problem(test.detail_path, f"{busy_s:.3f} s by {what}", required, _NOT_EDITED)
+        yield Problem(test.detail_path, f"{busy_s:.3f} s by {what}", required, _AS_WRITTEN)
 
 
 def estimates_follow(test: LoadGenTest) -> Iterator[Problem]:
@@ -179,20 +180,23 @@ def estimates_follow(test: LoadGenTest) -> Iterator[Problem]:
     found = values.get(test.rules.result.key)
     needed = said.get(100 * (test.rules.latency_percentile or 0))
     measured = values.get(latency_percentile_key(test))
-    if found != needed or not found:
+    if _NO_ESTIMATE.search(text) and needed is None and not found:
+        remedy = f"run with min_query_count {test.rules.min_queries} or more"
+        yield Problem(test.detail_path, "too few queries for an estimate", "an estimate", remedy, short=True)
+    elif found != needed or not found:
         required = f"{shown(needed)} as in early_stopping_result"
-        yield Problem(test.detail_path, f"{test.rules.result.key} {shown(found)}", required, _NOT_EDITED)
+        yield Problem(test.detail_path, f"{test.rules.result.key} {shown(found)}", required, _AS_WRITTEN)
     elif isinstance(measured, int) and found < measured:
         required = f"at least the measured {measured}"
-        yield Problem(test.detail_path, f"{test.rules.result.key} {found}", required, _NOT_EDITED)
+        yield Problem(test.detail_path, f"{test.rules.result.key} {found}", required, _AS_WRITTEN)
     for key, percentile in _OTHER_ESTIMATES.items():
         if key in values and test.scenario == "single_stream" and values[key] != said.get(percentile, 0):
             required = f"{said.get(percentile, 0)} as in early_stopping_result"
-            yield Problem(test.detail_path, f"{key} {values[key]}", required, _NOT_EDITED)
+            yield Problem(test.detail_path, f"{key} {values[key]}", required, _AS_WRITTEN)
     processed = re.search(r"Processed at least \d+ queries \((\d+)\)", text)
     if processed and "result_query_count" in values and int(processed[1]) != values["result_query_count"]:
         required = f"{processed[1]} as in early_stopping_result"
-        yield Problem(test.detail_path, f"result_query_count {values['result_query_count']}", required, _NOT_EDITED)
+        yield Problem(test.detail_path, f"result_query_count {values['result_query_count']}", required, _AS_WRITTEN)
 
 
 def rules_for(test: LoadGenTest) -> dict[str, Rule[LoadGenTest]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
-Status = Literal["PASS", "FAIL", "WARN", "SKIP"]
+Status = Literal["PASS", "FAIL", "WARN", "SKIP", "REHEARSAL"]
 SubjectT = TypeVar("SubjectT")
 SHOWN_PLACES = 3
 """How many of the places that say the same are named."""
@@ -18,12 +18,14 @@ class Finding:
 
     Attributes:
         status: FAIL: the round forbids it. WARN: unusual, or only warned of officially; no failure. SKIP: it could not
-            be looked at, e.g. without the backup of the accuracy logs; no failure.
+            be looked at, e.g. without the backup of the accuracy logs; no failure. REHEARSAL: a FAIL that any
+            rehearsal has, and no failure of it.
         rule: which one, in a few words.
         path: of the file or folder it is about, relative to the tree.
         found: what is there.
         required: what the round asks for.
         remedy: what to do.
+        short: there is less of something than the round asks for (time, queries, images), and nothing else is wrong.
     """
 
     status: Status
@@ -32,6 +34,7 @@ class Finding:
     found: str = ""
     required: str = ""
     remedy: str = ""
+    short: bool = False
 
     def __str__(self) -> str:
         text = f"[{self.status}] {self.path}: {self.rule}"
@@ -72,13 +75,14 @@ def grouped(findings: Iterable[Finding]) -> list[FindingGroup]:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a rule does not accept; `judge` makes a finding of it."""
+    """What a rule does not accept; `judge` makes a finding of it, whose attributes these are."""
 
     path: str
     found: str
     required: str
     remedy: str
     status: Literal["FAIL", "WARN", "SKIP"] = "FAIL"
+    short: bool = False
 
 
 Rule = Callable[[SubjectT], Iterable[Problem]]
@@ -94,6 +98,12 @@ def judge(rules: dict[str, Rule[SubjectT]], subject: SubjectT, where: str) -> It
     for name, rule in rules.items():
         problems = list(rule(subject))
         for problem in problems:
-            yield Finding(problem.status, name, problem.path, problem.found, problem.required, problem.remedy)
+            said = (problem.path, problem.found, problem.required, problem.remedy)
+            yield Finding(problem.status, name, *said, short=problem.short)
         if not problems:
             yield Finding("PASS", name, where)
+
+
+def in_a_rehearsal(finding: Finding) -> Finding:
+    """The finding as it counts in a rehearsal, which is short by design: that, and nothing else, is no failure."""
+    return replace(finding, status="REHEARSAL") if finding.status == "FAIL" and finding.short else finding

@@ -88,10 +88,13 @@ def scenario_names(tree: SubmissionTree) -> Iterator[Problem]:
 def required_files(tree: SubmissionTree) -> Iterator[Problem]:
     """Every file that the round requires for a scenario is there, and not empty."""
     for place in tree.places:
+        tests = tree.rules(place).compliance_of(place.scenario)
+        compliance = {tree.folder("compliance", place, test=test) for test in tests}
         for folder, file_names in _required(tree, place).items():
             there = tree.below(folder)
             if not there:
-                yield Problem(folder, "nothing", f"the folder with {', '.join(file_names) or 'its files'}", _ADD)
+                remedy = _RUN_COMPLIANCE if folder in compliance else _ADD
+                yield Problem(folder, "nothing", f"the folder with {', '.join(file_names) or 'its files'}", remedy)
                 continue
             for name in file_names:
                 path = f"{folder}/{name}"
@@ -118,8 +121,13 @@ def required_scenarios(tree: SubmissionTree) -> Iterator[Problem]:
         required, optional = rules.required_of(division, kind), rules.optional_of(division, kind)
         where = f"{owner}/results/{system}/{benchmark}"
         for scenario in sorted(set(required) - there):
-            title = LOADGEN_SCENARIOS[scenario]
-            yield Problem(f"{where}/{title}", "nothing", f"{title} of a system of type {kind}", f"run {title} too")
+            title, wanted = LOADGEN_SCENARIOS[scenario], f"{LOADGEN_SCENARIOS[scenario]} of a system of type {kind}"
+            least = rules.scenario(scenario).too_short_in(there)
+            remedy = f"run {title} too"
+            if least is not None:
+                more = f"run {LOADGEN_SCENARIOS[least[0]]} with at least {least[1]} queries and build again"
+                remedy = f"{more}: {title} is inferred from it; or {remedy}"
+            yield Problem(f"{where}/{title}", "nothing", wanted, remedy, short=least is not None)
         for scenario in sorted(there - {*required, *optional}):
             title = LOADGEN_SCENARIOS[scenario]
             yield Problem(f"{where}/{title}", "results", f"none for a system of type {kind}", "remove the scenario")
@@ -194,6 +202,7 @@ RULES: dict[str, Rule[SubmissionTree]] = {
 }
 
 _EMPTY_LIST_BYTES = 8  # [ and ] with line ends
+_RUN_COMPLIANCE = "`ssd-harness compliance RUN` runs it; then build the tree again"
 _TEXTS = (".conf", ".md", f"/{VERIFY_ACCURACY}", f"/{VERIFY_PERFORMANCE}")
 _MOST_TEXT_BYTES = 1 << 22
 """Of a text file that is looked at."""

@@ -212,8 +212,8 @@ def test_samples_of_a_lost_node_go_to_others_and_none_is_answered_twice(
     assert host.each_once(200)
     assert [retired.slot.name for retired in host.retired] == ["n1"]
     assert "the node was lost" in host.retired[0].reason
-    assert host.nodes[1].ended
     dispatcher.close()
+    assert host.nodes[1].ended
     assert not host.failures
 
 

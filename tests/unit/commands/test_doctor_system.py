@@ -50,4 +50,11 @@ def test_it_writes_what_it_is_told(tmp_path: Path, capsys: Capture) -> None:
 
 def test_a_type_that_there_is_not_is_refused(capsys: Capture) -> None:
     assert cli.main(["doctor", "system", "--type", "phone"]) == 2
-    assert 'system_type: found "phone", required one of edge' in capsys.readouterr().err
+    assert '--type: found "phone", required one of edge' in capsys.readouterr().err
+
+
+def test_json_is_one_document_with_the_description_and_what_it_lacks(tmp_path: Path, capsys: Capture) -> None:
+    assert cli.main(["doctor", "system", "--output", str(tmp_path / "mine.json"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["system"] == json.loads((tmp_path / "mine.json").read_text())
+    assert list(document["to_be_filled_in"]) == ["submitter"]

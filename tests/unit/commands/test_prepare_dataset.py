@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
 
 from harness.commands import prepare
 from harness.errors import DatasetError, UsageError
+from harness.files import sha256_file
 
 
 def prepare_dataset(*arguments: object) -> int:
@@ -76,3 +78,20 @@ def test_numbers_that_make_no_sense_are_wrong_usage(arguments: str, capsys: pyte
         prepare_dataset(*arguments.split())
     assert ended.value.code == 2
     assert "is not a whole number of" in capsys.readouterr().err
+
+
+def test_json_is_one_document_on_stdout_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--synthetic", 2, "--output", tmp_path / "set", "--cache", tmp_path / "cache", "--json")
+    assert prepare_dataset(*arguments) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["images"], document["categories"], document["tensors_new"]) == (2, 80, 2)
+    assert document["annotations"] == str(tmp_path / "set/instances.json")
+    assert document["sha256"] == sha256_file(tmp_path / "set/instances.json")
+
+
+def test_json_in_a_file_leaves_the_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "made.json"
+    arguments = ("--synthetic", 2, "--output", tmp_path / "set", "--cache", tmp_path / "cache", "--json", report)
+    assert prepare_dataset(*arguments) == 0
+    assert capsys.readouterr().out.startswith("2 of 2 images")
+    assert json.loads(report.read_text())["images"] == 2

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -176,3 +178,19 @@ def test_the_site_shows_every_page() -> None:
     shown = set(re.findall(r"[\w/.-]+\.md$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
     there = {str(page.relative_to(DOCS)) for page in PAGES if page.is_relative_to(DOCS)}
     assert shown | {name for name in there if re.match(r"decisions/\d", name)} == there
+
+
+def test_a_package_index_shows_the_readme_without_links_that_lead_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr("setuptools.setup", given.update)
+    helpers = ModuleType("pybind11.setup_helpers")
+    helpers.__dict__.update(Pybind11Extension=lambda *_, **__: None, build_ext=None)
+    monkeypatch.setitem(sys.modules, "pybind11", ModuleType("pybind11"))
+    monkeypatch.setitem(sys.modules, "pybind11.setup_helpers", helpers)
+    monkeypatch.chdir(ROOT)
+    runpy.run_path(str(ROOT / "setup.py"))
+    text = str(given["long_description"])
+    assert text.startswith((ROOT / "README.md").read_text(encoding="utf-8").split("[")[0][:40])
+    targets = re.findall(r"\]\(([^)]*)\)", text)
+    assert [target for target in targets if not target.startswith("https:")] == []
+    assert "step by step" in text
