@@ -47,13 +47,19 @@ class ComplianceOutcome:
 
 
 def run_compliance(
-    folder: Path, wanted: Sequence[str] | None, terminal: Terminal, *, official: Path | None = None
+    folder: Path,
+    wanted: Sequence[str] | None,
+    terminal: Terminal,
+    *,
+    again: bool = False,
+    official: Path | None = None,
 ) -> list[ComplianceOutcome]:
     """Runs and verifies the tests of every scenario whose performance the run has; finished tests are kept.
 
     Args:
         folder: of the run.
         wanted: names of tests; none: all of the round. One that another is compared with is run with it.
+        again: runs the wanted tests once more, though they are finished.
         official: a clone of mlcommons/inference, whose scripts verify too.
 
     Raises:
@@ -80,6 +86,8 @@ def run_compliance(
                 folders = _folders(run.layout, manifest, scenario)
                 for name in names:
                     if name in inputs.rules.compliance_of(scenario):
+                        if again and (wanted is None or name in wanted):
+                            run.forget_test(folders.logs(name))
                         run_recorded(inputs, run, _plan(inputs, folders, record, name), terminal)
             outcomes = list(_outcomes(inputs, run.layout, manifest, official))
         except KeyboardInterrupt:

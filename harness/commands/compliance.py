@@ -12,6 +12,7 @@ SUMMARY = "Run and verify MLPerf's compliance tests for every scenario of a run.
 EXAMPLES = """\
   ssd-harness compliance results/mine
   ssd-harness compliance results/mine --test TEST04-A,TEST04-B
+  ssd-harness compliance results/mine --test TEST01 --again    once more, after other work disturbed it
   ssd-harness compliance results/mine --official ~/inference    a clone of mlcommons/inference verifies too"""
 
 
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own arguments."""
     parser.add_argument("run_directory", type=Path, metavar="RUN", help="a complete run, best one of --mode submission")
     parser.add_argument("--test", metavar="NAMES", help="comma-separated, e.g. TEST01,TEST05 (all of the run's round)")
+    parser.add_argument("--again", action="store_true", help="run the tests once more, though they are finished")
     parser.add_argument(
         "--official", type=Path, metavar="DIR", help="a clone of mlcommons/inference: its scripts verify as well"
     )
@@ -32,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
     terminal = Terminal()
     wanted = [name.strip() for name in args.test.split(",")] if args.test else None
-    outcomes = run_compliance(args.run_directory, wanted, terminal, official=args.official)
+    outcomes = run_compliance(args.run_directory, wanted, terminal, again=args.again, official=args.official)
     failed = sum(not outcome.verdict.passed for outcome in outcomes)
 
     def show() -> None:
@@ -41,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
             for note in outcome.verdict.notes:
                 terminal.result(f"       {note}")
         terminal.result(f"{len(outcomes) - failed} of {len(outcomes)} compliance tests passed: {args.run_directory}")
+        if failed:
+            terminal.result("Was the machine disturbed? A test is run once more by --test NAME --again")
 
     tests = [
         {

@@ -146,6 +146,10 @@ class RunDirectory:
         folder.mkdir(parents=True)
         return None
 
+    def forget_test(self, folder: Path) -> None:
+        """Takes away the record of a test, so that it is run again."""
+        TestFolder(folder).record.unlink(missing_ok=True)
+
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:

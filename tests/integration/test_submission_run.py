@@ -126,7 +126,7 @@ def test_a_bad_description_of_the_system_is_one_error_before_any_test(
 @pytest.mark.parametrize(
     ("arguments_", "message"),
     [
-        (("--mode", "submission"), "mode submission needs a division"),
+        (("--mode", "submission"), "--mode submission needs --division, --submitter and --system"),
         (("--division", "closed", "--submitter", "O", "--system", SYSTEM), "go with mode submission only"),
         (("--mode", "submission", "--division", "closed", "--submitter", "../O", "--system", SYSTEM), "submitter"),
         (("--mode", "submission", "--division", "closed", "--submitter", "O", "--system", "no.json"), "no.json"),
@@ -244,6 +244,11 @@ def test_compliance_leaves_what_a_submission_takes_and_is_resumed(out: Path, cap
     assert status == (0 if all(verdict["passed"] for verdict in verdicts.values()) else 1)
     reasons = read(out / "summary.json")["not_submittable_because"]
     assert not [reason for reason in reasons if "not run; see ssd-harness compliance" in reason]
+
+    # one that was disturbed is run once more, and no other
+    cli.main(["compliance", str(out), "--test", "TEST04-A", "--again"])
+    progress = capsys.readouterr().err
+    assert "Offline TEST04-A ..." in progress and "Offline TEST04-B: already done, kept" in progress
 
     # the same settings as the run's own test, to the last digit
     assert (of_offline / "TEST05/performance/run_1/user.conf").read_text() == (
