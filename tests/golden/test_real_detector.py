@@ -14,6 +14,7 @@ MODEL, IMAGES = "models/yolox_nano.onnx", "coco/val2017"
 ANNOTATIONS = "coco/annotations/instances_val2017_subset.json"
 
 
+@pytest.mark.slow
 def test_yolox_reaches_the_map_of_an_independent_evaluation(data: Path, tmp_path: Path) -> None:
     model, images, annotations = (data / name for name in (MODEL, IMAGES, ANNOTATIONS))
     arguments = ["run", "--model-name", "yolo", "--model", str(model), "--images", str(images), "--quiet"]

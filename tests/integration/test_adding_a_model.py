@@ -30,6 +30,7 @@ def harness(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_run_with_it_is_valid_and_says_which_model_it_is(site: Path) -> None:
     arguments = ("--model-name", "acme_model:MODEL", "--set", "backend.options.quantized=false", "--output", "out")
     lengths = ("--scenario", "offline", "--duration", "0.2", "--queries", "70")

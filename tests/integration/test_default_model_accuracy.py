@@ -141,6 +141,7 @@ def test_bgr_for_rgb_costs_a_third_of_the_map(int8_model: Path, few: CocoIndex, 
     assert mean_ap(turned, few) < healthy_few * 2 / 3
 
 
+@pytest.mark.slow
 def test_a_forgotten_normalisation_costs_a_third_of_the_map(
     float32_model: Path, few: CocoIndex, healthy_few: float
 ) -> None:

@@ -213,6 +213,7 @@ def test_a_device_that_fails_in_a_burst_ends_the_test(tmp_path: Path) -> None:
         run(six_seconds(plan(tmp_path, devices="npu*2", backend=simulated(latency_ms=0, fault=fault))))
 
 
+@pytest.mark.slow
 def test_a_device_that_fails_in_a_burst_is_retired_by_the_test_where_that_is_wanted(tmp_path: Path) -> None:
     dying = {"kind": "death", "at": 10, "device": 1}
     backend = simulated(on_device_failure="continue", latency_ms=1, fault=dying)

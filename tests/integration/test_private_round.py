@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_the_pages_round_has_a_server_that_is_valid(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "how-to" / "yolo.md").read_text(encoding="utf-8")
     (script,) = re.findall(r"^```\n(cat > server.txt.*?^sed [^\n]*\n)", page, re.MULTILINE | re.DOTALL)

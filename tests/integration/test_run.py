@@ -108,6 +108,7 @@ def grown(coco: Path, images: int) -> None:
     write(coco, data)
 
 
+@pytest.mark.slow
 def test_a_run_of_5000_images_parses_its_annotations_once_and_evaluates_its_accuracy_log_once(
     coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +215,7 @@ def test_what_is_easier_than_the_round_is_not_submittable(coco: Path, tmp_path: 
     assert cli.main(arguments(coco, "--mode", "both", "--output", str(out), "--set", "model.decoder=none")) == 2
 
 
+@pytest.mark.slow
 def test_find_peak_ends_with_the_highest_valid_rate_and_its_tries(coco: Path, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "o"
     more = ["--mode", "find-peak", "--scenario", "single_stream,server,offline", "--devices", "dev"]

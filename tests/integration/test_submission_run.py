@@ -60,6 +60,7 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_every_scenario_that_the_round_requires_has_accuracy_and_performance_and_a_rehearsal_says_so(
     coco: Path, tmp_path: Path, capsys: Capture
 ) -> None:
