@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.cluster.messages import NodeGone, SampleFailedOnNode
+from harness.cluster.messages import NodeGone, SampleFailedOnNode, naming_node
 from harness.cluster.shares import NodeState
 from harness.errors import HarnessError, RunFailed
 from harness.pipeline.devices import DeviceSlot
@@ -39,8 +39,7 @@ def failure_of(node: NodeState, error: BaseException, names: Sequence[str]) -> B
     if isinstance(error, SampleFailedOnNode):
         return LaneFailed(place.slots[error.session], error.sample_index, error.what)
     if isinstance(error, HarnessError):
-        error.where = f"node {place.name}: {error.where}" if error.where else f"node {place.name}"
-        return error
+        return naming_node(error, place)
     held = [sample.index for sample in node.held.values()]
     named = [f"{index} ({names[index]})" if names else f"{index}" for index in held[:SAMPLES_NAMED]]
     more = f" and {len(held) - len(named)} more" if len(held) > len(named) else ""

@@ -9,23 +9,16 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from harness.errors import HarnessError
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.system_under_test import SystemUnderTest
 from harness.sessions.protocol import Tensor
 
 HEAD = np.dtype([("held_ns", "<i8"), ("count", "<u4")])
 """Of a reply: how long the node had the call, on its clock, and how many samples it answers."""
-ROW = np.dtype(
-    [
-        ("number", "<u4"),
-        ("session", "<u2"),
-        ("bytes", "<u4"),
-        ("started_ns", "<i8"),
-        ("inferred_ns", "<i8"),
-        ("decoding_ns", "<i8"),
-        ("decoded_ns", "<i8"),
-    ]
-)
+MOMENTS = ("started_ns", "inferred_ns", "decoding_ns", "decoded_ns")
+"""What a node sends of a sample's times, by the names of the pipeline's records."""
+ROW = np.dtype([("number", "<u4"), ("session", "<u2"), ("bytes", "<u4"), *((moment, "<i8") for moment in MOMENTS)])
 """Of an answered sample: the number that the host gave it, the node's session, the bytes of its accuracy record, and
 its moments on the node's clock, counted from when the node received it. The records follow the rows, in their order."""
 
@@ -184,3 +177,9 @@ class RemoteNode(Protocol):
 
 class NodeGone(Exception):
     """A node's process ended, or cannot be reached; says why."""
+
+
+def naming_node(error: HarnessError, place: NodePlace) -> HarnessError:
+    """The error, which happened on that node, with the node's name before what it is about."""
+    error.where = f"node {place.name}: {error.where}" if error.where else f"node {place.name}"
+    return error

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.cluster.messages import Identity, NodeGone, NodeSetup, Proof, RemoteNode
+from harness.cluster.losses import what_happened
+from harness.cluster.messages import Identity, NodeSetup, Proof, RemoteNode, naming_node
 from harness.errors import DataError, HarnessError, RunFailed
 
 PIECE = 4 << 20
@@ -102,10 +103,8 @@ def _all(
         error = future.exception()
         beat()
         if isinstance(error, HarnessError):
-            error.where = f"node {remote.place.name}: {error.where}" if error.where else f"node {remote.place.name}"
-            raise error
+            raise naming_node(error, remote.place)
         if error is not None:
-            reason = str(error) if isinstance(error, NodeGone) else f"{type(error).__name__}: {error}"
-            raise RunFailed(f"the node cannot be used: {reason}", where=f"node {remote.place.name}")
+            raise RunFailed(f"the node cannot be used: {what_happened(error)}", where=f"node {remote.place.name}")
         results.append(future.result())
     return results

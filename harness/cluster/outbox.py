@@ -10,13 +10,12 @@ from time import monotonic_ns
 
 import numpy as np
 
-from harness.cluster.messages import HEAD, ROW
+from harness.cluster.messages import HEAD, MOMENTS, ROW
 from harness.pipeline.counters import COLUMNS, DONE
 from harness.pipeline.postprocess import Answer, Failure, Postprocess
 from harness.pipeline.pulse import Pulse
 
 ID, ISSUED = COLUMNS.index("sample_id"), COLUMNS.index("issued_ns")
-MOMENTS = ("started_ns", "inferred_ns", "decoding_ns", "decoded_ns")
 
 
 class Outbox:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.child_process import Say
-from harness.cluster.messages import NodeGone, NodePlace
+from harness.cluster.messages import NodeGone, NodePlace, naming_node
 from harness.cluster.node import Node
 from harness.cluster.places import FoundNode
 from harness.errors import BackendError, HarnessError
@@ -162,7 +162,7 @@ def check_on_node(
         try:
             return str(node.call("check_session", model, backend, place.slots[0].device, file).result())
         except HarnessError as error:
-            error.where = f"node {place.name}: {error.where}" if error.where else f"node {place.name}"
+            naming_node(error, place)
             raise
         except NodeGone as gone:
             raise BackendError(str(gone), where=f"node {place.name}") from gone

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from harness.cluster.messages import HEAD, ROW
+from harness.cluster.messages import HEAD, MOMENTS, ROW
 from harness.cluster.shares import HeldSample, NodeState
 from harness.pipeline.counters import COLUMNS, tally
 from harness.pipeline.devices import DeviceSlot
@@ -76,7 +76,7 @@ class RemoteSessions:
             rows, held: of each sample.
         """
         sent = np.array([sample.sent_ns for sample in held], np.int64)
-        moments = [sent + rows[name] for name in ("started_ns", "inferred_ns", "decoding_ns", "decoded_ns")]
+        moments = [sent + rows[name] for name in MOMENTS]
         whose = np.array([(sample.sample_id, sample.index, sample.issued_ns) for sample in held], np.uint64)
         records = np.column_stack([whose.astype(np.int64), *moments, np.full(len(held), completed_ns)])
         order = np.argsort(rows["session"], kind="stable")

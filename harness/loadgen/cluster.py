@@ -36,16 +36,9 @@ def open_cluster(
     """
     source: Any = plan.source
     digests = tuple(source.image_digests()) if hasattr(source, "image_digests") else ()
+    model_file_sha256 = "" if plan.model_file is None else sha256_file(plan.model_file)
     setups = [
-        NodeSetup(
-            place,
-            plan.system,
-            cluster.round,
-            source,
-            digests,
-            "" if plan.model_file is None else sha256_file(plan.model_file),
-        )
-        for place in cluster.places
+        NodeSetup(place, plan.system, cluster.round, source, digests, model_file_sha256) for place in cluster.places
     ]
     own = Identity(__version__, code_sha256(), round_sha256(cluster.round), cluster.model_sha256)
     with connected(cluster.address):

@@ -21,7 +21,7 @@ from harness.report.plot import (
     text_of,
 )
 from harness.report.series import rates
-from harness.report.throughput_plots import FEWEST_WINDOWS, MOST_DEVICES
+from harness.report.throughput_plots import FEWEST_WINDOWS, outermost
 from harness.runs.machine_load import AT, busy_cores
 from harness.runs.recorded_run import Test
 from harness.runs.timeline import queue_depth, session_rates
@@ -148,9 +148,7 @@ def _session_rates(test: Test) -> Plot | None:
     if made is None:
         return None
     whole = made.rates.mean(axis=1)
-    order = np.argsort(whole, kind="stable")
-    shown = order if len(order) <= MOST_DEVICES else np.r_[order[: MOST_DEVICES // 2], order[-MOST_DEVICES // 2 :]]
-    shown = np.sort(shown)[::-1]
+    shown, left_out = outermost(np.argsort(whole, kind="stable").tolist(), "slowest and fastest")
     width = float(made.edges_s[1] - made.edges_s[0])
     heat = {
         "type": "heatmap",
@@ -165,8 +163,7 @@ def _session_rates(test: Test) -> Plot | None:
     }
     note = f"Completed samples a second in windows of {width:.3g} s; a paler row is a slower session, a paler column a"
     note += " moment in which all of them were."
-    if len(shown) < len(order):
-        note += f" Of {len(order)} sessions the {MOST_DEVICES // 2} slowest and fastest; the table has all."
+    note += left_out
     return Plot(
         key=f"{test.scenario}-session-rates",
         title="Each session over time",

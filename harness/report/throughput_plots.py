@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from harness.report.latency_plots import stages_plot
@@ -21,6 +23,20 @@ def offline_plots(test: Test, samples_per_second: float) -> list[Plot]:
     """The plots of an Offline test, whose figure LoadGen gives; of a few samples only where their time went."""
     over_time = _over_time(test, samples_per_second)
     return [_stages(test)] if over_time is None else [over_time, _stages(test)]
+
+
+def outermost(ordered: Sequence[int], ends: str) -> tuple[list[int], str]:
+    """The sessions that a plot shows, the last first, and what its note says of those that are left out.
+
+    Args:
+        ordered: the sessions by the figure that is shown.
+        ends: what the first and the last of them are, in words.
+    """
+    half = MOST_DEVICES // 2
+    if len(ordered) <= MOST_DEVICES:
+        return sorted(ordered, reverse=True), ""
+    left_out = f" Of {len(ordered)} sessions the {half} {ends}; the table has all."
+    return sorted([*ordered[:half], *ordered[-half:]], reverse=True), left_out
 
 
 def _over_time(test: Test, samples_per_second: float) -> Plot | None:
@@ -92,8 +108,7 @@ def devices_plot(test: Test) -> Plot:
     held = spent["complete_ms"].clip(upper=(100 - spent["inference_ms"] - spent["postprocess_ms"]).clip(lower=0))
     spent["complete_ms"] = held
     order = spent["inference_ms"].sort_values(kind="stable").index.tolist()
-    shown = order if len(order) <= MOST_DEVICES else order[: MOST_DEVICES // 2] + order[-MOST_DEVICES // 2 :]
-    shown = sorted(shown, reverse=True)
+    shown, left_out = outermost(order, "least and most busy")
     labels = [text_of(names[k]) for k in shown]
     traces = [
         {
@@ -114,8 +129,7 @@ def devices_plot(test: Test) -> Plot:
     )
     busy = spent["inference_ms"]
     note = "Idle includes waiting for the next sample and LoadGen's own time."
-    if len(shown) < len(order):
-        note += f" Of {len(order)} sessions the {MOST_DEVICES // 2} least and most busy; the table has all."
+    note += left_out
     return Plot(
         key=f"{test.scenario}-devices",
         title="What the devices did",
