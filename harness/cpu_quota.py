@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from harness.files import text_if_readable
+
 
 def usable_cores(root: Path = Path("/")) -> int:
     """Whole cores, at least 1."""
@@ -25,7 +27,7 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 def _groups(root: Path) -> Iterator[Path]:
     """The folders of this process's groups and of those around them, as far as they can be seen."""
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in text_if_readable(root / "proc/self/cgroup").splitlines():
         _, controllers, group = (*line.split(":", 2), "", "")[:3]
         names = controllers.split(",")
         if controllers and "cpu" not in names:
@@ -40,16 +42,9 @@ def _groups(root: Path) -> Iterator[Path]:
 
 
 def _limit(group: Path) -> float | None:
-    quota, _, period = _text(group / "cpu.max").strip().partition(" ")
+    quota, _, period = text_if_readable(group / "cpu.max").strip().partition(" ")
     if not quota:
-        quota, period = (_text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
+        quota, period = (text_if_readable(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
     if quota.isdigit() and period.isdigit() and int(period):
         return round(int(quota) / int(period), 3)
     return None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -46,6 +46,14 @@ def remove_unfinished(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def text_if_readable(path: Path) -> str:
+    """A file's text; empty where it cannot be read, as what a kernel does not have, or shows to root only."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file atomically; half a character, as a file's name may have it, is written as its escape."""
     with replacing(path) as temporary:

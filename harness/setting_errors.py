@@ -13,6 +13,8 @@ from harness.yaml_text import shortened
 
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
 """What a run, an organisation or a system may be called: it becomes the name of a folder."""
+PHOTOGRAPHS_MISSING, ONE_OF_TWO, SUBMISSION_MISSING = "photographs_missing", "one_of_two", "submission_missing"
+"""Rules about several keys that a command line says in its own words, by what pydantic calls the type of an error."""
 LONGEST_FOUND = 100
 """Characters of a wrong value that a message shows."""
 
@@ -23,12 +25,14 @@ class SettingError(UsageError):
     Attributes:
         key: the dotted key; empty where it is about several.
         problem: what is wrong with it, without its name.
+        rule: which rule it breaks, as pydantic calls the type of the error.
     """
 
-    def __init__(self, key: str, problem: str, *, where: str, hint: str | None = None) -> None:
-        super().__init__(f"{key or 'configuration'}: {problem}", where=where, hint=hint)
+    def __init__(self, key: str, problem: str, rule: str, *, where: str) -> None:
+        super().__init__(f"{key or 'configuration'}: {problem}", where=where)
         self.key = key
         self.problem = problem
+        self.rule = rule
 
 
 def setting_error(kind: type[BaseModel], error: ValidationError, where: str) -> UsageError:
@@ -51,7 +55,7 @@ def setting_error(kind: type[BaseModel], error: ValidationError, where: str) -> 
     elif first["type"] == "missing":
         what = "is missing"
     found = "" if isinstance(first["input"], dict) else f", found {shortened(repr(first['input']), LONGEST_FOUND)}"
-    return SettingError(key, f"{what}{found}", where=where)
+    return SettingError(key, f"{what}{found}", str(first["type"]), where=where)
 
 
 def _keys_beside(kind: type[BaseModel], location: Sequence[str | int]) -> list[str]:

@@ -12,11 +12,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from harness.errors import UsageError
 from harness.records import Decoding, Nms
 from harness.scenarios import Scenario, scenario_named
-from harness.setting_errors import NAME, setting_error
+from harness.setting_errors import NAME, ONE_OF_TWO, PHOTOGRAPHS_MISSING, SUBMISSION_MISSING, setting_error
 from harness.setting_paths import put
 from harness.yaml_text import YamlError, parse_yaml
 
@@ -86,13 +87,15 @@ class DatasetSettings(Section):
     @model_validator(mode="after")
     def _are_there(self) -> DatasetSettings:
         if self.photographs and self.images is None and "synthetic" not in self.model_fields_set:
-            raise ValueError("this configuration is of photographs: images and annotations are missing")
+            what = "this configuration is of photographs: images and annotations are missing"
+            raise PydanticCustomError(PHOTOGRAPHS_MISSING, what)
         return self
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> DatasetSettings:
         if (self.images is None) != (self.annotations is None):
-            raise ValueError("images and annotations go together: give both, or neither for the synthetic dataset")
+            what = "images and annotations go together: give both, or neither for the synthetic dataset"
+            raise PydanticCustomError(ONE_OF_TWO, what)
         return self
 
 
@@ -234,7 +237,8 @@ class RunSettings(Section):
     @model_validator(mode="after")
     def _submission_with_its_mode(self) -> RunSettings:
         if self.mode == "submission" and self.submission is None:
-            raise ValueError("mode submission needs a division, a submitter and a system's description")
+            what = "mode submission needs a division, a submitter and a system's description"
+            raise PydanticCustomError(SUBMISSION_MISSING, what)
         if self.mode != "submission" and self.submission is not None:
             raise ValueError("division, submitter and system go with mode submission only")
         return self

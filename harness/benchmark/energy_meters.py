@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from harness.benchmark.machine_watch import text_of
+from harness.files import text_if_readable
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,16 @@ class Meter(Protocol):
         ...
 
 
+@dataclass
+class _Zone:
+    """A counter of RAPL's, which begins again after ``round_uj``, and the microjoules that it has counted here."""
+
+    counter: Path
+    round_uj: int
+    last_uj: int
+    whole_uj: int = 0
+
+
 class Rapl:
     """RAPL's zones: ``package-0``, ``package-0/core``, ``dram`` and so on. Each counter wraps at its own range.
 
@@ -49,36 +59,31 @@ class Rapl:
     """
 
     def __init__(self, root: Path) -> None:
-        self._zones: dict[str, Path] = {}
-        self._ranges_uj: dict[str, int] = {}
-        self._last_uj: dict[str, int] = {}
-        self._whole_uj: dict[str, int] = {}
+        self._zones: dict[str, _Zone] = {}
         for folder in sorted((root / "sys/class/powercap").glob("intel-rapl:*")):
             value, most = _number(folder / "energy_uj"), _number(folder / "max_energy_range_uj")
             if value is not None and most:
-                name = self._free_name(folder)
-                self._zones[name], self._ranges_uj[name] = folder / "energy_uj", most
-                self._last_uj[name], self._whole_uj[name] = value, 0
+                self._zones[self._free_name(folder)] = _Zone(folder / "energy_uj", most + 1, value)
 
     def read(self) -> Reading:
         """Joules since it was made. It has to be read before a counter has gone round once (minutes at the least)."""
-        for name, path in list(self._zones.items()):
-            value = _number(path)
+        for name, zone in list(self._zones.items()):
+            value = _number(zone.counter)
             if value is None:
                 del self._zones[name]
                 continue
-            self._whole_uj[name] += (value - self._last_uj[name]) % (self._ranges_uj[name] + 1)
-            self._last_uj[name] = value
-        return Reading({name: self._whole_uj[name] / 1e6 for name in self._zones})
+            zone.whole_uj += (value - zone.last_uj) % zone.round_uj
+            zone.last_uj = value
+        return Reading({name: zone.whole_uj / 1e6 for name, zone in self._zones.items()})
 
     def close(self) -> None:
         """Holds nothing."""
 
     def _free_name(self, folder: Path) -> str:
-        own = text_of(folder / "name").strip() or folder.name
+        own = text_if_readable(folder / "name").strip() or folder.name
         _, _, place = folder.name.partition(":")
         parent, inner, _ = place.rpartition(":")
-        above = text_of(folder.with_name(f"intel-rapl:{parent}") / "name").strip() if inner else ""
+        above = text_if_readable(folder.with_name(f"intel-rapl:{parent}") / "name").strip() if inner else ""
         name = f"{above}/{own}" if above else own
         return name if name not in self._zones else f"{name} ({place})"
 
@@ -163,5 +168,5 @@ def _nvidia() -> list[Meter]:
 
 
 def _number(path: Path) -> int | None:
-    text = text_of(path).strip()
+    text = text_if_readable(path).strip()
     return int(text) if text.isdigit() else None

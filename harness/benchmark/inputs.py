@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.accuracy.ground_truth import GroundTruth, ground_truth_of
-from harness.benchmark.session_check import input_dtype
+from harness.benchmark.session_check import devices_of, input_dtype
 from harness.child_process import Say, run_in_child
 from harness.cluster.membership import Cluster, cluster_at
 from harness.cluster.messages import ClusterPlan
@@ -74,8 +74,7 @@ class Inputs:
         return place(devices[:1] if scenario == "single_stream" else devices)
 
     def _devices(self, scenario: Scenario) -> str:
-        latency = scenario == "single_stream"
-        return self.settings.backend.devices or self.backend.default_devices(throughput=not latency)
+        return devices_of(self.settings, self.backend, scenario)
 
     def _cluster_plan(self, scenario: Scenario) -> ClusterPlan | None:
         """The nodes that there are now, with their sessions; None: the sessions are on this machine."""

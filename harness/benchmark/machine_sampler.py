@@ -11,7 +11,8 @@ from time import monotonic_ns
 from types import TracebackType
 
 from harness.benchmark.energy_meters import Meters, Reading
-from harness.benchmark.machine_watch import ROOT, frequency_mhz, processor_times, text_of
+from harness.benchmark.machine_watch import ROOT, frequency_mhz, processor_times
+from harness.files import text_if_readable
 from harness.runs.machine_load import AT, BUSY, CLOCK, ENERGY, FREQUENCY, OWN, MachineTable, machine_table
 
 EVERY_S = 0.5
@@ -98,10 +99,10 @@ def _own_processes(root: Path) -> Iterator[int]:
         pid = ahead.pop()
         yield pid
         for children in (root / f"proc/{pid}/task").glob("*/children"):
-            ahead += map(int, text_of(children).split())
+            ahead += map(int, text_if_readable(children).split())
 
 
 def _of_process(root: Path, pid: int) -> float:
     """Seconds of processors that a process has had, with its children that have ended; 0 for one that is gone."""
-    fields = text_of(root / f"proc/{pid}/stat").rpartition(")")[2].split()
+    fields = text_if_readable(root / f"proc/{pid}/stat").rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") if len(fields) > 15 else 0.0

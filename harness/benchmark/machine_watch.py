@@ -14,6 +14,7 @@ from statistics import fmean
 from time import monotonic
 
 from harness.cpu_quota import cpu_quota
+from harness.files import text_if_readable
 from harness.runs.records import MachineRecord
 
 ROOT = Path("/")
@@ -77,7 +78,7 @@ class MachineWatch:
 def _snapshot(root: Path) -> _Snapshot:
     busy_s, steal_s = processor_times(root)
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    load = text_of(root / "proc/loadavg").split()
+    load = text_if_readable(root / "proc/loadavg").split()
     return _Snapshot(
         at_s=monotonic(),
         busy_s=busy_s,
@@ -92,7 +93,7 @@ def _snapshot(root: Path) -> _Snapshot:
 
 def processor_times(root: Path) -> tuple[float | None, float | None]:
     """Seconds in which the cores worked for anybody here, and in which another guest of the host had them."""
-    line = text_of(root / "proc/stat").partition("\n")[0].split()
+    line = text_if_readable(root / "proc/stat").partition("\n")[0].split()
     if len(line) < 9:
         return None, None
     user, nice, system, _, _, irq, softirq, steal = (int(ticks) for ticks in line[1:9])
@@ -101,12 +102,12 @@ def processor_times(root: Path) -> tuple[float | None, float | None]:
 
 
 def _cores(root: Path) -> int:
-    lines = text_of(root / "proc/stat").splitlines()
+    lines = text_if_readable(root / "proc/stat").splitlines()
     return sum(line.startswith("cpu") and line[3:4].isdigit() for line in lines) or os.cpu_count() or 1
 
 
 def _throttled(root: Path) -> float | None:
-    for line in text_of(root / "sys/fs/cgroup/cpu.stat").splitlines():
+    for line in text_if_readable(root / "sys/fs/cgroup/cpu.stat").splitlines():
         name, _, value = line.partition(" ")
         if name == "throttled_usec" and value.isdigit():
             return int(value) / 1e6
@@ -116,20 +117,12 @@ def _throttled(root: Path) -> float | None:
 def frequency_mhz(root: Path) -> float | None:
     """The mean clock of the cores now."""
     paths = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq")
-    values = [int(text) for path in paths if (text := text_of(path).strip()).isdigit()]
+    values = [int(text) for path in paths if (text := text_if_readable(path).strip()).isdigit()]
     return round(fmean(values) / 1e3, 1) if values else None
 
 
 def _temperature(root: Path) -> float | None:
     """The hottest zone, degrees Celsius."""
     paths = (root / "sys/class/thermal").glob("thermal_zone*/temp")
-    values = [int(text) for path in paths if (text := text_of(path).strip()).isdigit()]
+    values = [int(text) for path in paths if (text := text_if_readable(path).strip()).isdigit()]
     return max(values) / 1e3 if values else None
-
-
-def text_of(path: Path) -> str:
-    """A file's text; empty where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -12,8 +12,14 @@ from harness.cluster.places import first_devices, place_sessions
 from harness.cluster.ray_cluster import check_on_node
 from harness.errors import BackendError, Stalled
 from harness.pipeline.system_under_test import checked_session
-from harness.sessions.registry import load_backend
+from harness.scenarios import Scenario
+from harness.sessions.registry import Backend, load_backend
 from harness.settings import RunSettings
+
+
+def devices_of(settings: RunSettings, backend: Backend, scenario: Scenario) -> str:
+    """The devices of a scenario's tests as the settings name them, or those that the backend takes for it."""
+    return settings.backend.devices or backend.default_devices(throughput=scenario != "single_stream")
 
 
 def input_dtype(settings: RunSettings, model_file: Path | None, cluster: Cluster | None) -> str:
@@ -36,10 +42,9 @@ def _any_session(settings: RunSettings, model_file: Path | None) -> Iterator[str
 
     Where devices that fail are done without, it is one of the first that can be opened.
     """
-    latency = settings.scenarios[0] == "single_stream"
-    spec = settings.backend.devices or load_backend(settings.backend.name).default_devices(throughput=not latency)
-    devices = first_devices(spec)
-    if latency or settings.backend.on_device_failure == "stop":
+    scenario = settings.scenarios[0]
+    devices = first_devices(devices_of(settings, load_backend(settings.backend.name), scenario))
+    if scenario == "single_stream" or settings.backend.on_device_failure == "stop":
         devices = devices[:1]
     with ExitStack() as opened:
         for index, device in enumerate(devices):

@@ -30,24 +30,22 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds an action for each thing that can be done."""
     actions = parser.add_subparsers(dest="action", metavar="show|new|keys", required=True)
-    show = actions.add_parser(
-        "show",
-        help="the whole configuration, defaults included",
-        description="the whole configuration, defaults included",
-    )
+    show = _action(actions, "show", "the whole configuration, defaults included")
     show.add_argument("config", nargs="?", type=Path, default=Path("demo"), help="a YAML file, or a shipped one's name")
     show.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a key and its value")
     add_json_option(show)
-    new = actions.add_parser(
-        "new", help="write a configuration to begin with", description="write a configuration to begin with"
-    )
+    new = _action(actions, "new", "write a configuration to begin with")
     new.add_argument("file", type=Path, metavar="FILE", help="the file to write, a new one")
     new.add_argument("--like", type=Path, default=Path("demo"), metavar="CONFIG", help="the one to copy (demo)")
-    keys = actions.add_parser(
-        "keys", help="every key, what it takes and its default", description="every key, what it takes and its default"
-    )
+    keys = _action(actions, "keys", "every key, what it takes and its default")
     keys.add_argument("begin", nargs="?", default="", metavar="BEGIN", help="only keys that begin so")
     add_json_option(keys)
+
+
+def _action(actions: Any, name: str, what: str) -> argparse.ArgumentParser:
+    """The parser of an action, which says what it does here and in its own help."""
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=what, description=what)
+    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -130,7 +130,7 @@ def _extract(args: argparse.Namespace, terminal: Terminal, model: DetectionModel
         sentences = model.extract(args.extract, args.output)
     for sentence in sentences:
         made.add(sentence)
-    made.add(_written(args.output), **_file_facts(args.output))
+    _add_file(made, args.output)
 
 
 def _calibrate(args: argparse.Namespace, terminal: Terminal, model: DetectionModel, made: Made) -> None:
@@ -196,9 +196,10 @@ def _quantize(args: argparse.Namespace, terminal: Terminal, model: DetectionMode
             float32_inputs=content.float32_inputs,
         )
     outputs = "float32" if args.float_outputs else "int8"
-    made.add(
-        f"{_written(args.output)}: uint8 in, {outputs} out, {content.method} over {content.images} images",
-        **_file_facts(args.output),
+    _add_file(
+        made,
+        args.output,
+        f": uint8 in, {outputs} out, {content.method} over {content.images} images",
         outputs=outputs,
         method=content.method,
         calibration_images=content.images,
@@ -259,10 +260,8 @@ def _tensor(path: Path, model: DetectionModel) -> npt.NDArray[Any]:
     return np.asarray(tensor[np.newaxis])
 
 
-def _file_facts(path: Path) -> dict[str, Any]:
-    """What `_written` says, for the JSON."""
-    return {"file": str(path), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
-
-
-def _written(path: Path) -> str:
-    return f"{path}, {path.stat().st_size / 1e6:.1f} MB (sha256 {sha256_file(path)[:12]}…)"
+def _add_file(made: Made, path: Path, more: str = "", **facts: Any) -> None:
+    """Says which file was written; ``more`` is the rest of the line."""
+    size, sha256 = path.stat().st_size, sha256_file(path)
+    line = f"{path}, {size / 1e6:.1f} MB (sha256 {sha256[:12]}…){more}"
+    made.add(line, file=str(path), bytes=size, sha256=sha256, **facts)

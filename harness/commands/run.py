@@ -12,12 +12,9 @@ from harness.command_line.option_names import OPTIONS
 from harness.errors import HarnessError, UsageError
 from harness.rounds import load_round
 from harness.scenarios import SCENARIOS, scenario_named
-from harness.setting_errors import SettingError
+from harness.setting_errors import ONE_OF_TWO, PHOTOGRAPHS_MISSING, SUBMISSION_MISSING, SettingError
 from harness.setting_paths import parse_assignment
-from harness.settings import (
-    RunSettings,
-    load_run,
-)
+from harness.settings import RunSettings, load_run
 
 if TYPE_CHECKING:
     from harness.runs.figures import Summary
@@ -110,15 +107,15 @@ def load_settings(args: argparse.Namespace, overrides: dict[str, Any]) -> RunSet
     except SettingError as error:
         option = _option_of(error.key, args)
         if option is not None:
-            raise UsageError(error.problem, where=option, hint=error.hint or "ssd-harness run --help") from error
-        if "go together" in error.problem:
+            raise UsageError(error.problem, where=option, hint="ssd-harness run --help") from error
+        if error.rule == ONE_OF_TWO:
             missing = "--annotations" if args.annotations is None else "--images"
             raise UsageError(f"{missing} is missing", hint="give both --images DIR and --annotations JSON") from error
-        if "needs a division" in error.problem:
+        if error.rule == SUBMISSION_MISSING:
             hint = "`ssd-harness doctor system --output mine.json` writes the description"
             what = "--mode submission needs --division, --submitter and --system"
             raise UsageError(what, hint=hint) from error
-        if "photographs" in error.problem:
+        if error.rule == PHOTOGRAPHS_MISSING:
             hint = "give --images DIR and --annotations JSON, and --model FILE, as the default model knows shapes only"
             raise UsageError(f"{args.config} needs COCO's images and annotations", hint=hint) from error
         raise

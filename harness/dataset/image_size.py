@@ -6,8 +6,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-HEAD = 1 << 18
-"""Bytes that are read; what a camera writes before a JPEG's size (thumbnails, colour profiles) is mostly below it."""
+HEAD = 1 << 12
+"""Bytes that are read first: what stands before a JPEG's size is mostly shorter; behind a thumbnail all are read."""
 _SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 """Start-of-frame markers (ITU-T T.81, table B.1)."""
 _ORIENTATION = 0x0112  # the tag's number (Exif 2.32, 4.6.4)
@@ -48,7 +48,7 @@ def image_size(file: Path) -> ImageSize | None:
 
 def _jpeg(data: bytes) -> ImageSize | None:
     place, turned = 2, False
-    while place + 4 <= len(data):
+    while place + 9 <= len(data):  # a segment with a size is no shorter
         marker, length = data[place + 1], struct.unpack_from(">H", data, place + 2)[0]
         if data[place] != 0xFF:
             return None
