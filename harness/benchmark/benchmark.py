@@ -60,8 +60,7 @@ def run_benchmark(
         if not resume and not overwrite:
             check_free(folder)
         # a mistake in what a run needs must not touch the run that is there
-        replaces = holds_run(folder) and not resume
-        inputs = find_inputs(settings, terminal, cluster) if replaces else None
+        inputs = find_inputs(settings, terminal, cluster) if holds_run(folder) else None
         run = RunDirectory.create(folder, manifest, resume=resume)
         try:
             _run(settings, run, inputs or find_inputs(settings, terminal, cluster), terminal)

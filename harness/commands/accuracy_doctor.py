@@ -30,6 +30,8 @@ def run(args: argparse.Namespace, truth: GroundTruth, source: AccuracySource | N
     """
     evaluator: Evaluator = args.evaluator or ("hotcoco" if has_hotcoco() else "pycocotools")
     terminal = Terminal()
+    if source is not None and source.simulated:
+        terminal.say("note: the devices were SIMULATED: unless they played recorded outputs, their answers are made up")
     evidence = replace(read_evidence(args.log, truth, args.labels), own_annotations=source is not None)
     with terminal.task("Doctor") as report:
         if source is not None and source.default_model_on_photographs:

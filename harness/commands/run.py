@@ -78,13 +78,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--division", choices=("closed", "open"), help="the division it is for")
     add("--submitter", metavar="ORG", help="the organisation, as its folder is called")
     add("--system", type=Path, metavar="JSON", help="the system's description (`ssd-harness doctor system` begins one)")
-    add = parser.add_argument_group("where the files go").add_argument
-    add(
+    group = parser.add_argument_group("where the files go")
+    group.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
         help="the run directory (default: results/<name>-<date>-<time>, or of a submission)",
     )
+    add = group.add_mutually_exclusive_group().add_argument
     add("--overwrite", action="store_true", help="replace the finished run in --output, once this one has results")
     add("--resume", action="store_true", help="keep the finished tests of an interrupted run; a submission always does")
     group = parser.add_argument_group("what is shown")

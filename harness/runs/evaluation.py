@@ -86,12 +86,14 @@ class AccuracySource:
         images: how many of their images were run.
         default_model_on_photographs: whether the harness's own model, which knows synthetic objects only, was run on
             images that are not synthetic.
+        simulated: whether the devices were simulated; what they answer is made up unless it was recorded.
     """
 
     log: Path
     annotations: Path
     images: int
     default_model_on_photographs: bool
+    simulated: bool
 
 
 def accuracy_source(folder: Path, annotations: Path | None = None) -> AccuracySource:
@@ -113,9 +115,10 @@ def accuracy_source(folder: Path, annotations: Path | None = None) -> AccuracySo
     if scenario is None:
         hint = "ssd-harness run --mode accuracy"
         raise LogError("the run has no accuracy test", where=str(folder), hint=hint)
-    dataset, own = manifest.dataset, manifest.model.default and not manifest.backend.simulated
+    dataset, simulated = manifest.dataset, manifest.backend.simulated
+    unknown = manifest.model.default and not simulated and not dataset.synthetic
     log = layout.accuracy(scenario).accuracy_log
-    return AccuracySource(log, annotations or _own_annotations(manifest), dataset.images, own and not dataset.synthetic)
+    return AccuracySource(log, annotations or _own_annotations(manifest), dataset.images, unknown, simulated)
 
 
 def _own_annotations(manifest: StartedManifest) -> Path:

@@ -100,6 +100,13 @@ MISTAKES = [
         "nothing.json",
         "--annotations",
     ),
+    Mistake(
+        "run coco --images images --annotations nothing.json --output finished --resume",
+        3,
+        "nothing.json",
+        "--annotations",
+    ),
+    Mistake("run smoke --output finished --overwrite --resume", 2, "--resume", "ssd-harness run --help"),
     Mistake("run smoke --output locked/run", 3, "locked/run", "--output"),
     Mistake("report images", 3, "images", "--output of a run"),
     Mistake("compliance images", 2, "images", "--output of a run"),

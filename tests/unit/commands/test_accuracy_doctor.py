@@ -207,6 +207,16 @@ def test_the_default_model_on_photographs_is_the_whole_diagnosis(
     assert main(["accuracy", str(run_directory), "--doctor"]) == 0
 
 
+def test_a_simulated_device_is_named_before_anything_else(
+    run_directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["accuracy", str(run_directory), "--doctor"]) == 0
+    assert "SIMULATED" not in capsys.readouterr().err
+    edit_manifest(run_directory, "backend", simulated=True)
+    assert main(["accuracy", str(run_directory), "--doctor"]) == 0
+    assert capsys.readouterr().err.startswith("note: the devices were SIMULATED")
+
+
 def test_a_run_that_knows_its_annotations_is_never_told_that_they_are_wrong(
     run_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
