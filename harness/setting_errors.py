@@ -13,7 +13,15 @@ from harness.yaml_text import shortened
 
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
 """What a run, an organisation or a system may be called: it becomes the name of a folder."""
+CLUSTER_ADDRESS = r"^(auto|local:[1-9]\d*|(ray://)?[^\s/:]+:\d+)$"
+"""Where a cluster is."""
+PATTERNS = {
+    rf"^{NAME}$": "may hold letters, digits, . _ and -, the first one a letter or a digit",
+    CLUSTER_ADDRESS: "is none of local:N, auto, HOST:PORT and ray://HOST:PORT",
+}
+"""Pattern of a text → what is said of one that does not fit."""
 PHOTOGRAPHS_MISSING, ONE_OF_TWO, SUBMISSION_MISSING = "photographs_missing", "one_of_two", "submission_missing"
+SUBMISSION_UNASKED, PERFORMANCE_ONLY = "submission_unasked", "performance_only"
 """Rules about several keys that a command line says in its own words, by what pydantic calls the type of an error."""
 LONGEST_FOUND = 100
 """Characters of a wrong value that a message shows."""
@@ -29,7 +37,7 @@ class SettingError(UsageError):
     """
 
     def __init__(self, key: str, problem: str, rule: str, *, where: str) -> None:
-        super().__init__(f"{key or 'configuration'}: {problem}", where=where)
+        super().__init__(f"{key or 'configuration'}: {problem}", where=where, hint=_way_out(key, rule))
         self.key = key
         self.problem = problem
         self.rule = rule
@@ -50,12 +58,21 @@ def setting_error(kind: type[BaseModel], error: ValidationError, where: str) -> 
         hint = did_you_mean(str(first["loc"][-1]), known, f"known here: {', '.join(known)}")
         return UsageError(f"unknown key {key!r}", where=where, hint=hint)
     what = first["msg"].removeprefix("Value error, ")
-    if first.get("ctx", {}).get("pattern") == rf"^{NAME}$":
-        what = "may hold letters, digits, . _ and -, the first one a letter or a digit"
-    elif first["type"] == "missing":
+    what = PATTERNS.get(str(first.get("ctx", {}).get("pattern")), what)
+    if first["type"] == "missing":
         what = "is missing"
     found = "" if isinstance(first["input"], dict) else f", found {shortened(repr(first['input']), LONGEST_FOUND)}"
     return SettingError(key, f"{what}{found}", str(first["type"]), where=where)
+
+
+def _way_out(key: str, rule: str) -> str | None:
+    if rule == PHOTOGRAPHS_MISSING:
+        return "set dataset.images and dataset.annotations; dataset.photographs=false takes synthetic images instead"
+    if not key:
+        return None
+    # every scenario has the same keys, which are listed once
+    listed = "tests" if key.startswith("tests.") else key
+    return f"`ssd-harness config keys {listed}` shows what it takes"
 
 
 def _keys_beside(kind: type[BaseModel], location: Sequence[str | int]) -> list[str]:

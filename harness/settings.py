@@ -17,7 +17,16 @@ from pydantic_core import PydanticCustomError
 from harness.errors import UsageError
 from harness.records import Decoding, Nms
 from harness.scenarios import Scenario, scenario_named
-from harness.setting_errors import NAME, ONE_OF_TWO, PHOTOGRAPHS_MISSING, SUBMISSION_MISSING, setting_error
+from harness.setting_errors import (
+    CLUSTER_ADDRESS,
+    NAME,
+    ONE_OF_TWO,
+    PERFORMANCE_ONLY,
+    PHOTOGRAPHS_MISSING,
+    SUBMISSION_MISSING,
+    SUBMISSION_UNASKED,
+    setting_error,
+)
 from harness.setting_paths import put
 from harness.suggestions import did_you_mean
 from harness.yaml_text import YamlError, parse_yaml
@@ -121,7 +130,7 @@ class BackendSettings(Section):
 class ClusterSettings(Section):
     """Nodes that have the sessions; `address` alone may stand for the whole section."""
 
-    address: Annotated[str, Field(pattern=r"^(auto|local:[1-9]\d*|(ray://)?[^\s/:]+:\d+)$")] | None = None
+    address: Annotated[str, Field(pattern=CLUSTER_ADDRESS)] | None = None
     """``local:N``: N processes on this machine; ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``: a cluster of Ray that
     runs; none: no cluster."""
     single_stream: bool = False
@@ -232,7 +241,8 @@ class RunSettings(Section):
     def _something_to_trace(self) -> RunSettings:
         for name in ("trace", "profile"):
             if getattr(self, name) and self.mode not in ("performance", "both"):
-                raise ValueError(f"{name} is of performance tests, and mode is {self.mode}")
+                what = f"{name} is of performance tests, and mode is {self.mode}"
+                raise PydanticCustomError(PERFORMANCE_ONLY, "{what}", {"what": what})
         return self
 
     @model_validator(mode="after")
@@ -241,7 +251,8 @@ class RunSettings(Section):
             what = "mode submission needs a division, a submitter and a system's description"
             raise PydanticCustomError(SUBMISSION_MISSING, what)
         if self.mode != "submission" and self.submission is not None:
-            raise ValueError("division, submitter and system go with mode submission only")
+            what = "division, submitter and system go with mode submission only"
+            raise PydanticCustomError(SUBMISSION_UNASKED, what)
         return self
 
     def test(self, scenario: Scenario) -> ScenarioSettings:

@@ -13,7 +13,14 @@ from harness.command_line.option_names import OPTIONS
 from harness.errors import HarnessError, UsageError
 from harness.rounds import load_round
 from harness.scenarios import SCENARIOS, TITLES, scenario_named
-from harness.setting_errors import ONE_OF_TWO, PHOTOGRAPHS_MISSING, SUBMISSION_MISSING, SettingError
+from harness.setting_errors import (
+    ONE_OF_TWO,
+    PERFORMANCE_ONLY,
+    PHOTOGRAPHS_MISSING,
+    SUBMISSION_MISSING,
+    SUBMISSION_UNASKED,
+    SettingError,
+)
 from harness.setting_paths import parse_assignment
 from harness.settings import RunSettings, load_run
 
@@ -117,6 +124,12 @@ def load_settings(args: argparse.Namespace, overrides: dict[str, Any]) -> RunSet
             hint = "`ssd-harness doctor system --output mine.json` writes the description"
             what = "--mode submission needs --division, --submitter and --system"
             raise UsageError(what, hint=hint) from error
+        if error.rule == SUBMISSION_UNASKED:
+            what = "--division, --submitter and --system go with --mode submission"
+            raise UsageError(what, hint="give --mode submission, or leave them out") from error
+        asked = "--trace" if args.trace else "--profile" if args.profile else None
+        if error.rule == PERFORMANCE_ONLY and asked is not None:
+            raise UsageError(error.problem, where=asked, hint="--mode performance, or both") from error
         if error.rule == PHOTOGRAPHS_MISSING:
             hint = "give --images DIR and --annotations JSON, and --model FILE, as the default model knows shapes only"
             raise UsageError(f"{args.config} needs COCO's images and annotations", hint=hint) from error
