@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from harness.errors import BackendError, HarnessError, ModelError, UsageError
+from harness.errors import BackendError, HarnessError, ModelError, UsageError, named_line
 from harness.records import TensorSpec
 from harness.sessions.check_subject import Skipped, Subject
 from harness.sessions.expectations import (
@@ -67,7 +67,7 @@ def run_check(check: Callable[[Subject], None], subject: Subject) -> CheckResult
     except HarnessError as error:
         return CheckResult(name, "FAIL", f"{type(error).__name__}: {str(error).replace(chr(10), ';')}")
     except Exception as error:  # noqa: BLE001 - a backend may raise anything, and the other checks are to run all the same
-        return CheckResult(name, "FAIL", f"{type(error).__name__}: {error}")
+        return CheckResult(name, "FAIL", named_line(error))
     return CheckResult(name, "PASS")
 
 
