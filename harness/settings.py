@@ -14,19 +14,10 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from harness import setting_errors
 from harness.errors import UsageError
 from harness.records import Decoding, Nms
 from harness.scenarios import Scenario, scenario_named
-from harness.setting_errors import (
-    CLUSTER_ADDRESS,
-    NAME,
-    ONE_OF_TWO,
-    PERFORMANCE_ONLY,
-    PHOTOGRAPHS_MISSING,
-    SUBMISSION_MISSING,
-    SUBMISSION_UNASKED,
-    setting_error,
-)
 from harness.setting_paths import put
 from harness.suggestions import did_you_mean
 from harness.yaml_text import YamlError, parse_yaml
@@ -98,14 +89,14 @@ class DatasetSettings(Section):
     def _are_there(self) -> DatasetSettings:
         if self.photographs and self.images is None and "synthetic" not in self.model_fields_set:
             what = "this configuration is of photographs: images and annotations are missing"
-            raise PydanticCustomError(PHOTOGRAPHS_MISSING, what)
+            raise PydanticCustomError(setting_errors.PHOTOGRAPHS_MISSING, what)
         return self
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> DatasetSettings:
         if (self.images is None) != (self.annotations is None):
             what = "images and annotations go together: give both, or neither for the synthetic dataset"
-            raise PydanticCustomError(ONE_OF_TWO, what)
+            raise PydanticCustomError(setting_errors.ONE_OF_TWO, what)
         return self
 
 
@@ -130,7 +121,7 @@ class BackendSettings(Section):
 class ClusterSettings(Section):
     """Nodes that have the sessions; `address` alone may stand for the whole section."""
 
-    address: Annotated[str, Field(pattern=CLUSTER_ADDRESS)] | None = None
+    address: Annotated[str, Field(pattern=setting_errors.CLUSTER_ADDRESS)] | None = None
     """``local:N``: N processes on this machine; ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``: a cluster of Ray that
     runs; none: no cluster."""
     single_stream: bool = False
@@ -168,14 +159,14 @@ class SubmissionSettings(Section):
     """Whose submission a run is for."""
 
     division: Division
-    submitter: Annotated[str, Field(pattern=rf"^{NAME}$")]
+    submitter: Annotated[str, Field(pattern=rf"^{setting_errors.NAME}$")]
     """The organisation: the name of a folder of the submission."""
     system: Path
     """The system's description, JSON; its file name without .json is the system's name in the submission."""
 
     @model_validator(mode="after")
     def _system_is_named(self) -> SubmissionSettings:
-        if not re.fullmatch(NAME, self.system.stem):
+        if not re.fullmatch(setting_errors.NAME, self.system.stem):
             raise ValueError(f"system: {self.system.stem!r} cannot be a system's name: letters, digits, . _ and - can")
         return self
 
@@ -183,7 +174,7 @@ class SubmissionSettings(Section):
 class RunSettings(Section):
     """What `ssd-harness run` does. Every key is documented in configs/runs/demo.yaml."""
 
-    name: Annotated[str, Field(pattern=rf"^{NAME}$", max_length=100)] = "run"
+    name: Annotated[str, Field(pattern=rf"^{setting_errors.NAME}$", max_length=100)] = "run"
     """Of the run: its folder in results/ begins with it."""
     round: str = ""
     """``configs/rounds/<round>.yaml``, or a YAML file; empty: the model's own."""
@@ -242,17 +233,17 @@ class RunSettings(Section):
         for name in ("trace", "profile"):
             if getattr(self, name) and self.mode not in ("performance", "both"):
                 what = f"{name} is of performance tests, and mode is {self.mode}"
-                raise PydanticCustomError(PERFORMANCE_ONLY, "{what}", {"what": what})
+                raise PydanticCustomError(setting_errors.PERFORMANCE_ONLY, "{what}", {"what": what})
         return self
 
     @model_validator(mode="after")
     def _submission_with_its_mode(self) -> RunSettings:
         if self.mode == "submission" and self.submission is None:
             what = "mode submission needs a division, a submitter and a system's description"
-            raise PydanticCustomError(SUBMISSION_MISSING, what)
+            raise PydanticCustomError(setting_errors.SUBMISSION_MISSING, what)
         if self.mode != "submission" and self.submission is not None:
             what = "division, submitter and system go with mode submission only"
-            raise PydanticCustomError(SUBMISSION_UNASKED, what)
+            raise PydanticCustomError(setting_errors.SUBMISSION_UNASKED, what)
         return self
 
     def test(self, scenario: Scenario) -> ScenarioSettings:
@@ -325,7 +316,7 @@ def validate(kind: type[SectionT], data: Mapping[str, Any], where: str) -> Secti
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        raise setting_error(kind, error, where) from error
+        raise setting_errors.setting_error(kind, error, where) from error
 
 
 def configs_dir() -> Path:
