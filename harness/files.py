@@ -23,7 +23,11 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: as writing does, e.g. no space left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
+    except OSError as error:
+        error.filename = str(path)  # a person knows this name
+        raise
     os.close(handle)
     temporary = Path(name)
     try:

@@ -19,6 +19,7 @@ from harness.records import Decoding, Nms
 from harness.scenarios import Scenario, scenario_named
 from harness.setting_errors import NAME, ONE_OF_TWO, PHOTOGRAPHS_MISSING, SUBMISSION_MISSING, setting_error
 from harness.setting_paths import put
+from harness.suggestions import did_you_mean
 from harness.yaml_text import YamlError, parse_yaml
 
 Division = Literal["closed", "open"]
@@ -283,8 +284,9 @@ def run_config(path: Path) -> Path:
     named = shipped / f"{path.name.removesuffix('.yaml')}.yaml"
     if named.is_file() and path.parent in (Path(), Path("configs/runs")):
         return named
-    known = ", ".join(sorted(p.stem for p in shipped.glob("*.yaml")))
-    raise UsageError("no such configuration file", where=str(path), hint=f"give a YAML file, or one of: {known}")
+    known = sorted(p.stem for p in shipped.glob("*.yaml"))
+    hint = did_you_mean(path.stem, known, f"give a YAML file, or one of: {', '.join(known)}")
+    raise UsageError("no such configuration file", where=str(path), hint=hint)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

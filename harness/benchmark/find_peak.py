@@ -17,7 +17,7 @@ from harness.loadgen.process import run_test
 from harness.runs.directory import RunDirectory
 from harness.runs.layout import TestFolder
 from harness.runs.records import Peak, PeakTry
-from harness.scenarios import Scenario
+from harness.scenarios import TITLES, Scenario
 from harness.terminal import Terminal
 
 WITH_PEAK: tuple[Scenario, ...] = ("server", "offline")
@@ -26,6 +26,7 @@ TRY_QUERIES = 1000  # a 99th percentile within its bound needs 662 (early stoppi
 CLOSE = 1.03  # the search ends when valid and invalid rates are within this ratio
 STRIDE = 1.5  # upwards, until a rate is invalid
 MOST_TRIES = 15
+LOWEST = 1 / 16  # of the rate that was answered: queries hardly wait for each other any more, and still it is invalid
 
 
 Attempt = Callable[[float | None], PeakTry]
@@ -53,6 +54,8 @@ def find_peaks(inputs: Inputs, run: RunDirectory, terminal: Terminal) -> dict[Sc
         given = inputs.settings.test(scenario)
         search, start = (bisect, given.target_qps) if scenario == "server" else (settle, given.expected_qps)
         best = search(attempt, start)
+        if best is None:
+            terminal.say(_no_peak(scenario, tries))
         peaks[scenario] = Peak(
             valid=best is not None,
             qps=None if best is None else best.qps if scenario == "server" else best.samples_per_second,
@@ -63,18 +66,31 @@ def find_peaks(inputs: Inputs, run: RunDirectory, terminal: Terminal) -> dict[Sc
 
 def bisect(attempt: Attempt, start: float | None) -> PeakTry | None:
     """Server: the valid try with the highest rate; None when none was valid."""
-    best, high, qps = None, inf, start
+    best, high, answered, qps = None, inf, 0.0, start
     for _ in range(MOST_TRIES):
         tried = attempt(qps)
+        answered = max(answered, tried.samples_per_second)
         if tried.valid:
             best = tried
         else:
             high = tried.qps
         low = best.qps if best else 0.0
-        if high <= low * CLOSE:
+        if high <= low * CLOSE or (best is None and high <= answered * LOWEST):
             break
         qps = low * STRIDE if high == inf else (low + high) / 2
     return best
+
+
+def _no_peak(scenario: Scenario, tries: list[PeakTry]) -> str:
+    """Why the search ended without a valid rate."""
+    last = min(tries, key=lambda tried: tried.qps)
+    text = f"{TITLES[scenario]}: no rate down to {last.qps:.3g}/s is valid, and the search ends"
+    if last.p99_ms is None or last.latency_bound_ms is None:
+        return text
+    return (
+        f"{text}: there the 99th percentile is {last.p99_ms:.1f} ms and the bound {last.latency_bound_ms:g} ms. Either "
+        "one inference takes too long for the bound, or other work on this machine does"
+    )
 
 
 def settle(attempt: Attempt, start: float | None) -> PeakTry | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from harness.errors import UsageError
+from harness.scenarios import Scenario, scenario_named
+
 
 def one_or_more(text: str) -> int:
     """The text as a whole number, 1 or more.
@@ -37,6 +40,18 @@ def share(text: str) -> float:
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share above 0 and at most 1")
     return value
+
+
+def scenario(text: str) -> Scenario:
+    """The scenario of any usual spelling, as ``--scenario`` takes it.
+
+    Raises:
+        UsageError: there is none of that name; names the nearest.
+    """
+    try:
+        return scenario_named(text)
+    except UsageError as error:
+        raise UsageError(error.what, where="--scenario", hint=error.hint) from None
 
 
 def file_to_write(text: str) -> Path:

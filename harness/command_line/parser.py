@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises the message as a `UsageError`, where argparse would print it and exit."""
         option = self._unknown_option(self._given)
-        if option is not None and "are required" in message:
+        if option is not None and re.search(r" (is|are) required", message):
             raise self._no_such_option(option)
         message = re.sub(r"^argument (\S+): ", _name_of_argument, message)
         raise UsageError(message, hint=f"{self.prog} --help")

@@ -29,6 +29,7 @@ from harness.accuracy.evaluate import (
 )
 from harness.accuracy.ground_truth import GroundTruth, read_ground_truth
 from harness.accuracy.log import read_accuracy_log
+from harness.command_line.argument_types import one_or_more
 from harness.command_line.json_output import add_json_option, show_or_write
 from harness.commands import accuracy_against, accuracy_doctor
 from harness.errors import DataError, LogError, UsageError
@@ -78,7 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--doctor", action="store_true", help="find out why the mAP is wrong; exit status 1 if something is"
     )
-    parser.add_argument("--count", type=int, metavar="N", help="the run saw only the first N images of the annotations")
+    parser.add_argument(
+        "--count", type=one_or_more, metavar="N", help="the run saw only the first N images of the annotations"
+    )
     parser.add_argument(
         "--images-evaluated",
         choices=("all", "annotated", "logged"),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 from rich.table import Table
 
-from harness.command_line.json_output import add_json_option, show_or_write
+from harness.command_line.argument_types import one_or_more
+from harness.command_line.json_output import Made, add_json_option, show_or_write
 from harness.command_line.model_argument import add_model_name
 from harness.errors import ModelError, UsageError
 from harness.model.registry import load_model
@@ -33,15 +36,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments; `backends` alone lists, `check` is its one action."""
     add_json_option(parser, "the list")
     actions = parser.add_subparsers(dest="action", metavar="check")
-    check = actions.add_parser("check", help="run the contract's checks", description="Exit status 1 when one fails.")
+    what = "Checks that a backend does what a session must do; exit status 1 when it does not in one respect."
+    check = actions.add_parser("check", help="run the contract's checks", description=what)
     add = check.add_argument
     add("name", metavar="NAME", help="a backend, or the dotted name of a module that is one")
-    add("--model", type=Path, help="a model file of the backend's own kind (default: the built-in ONNX model)")
+    add(
+        "--model", type=Path, metavar="FILE", help="a file of the backend's own kind (default: the built-in ONNX model)"
+    )
     add_model_name(check)
-    add("--precision", choices=("int8", "float32"), default="int8", help="of the built-in model")
+    add("--precision", choices=("int8", "float32"), help="of the built-in model (int8)")
     add("--device", help="the backend's name of one device (default: the one it uses for latency)")
-    add("--threads", type=int, default=1, help="host threads of each session")
+    add("--threads", type=one_or_more, default=1, help="host threads of each session")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the backend; may be repeated")
+    add_json_option(check, "the checks and how each ended")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,7 +82,8 @@ def _check(args: argparse.Namespace) -> int:
         raise ModelError("no such model", where=str(file), hint="give --model an existing file")
     if file is None and not backend.SIMULATED:
         with terminal.task("Default model") as report:
-            file = load_model(args.model_name).default_file(args.precision, lambda doing: report(0, None, doing))
+            precision: Literal["int8", "float32"] = args.precision or "int8"
+            file = load_model(args.model_name).default_file(precision, lambda doing: report(0, None, doing))
     model = load_model(args.model_name, file)
     request = SessionRequest.of(
         model,
@@ -85,12 +93,26 @@ def _check(args: argparse.Namespace) -> int:
         options=options,
     )
     _check_options(backend, request)
+    for option, given in (("--model", args.model), ("--precision", args.precision)):
+        if given is not None and backend.SIMULATED:
+            terminal.say(f"note: {option} is not used: a simulated device runs no model")
+    if args.precision is not None and args.model is not None:
+        terminal.say("note: --precision is not used: it is of the built-in model, and --model is another one")
     terminal.say(f"{args.name} on {request.device}, model {file or 'none'}")
-    failed = 0
+    made, checks = Made(args.json), []
     for check in run_checks(Subject(backend, request)):
-        terminal.result(str(check))
-        failed += check.status == "FAIL"
-    return 1 if failed else 0
+        checks.append(dataclasses.asdict(check))
+        made.add(str(check), checks=checks)
+    count = Counter(check["status"] for check in checks)
+    made.add(
+        f"{count.total()} checks: {count['PASS']} passed, {count['FAIL']} failed, {count['SKIP']} skipped",
+        backend=args.name,
+        device=request.device,
+        model=None if file is None else str(file),
+        passed=not count["FAIL"],
+    )
+    made.finish()
+    return 1 if count["FAIL"] else 0
 
 
 def _check_options(backend: Backend, request: SessionRequest) -> None:

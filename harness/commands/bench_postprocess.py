@@ -8,6 +8,7 @@ import dataclasses
 from rich.console import Console
 from rich.table import Table
 
+from harness.command_line.argument_types import one_or_more
 from harness.command_line.json_output import add_json_option, show_or_write
 from harness.command_line.model_argument import add_model_name
 from harness.model.decoder_timing import DecoderBench
@@ -25,8 +26,10 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `bench postprocess`."""
     add_model_name(parser)
-    parser.add_argument("--rounds", type=int, default=100, help="turns each contestant has (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="for images per second (default: every core)")
+    parser.add_argument(
+        "--rounds", type=one_or_more, default=100, help="turns each contestant has (default: %(default)s)"
+    )
+    parser.add_argument("--threads", type=one_or_more, help="for images per second (default: every core)")
     add_json_option(parser, "the figures")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from harness.command_line.argument_types import one_or_more
 from harness.command_line.json_output import add_json_option, show_or_write
 from harness.command_line.model_argument import add_model_name
 from harness.dataset.image_list import listed_images
@@ -28,11 +29,11 @@ SYNTHETIC = 128
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("--images", type=Path, metavar="DIR", help="JPEGs and PNGs (default: synthetic ones)")
-    parser.add_argument("--count", type=int, help="take the first so many")
+    parser.add_argument("--count", type=one_or_more, help="take the first so many")
     add_model_name(parser)
     parser.add_argument("--model", type=Path, metavar="FILE", help="its file, where that decides the input's size")
-    parser.add_argument("--workers", type=int, help="processes of the pool (default: one per core)")
-    parser.add_argument("--rounds", type=int, default=3, help="of the pool (default: %(default)s)")
+    parser.add_argument("--workers", type=one_or_more, help="processes of the pool (default: one per core)")
+    parser.add_argument("--rounds", type=one_or_more, default=3, help="of the pool (default: %(default)s)")
     add_json_option(parser, "the figures")
 
 

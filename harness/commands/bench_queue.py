@@ -14,6 +14,7 @@ import argparse
 from rich.table import Table
 
 from harness.benchmark.queue_limits import CASES, MOST_ROUNDS, SLOWER, Case, Limit, bench_queue
+from harness.command_line.argument_types import one_or_more
 from harness.command_line.json_output import add_json_option, show_or_write
 from harness.command_line.model_argument import add_model_name
 from harness.errors import UsageError
@@ -32,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_name(parser)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (default: %(default)g)")
     parser.add_argument(
-        "--rounds", type=int, default=MOST_ROUNDS, help="of each measurement, at the most (default: %(default)s)"
+        "--rounds",
+        type=one_or_more,
+        default=MOST_ROUNDS,
+        help="of each measurement, at the most (default: %(default)s)",
     )
     parser.add_argument("--devices", help="only the lines with so many devices, e.g. 16,64")
     add_json_option(parser, "the figures")
@@ -42,8 +46,6 @@ def run(args: argparse.Namespace) -> int:
     """Measures the cases that were asked for and prints the figures."""
     if not 0 < args.seconds <= 600:
         raise UsageError("expected above 0 and at most 600", where="--seconds")
-    if args.rounds < 1:
-        raise UsageError("expected at least 1", where="--rounds")
     cases = CASES
     if args.devices:
         cases = tuple(case for case in CASES if str(case.devices) in args.devices.replace(" ", "").split(","))

@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `doctor system`."""
     add = parser.add_argument
     add("--round", default="v2.0", help="the MLPerf round whose fields are asked for (v2.0)")
-    add("--submitter", metavar="ORG", help="the organisation that submits")
-    add("--division", help="closed (default) or open")
+    add("--submitter", metavar="ORG", help="the organisation (default: likewise, --submitter)")
+    add("--division", help="closed or open (default: left open, and the --division of a run fills it in)")
     add("--name", metavar="TEXT", help="the system's name (default: the host's)")
     add("--type", metavar="TYPE", help="edge (default), datacenter or both: datacenter,edge")
     add("--status", help="available, preview or rdi (default): research, development or internal")
@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     document = {"system": system, "to_be_filled_in": {error.field: error.required for error in wanting}}
     show_or_write(document, args.json, lambda: terminal.result(shown))
     for error in wanting:
-        terminal.say(f"to be filled in: {error.field}, {error.required}")
+        by = f" (the run's {_OPTIONS[error.field]} does)" if error.field in ("division", "submitter") else ""
+        terminal.say(f"to be filled in: {error.field}, {error.required}{by}")
     needed = {error.field for error in wanting}
     empty = [name for name, value in system.items() if value == "" and name not in needed]
     terminal.say(f'left "" (allowed): {", ".join(empty)}')

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--download", metavar="NAME", help=f"get a dataset: {published_names('datasets')}")
     parser.add_argument("--synthetic", type=one_or_more, metavar="N", help="write a synthetic dataset of N images")
-    parser.add_argument("--seed", type=zero_or_more, default=0, metavar="S", help="of the synthetic dataset (0)")
+    parser.add_argument("--seed", type=zero_or_more, metavar="S", help="of the synthetic dataset (0)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where the synthetic or downloaded dataset goes")
     add_model_name(parser)
     parser.add_argument("--model", type=Path, metavar="FILE", help="its file, where that decides the input's size")
@@ -112,7 +112,8 @@ def _licence_safe(args: argparse.Namespace, annotations: Path, made: Made) -> Pa
 
 
 def _download(args: argparse.Namespace, terminal: Terminal, made: Made) -> None:
-    if any(option is not None for option in (args.images, args.annotations, args.count, args.synthetic)):
+    others = ("images", "annotations", "count", "licence_safe", "synthetic", "seed", "model", "workers", "cache")
+    if any(getattr(args, name) is not None for name in others):
         raise UsageError("--download goes with --output DIR only", hint="then prepare what was downloaded")
     folder = args.output or cache_dir() / "downloads" / args.download
     paths = [str(path) for path in get_published("datasets", args.download, folder, terminal)]
@@ -128,10 +129,13 @@ def _dataset(args: argparse.Namespace, terminal: Terminal) -> tuple[Path, Path]:
                 "which dataset?",
                 hint="either --images DIR --annotations JSON, or --synthetic N --output DIR, or --download NAME",
             )
+        if args.seed is not None:
+            raise UsageError("--seed is of a synthetic dataset", hint="give --synthetic N, or leave it out")
         return args.images, args.annotations
     if args.images is not None or args.annotations is not None or args.count is not None or args.output is None:
         raise UsageError(
             "--synthetic N goes with --output DIR and --seed S, and not with --images, --annotations or --count"
         )
-    with terminal.task(f"Synthetic images of seed {args.seed}", "images") as report:
-        return write_synthetic(args.output, images=args.synthetic, seed=args.seed, progress=report)
+    seed = args.seed or 0
+    with terminal.task(f"Synthetic images of seed {seed}", "images") as report:
+        return write_synthetic(args.output, images=args.synthetic, seed=seed, progress=report)

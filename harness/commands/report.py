@@ -44,7 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--threshold",
         type=float,
-        default=1.0,
         metavar="PERCENT",
         help="changes smaller than this do not matter, however certain they are (default: 1)",
     )
@@ -55,10 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes what was asked for; 1 if a run is INVALID, or with --fail-if-slower if one got slower."""
     json_format(args)
-    if not 0 <= args.threshold < 100:
-        raise UsageError(f"{args.threshold:g} is not a percentage from 0 to 100", where="--threshold")
-    if args.fail_if_slower and args.compare is None:
-        raise UsageError("--fail-if-slower needs a baseline", hint="give --compare BASELINE")
+    threshold = 1.0 if args.threshold is None else args.threshold
+    if not 0 <= threshold < 100:
+        raise UsageError(f"{threshold:g} is not a percentage from 0 to 100", where="--threshold")
+    if args.compare is None:
+        for option, given in (("--fail-if-slower", args.fail_if_slower), ("--threshold", args.threshold is not None)):
+            if given:
+                raise UsageError(f"{option} needs a baseline", hint="give --compare BASELINE")
     from harness.runs.layout import MANIFEST
     from harness.runs.loadgen_logs import is_log_folder
     from harness.runs.recorded_run import load_run
@@ -68,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         return _report_logs(args, logs)
     runs = [load_run(path) for path in args.runs]
     if args.compare is not None:
-        return _compare(args, runs)
+        return _compare(args, runs, threshold)
     if args.format == "html" or (args.format is None and args.output is None):
         _write_pages(args, runs)
     if args.format != "html":
@@ -151,14 +153,14 @@ def _show(args: argparse.Namespace, runs: list[Run]) -> None:
         write_out(tables, args.output, args.format)
 
 
-def _compare(args: argparse.Namespace, runs: list[Run]) -> int:
+def _compare(args: argparse.Namespace, runs: list[Run], threshold: float) -> int:
     from harness.report.comparison import compare
     from harness.report.comparison_page import comparison_html
     from harness.report.output import write_out
     from harness.runs.recorded_run import load_run
 
     baseline = load_run(args.compare)
-    compared = [compare(baseline, run, args.threshold / 100) for run in runs]
+    compared = [compare(baseline, run, threshold / 100) for run in runs]
     if args.format == "html":
         if len(runs) > 1 and args.output is not None:
             raise UsageError("several comparisons do not go into one file", where="--output", hint="give one RUN")

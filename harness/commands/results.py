@@ -6,7 +6,7 @@ import argparse
 from datetime import datetime
 from pathlib import Path
 
-from harness.command_line.argument_types import file_to_write
+from harness.command_line.argument_types import file_to_write, scenario
 from harness.command_line.json_output import add_json_option, json_format
 from harness.errors import UsageError
 from harness.scenarios import SCENARIOS
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json_option(parser, "the figures")
     add = parser.add_argument
     add("folder", nargs="?", type=Path, default=Path("results"), metavar="DIR", help="of the runs (default: results)")
-    add("--scenario", choices=SCENARIOS, help="only runs that measured it")
+    add("--scenario", type=scenario, choices=SCENARIOS, help="only runs that measured it; in any usual spelling")
     add("--backend", help="only runs on this backend")
     add("--model", help="only runs whose model's name, path or sha256 contains this")
     add("--name", help="only runs whose folder's name contains this")
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only runs started then or later, e.g. 2026-11-24 or 2026-11-24T13:00",
     )
     add("--valid", action="store_true", help="only VALID runs")
-    add("--format", choices=FORMATS, default="table")
+    add("--format", choices=FORMATS, help="default: a table")
     add(
         "--chart",
         metavar="FIGURE",
@@ -54,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Lists the runs, or writes the chart."""
     json_format(args)
+    if args.chart is not None and args.format is not None:
+        raise UsageError("--chart makes a page: it goes with neither --format nor --json", hint="leave one of them out")
     from harness.report.output import write_out
     from harness.report.results import Filter, chart_html, find_results, for_people, results_table
     from harness.terminal import Terminal
@@ -65,11 +67,12 @@ def run(args: argparse.Namespace) -> int:
         write_out(chart_html(found, args.chart), target)
         Terminal().say(f"Chart: {target}")
         return 0
-    if not found and args.format == "table":
+    if not found and args.format in (None, "table"):
         Terminal().say(f"No such runs in {args.folder}")
         return 0
     table = results_table(found)
-    write_out([for_people(table) if args.format in ("table", "markdown") else table], args.output, args.format)
+    for_programs = args.format in ("csv", "json")
+    write_out([table if for_programs else for_people(table)], args.output, args.format)
     return 0
 
 

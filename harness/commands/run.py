@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.benchmark.overrides import with_replaced_parts
+from harness.command_line.argument_types import scenario
 from harness.command_line.option_names import OPTIONS
 from harness.errors import HarnessError, UsageError
 from harness.rounds import load_round
-from harness.scenarios import SCENARIOS, scenario_named
+from harness.scenarios import SCENARIOS, TITLES, scenario_named
 from harness.setting_errors import ONE_OF_TWO, PHOTOGRAPHS_MISSING, SUBMISSION_MISSING, SettingError
 from harness.setting_paths import parse_assignment
 from harness.settings import RunSettings, load_run
@@ -184,7 +185,7 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
     """Configuration key → value, of the options that `add_measurement_arguments` adds."""
     options = {
         "repeat": args.repeat,
-        "scenarios": _scenarios(args.scenario),
+        "scenarios": [scenario(name) for name in args.scenario.split(",")] if args.scenario else None,
         "backend.name": args.backend,
         "backend.devices": args.devices,
         "cluster.address": args.cluster,
@@ -197,22 +198,12 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
         "dataset.count": args.count,
     }
     overrides = with_replaced_parts(args.config, _given(options))
-    for scenario in SCENARIOS:
+    for name in SCENARIOS:
         if args.duration is not None:
-            overrides[f"tests.{scenario}.min_duration_s"] = args.duration
+            overrides[f"tests.{name}.min_duration_s"] = args.duration
         if args.queries is not None:
-            overrides[f"tests.{scenario}.min_queries"] = args.queries
+            overrides[f"tests.{name}.min_queries"] = args.queries
     return overrides | dict(parse_assignment(text) for text in args.set)
-
-
-def _scenarios(text: str | None) -> list[str] | None:
-    """The names in ``--scenario``."""
-    if not text:
-        return None
-    try:
-        return [scenario_named(name) for name in text.split(",")]
-    except UsageError as error:
-        raise UsageError(error.what, where="--scenario", hint=error.hint) from None
 
 
 def _overrides(args: argparse.Namespace) -> dict[str, Any]:
@@ -228,10 +219,23 @@ def _overrides(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _ignored(args: argparse.Namespace, settings: RunSettings) -> list[str]:
-    """A line for each option that has no effect."""
+    """A line for each option and setting that has no effect."""
+    unused = []
     if settings.backend.name == "simulated" and args.model is not None:
-        return [f"note: --model {args.model} is not used: a simulated device runs no model"]
-    return []
+        unused.append((f"--model {args.model}", "a simulated device runs no model"))
+    if settings.mode == "accuracy":
+        options = {"--duration": args.duration, "--queries": args.queries}
+        unused += [(option, "an accuracy test has every image once") for option in _given(options)]
+    if args.repeat is not None and settings.mode not in ("performance", "both"):
+        unused.append(("--repeat", f"--mode {settings.mode} makes each of its tests once"))
+    for key, _ in map(parse_assignment, args.set):
+        if key == "model.precision" and settings.model.path is not None:
+            unused.append((key, "it is of the built-in model, and --model is another one"))
+        if key.startswith("dataset.synthetic") and settings.dataset.images is not None:
+            unused.append((key, "the images are those of --images"))
+        if key.startswith("tests.") and (test := scenario_named(key.split(".")[1])) not in settings.scenarios:
+            unused.append((key, f"{TITLES[test]} is not among the scenarios of this run; --scenario names them"))
+    return [f"note: {what} is not used: {why}" for what, why in unused]
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.commands.submission_check import add_rehearsal, show_way_out, summary_line
+from harness.command_line.json_output import add_json_option, show_or_write
+from harness.commands.submission_check import add_rehearsal, report_of, show_way_out, summary_line
 from harness.errors import UsageError
 from harness.setting_paths import parse_assignment
-from harness.submission.build import build_tree
+from harness.submission.build import Built, build_tree
 from harness.submission.run_source import as_benchmarks, read_run
 from harness.terminal import Terminal
 
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a field of the measurements' JSON, e.g. weight_transformations='none'; may be repeated",
     )
     add_rehearsal(parser)
+    add_json_option(parser, "what was built and found")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,6 +76,16 @@ def run(args: argparse.Namespace) -> int:
             implementation=fields,
             rehearsal=args.rehearsal,
         )
+    document = {
+        **report_of(built.tree, round_, built.checked),
+        "inferred": dict(built.inferred),
+        "backup": None if built.backup is None else str(built.backup),
+    }
+    show_or_write(document, args.json, lambda: _print(built, terminal))
+    return 1 if built.checked.failures else 0
+
+
+def _print(built: Built, terminal: Terminal) -> None:
     for scenario, origin in built.inferred:
         terminal.result(f"{scenario} is inferred from {origin}")
     for group in built.checked.groups:
@@ -83,4 +95,3 @@ def run(args: argparse.Namespace) -> int:
     show_way_out(built.checked)
     if built.backup is not None:
         terminal.result(f"{built.backup}: the whole accuracy logs; keep them, a reviewer may ask for them")
-    return 1 if built.checked.failures else 0

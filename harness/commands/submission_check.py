@@ -22,6 +22,7 @@ from harness.rounds import Round, load_round
 from harness.submission.accuracy_backup import default_backup
 from harness.submission.check import Checked, PlaceResult, check_tree
 from harness.submission.official import check_officially
+from harness.submission.stated_round import likely_round, stated_round
 from harness.terminal import Terminal, output
 
 SUMMARY = "check a submission tree against everything its round asks"
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `submission check`."""
     add = parser.add_argument
     add("tree", type=Path, metavar="DIR", help="the folder that holds closed/ and open/")
-    add("--round", default="v2.0", help="the MLPerf round (v2.0)")
+    add_round(parser)
     add("--submitter", metavar="ORG", help="look at this submitter's part only")
     add("--backup", type=Path, metavar="DIR", help="the whole accuracy logs (default: DIR-accuracy-logs, if there)")
     add("--annotations", type=Path, metavar="JSON", help="also evaluate the whole accuracy logs again, with these")
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Checks and prints; 1 if anything fails."""
-    round_ = load_round(args.round)
+    round_ = round_of(args)
     if args.backup is not None and not args.backup.is_dir():
         raise UsageError("is not a folder", where=str(args.backup), hint="give --backup the folder of the whole logs")
     backup = args.backup or default_backup(args.tree)
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         terminal = Terminal()
         with terminal.task("Official checker"):
             checked.findings.extend(check_officially(args.official, args.tree, round_.round, args.submitter))
-    report = _report(args, round_, checked)
+    report = report_of(args.tree, round_, checked)
     show_or_write(report, args.json, lambda: print_checked(checked, failures_only=args.failures))
     return 1 if checked.failures or (args.strict and checked.warnings) else 0
 
@@ -111,6 +112,24 @@ def add_rehearsal(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rehearsal", action="store_true", help=text)
 
 
+def add_round(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--round``, of every action on a tree that is there."""
+    parser.add_argument("--round", metavar="R", help="the MLPerf round (default: the one that the tree says it is of)")
+
+
+def round_of(args: argparse.Namespace) -> Round:
+    """The round of the tree: as asked for, as written in it, or a likely one, and then that is said.
+
+    Raises:
+        UsageError: there is no such round.
+    """
+    name = args.round or stated_round(args.tree)
+    if name is None:
+        name = likely_round(args.tree)
+        Terminal().say(f"note: {args.tree} does not say which round it is of: {name} is assumed, --round names another")
+    return load_round(name)
+
+
 def _table(checked: Checked) -> Table:
     table = Table()
     for title in ("division", "submitter", "system", "benchmark", "scenario"):
@@ -127,9 +146,10 @@ def _table(checked: Checked) -> Table:
     return table
 
 
-def _report(args: argparse.Namespace, round_: Round, checked: Checked) -> dict[str, Any]:
+def report_of(tree: Path, round_: Round, checked: Checked) -> dict[str, Any]:
+    """What was found in a tree, for ``--json``."""
     return {
-        "tree": str(args.tree),
+        "tree": str(tree),
         "round": round_.round,
         "passed": not checked.failures,
         "findings": [dataclasses.asdict(finding) for finding in checked.findings],

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.rounds import load_round
+from harness.command_line.json_output import add_json_option, show_or_write
+from harness.commands.submission_check import add_round, round_of
 from harness.submission.accuracy_backup import backup_of, cut_accuracy_logs
 from harness.submission.tree import read_tree
 from harness.terminal import Terminal
@@ -24,17 +25,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("tree", type=Path, metavar="DIR", help="the folder that holds closed/ and open/")
     add("--backup", type=Path, metavar="DIR", help="where the whole logs go (default: DIR-accuracy-logs)")
-    add("--round", default="v2.0", help="the MLPerf round (v2.0)")
+    add_round(parser)
+    add_json_option(parser, "what was cut")
     add("--submitter", metavar="ORG", help="this submitter's part only")
 
 
 def run(args: argparse.Namespace) -> int:
     """Cuts, and names what was cut."""
     backup = args.backup or backup_of(args.tree)
-    tree = read_tree(args.tree, load_round(args.round), args.submitter)
+    tree = read_tree(args.tree, round_of(args), args.submitter)
     cut = cut_accuracy_logs(tree, backup)
-    terminal = Terminal()
-    for path in cut:
-        terminal.result(f"cut: {path}")
-    terminal.result(f"{len(cut)} accuracy logs cut; the whole ones are in {backup}" if cut else "no log is too long")
+
+    def show() -> None:
+        terminal = Terminal()
+        for path in cut:
+            terminal.result(f"cut: {path}")
+        count = f"{len(cut)} accuracy logs cut; the whole ones are in {backup}"
+        terminal.result(count if cut else "no log is too long")
+
+    document = {"tree": str(args.tree), "cut": [str(path) for path in cut], "backup": str(backup) if cut else None}
+    show_or_write(document, args.json, show)
     return 0

@@ -23,7 +23,7 @@ def listed_images(folder: Path, list_file: Path | None = None, count: int | None
             of images that are not there (how many, the first three).
     """
     if not folder.is_dir():
-        raise DatasetError("no such folder of images", where=str(folder))
+        raise DatasetError("no such folder of images", where=str(folder), hint="give --images an existing folder")
     if list_file is None:
         where = str(folder)
         paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES)

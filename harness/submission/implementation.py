@@ -17,6 +17,8 @@ from harness.submission.run_source import RunSource
 
 _TYPES = {"float": "fp32", "float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 """ONNX's names → MLPerf's."""
+ROUND_SENTENCE = r"^MLPerf Inference (\S+), (?:closed|open) division, submitted by "
+"""The line of a README.md that says the round."""
 
 
 def implementation_of(source: RunSource) -> dict[str, str]:
@@ -58,6 +60,7 @@ def readme(
         f"# {source.benchmark}, {LOADGEN_SCENARIOS[scenario]}, on {source.system['system_name']}",
         "",
         *(f"**{reason}: this is no result.**\n" for reason in source.not_real),
+        # as ROUND_SENTENCE finds it again
         f"MLPerf Inference {round_.round}, {source.division} division, submitted by {source.submitter}.",
         "",
     ]

@@ -26,7 +26,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def describe_machine(rules: SubmissionRules, **fields: str) -> dict[str, Any]:
-    """A description with every field of the round; what cannot be asked for is "".
+    """A description with every field of the round; what cannot be asked for is "", as the division and the submitter.
 
     Args:
         rules: the round's.
@@ -34,7 +34,6 @@ def describe_machine(rules: SubmissionRules, **fields: str) -> dict[str, Any]:
     """
     backends = list_backends()
     found = {
-        "division": rules.divisions[0],
         "status": "rdi",
         "system_name": platform.node() or "unnamed",
         "system_type": rules.system_types[0],

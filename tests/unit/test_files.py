@@ -34,6 +34,13 @@ def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     assert path.read_text() == "old"
 
 
+def test_a_file_that_cannot_be_made_is_named_as_a_person_knows_it(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 300)
+    with pytest.raises(OSError) as caught:
+        write_text(path, "")
+    assert caught.value.filename == str(path)
+
+
 def test_what_a_killed_process_left_is_found_and_removed(tmp_path: Path) -> None:
     write_text(tmp_path / "a" / "kept.tmp", "")
     with replacing(tmp_path / "a" / "b.txt") as temporary:

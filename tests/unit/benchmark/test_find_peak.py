@@ -45,6 +45,17 @@ def test_a_server_that_is_never_valid_has_no_peak() -> None:
     assert len(server.tried) == MOST_TRIES
 
 
+def test_a_server_that_is_late_at_any_rate_is_not_asked_down_to_nothing() -> None:
+    tried: list[float] = []
+
+    def attempt(qps: float | None) -> PeakTry:
+        tried.append(80.0 if qps is None else qps)
+        return made_try(tried[-1], False, tried[-1], 250.0)
+
+    assert bisect(attempt, None) is None
+    assert tried == [80.0, 40.0, 20.0, 10.0, 5.0]
+
+
 class Offline:
     """Measures the same whatever it expects; too low an expectation ends the test early, which is invalid."""
 

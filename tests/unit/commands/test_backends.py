@@ -39,13 +39,25 @@ def test_a_check_prints_a_line_each_and_ends_well(tmp_path: Path, capsys: Captur
     lines = shown.out.splitlines()
     skipped = [line for line in lines if line.startswith("[SKIP]")]
     assert all(line.endswith("it has no submit") for line in skipped)  # the contract of asynchronous sessions
-    assert shown.out.count("[PASS]") == len(lines) - len(skipped) > 10
+    passed = shown.out.count("[PASS]")
+    assert passed == len(lines) - len(skipped) - 1 > 10
+    assert lines[-1] == f"{len(lines) - 1} checks: {passed} passed, 0 failed, {len(skipped)} skipped"
     assert f"onnxruntime on cpu, model {model}" in shown.err
 
 
-def test_a_failed_check_is_status_1(tmp_path: Path, capsys: Capture) -> None:
+def test_a_failed_check_is_status_1_and_is_in_the_json(capsys: Capture) -> None:
     assert cli.main(["backends", "check", "tests.support.faulty_backend"]) == 1
     assert "[FAIL] A session may be closed twice" in capsys.readouterr().out
+    assert cli.main(["backends", "check", "tests.support.faulty_backend", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["backend"], document["passed"]) == ("tests.support.faulty_backend", False)
+    [failed] = [each for each in document["checks"] if "closed twice" in each["check"]]
+    assert failed["status"] == "FAIL"
+
+
+def test_options_without_effect_are_told(capsys: Capture) -> None:
+    assert cli.main(["backends", "check", "simulated", "--precision", "float32"]) == 0
+    assert "note: --precision is not used: a simulated device runs no model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

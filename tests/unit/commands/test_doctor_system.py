@@ -9,7 +9,8 @@ import pytest
 
 from harness import cli
 from harness.rounds import load_round
-from harness.submission.system_description import system_errors
+from harness.settings import Division, SubmissionSettings
+from harness.submission.system_description import read_system, system_errors
 
 Capture = pytest.CaptureFixture[str]
 
@@ -19,8 +20,9 @@ def test_it_prints_json_and_says_what_is_left_to_fill_in(capsys: Capture) -> Non
     shown = capsys.readouterr()
     system = json.loads(shown.out)
     rules = load_round("v2.0").submission
-    assert [error.field for error in system_errors(system, rules)] == ["submitter"]
+    assert [error.field for error in system_errors(system, rules)] == ["division", "submitter"]
     assert "to be filled in: submitter" in shown.err
+    assert "to be filled in: division, one of closed | open (the run's --division does)" in shown.err
     assert "cooling" in shown.err
 
 
@@ -57,4 +59,13 @@ def test_json_is_one_document_with_the_description_and_what_it_lacks(tmp_path: P
     assert cli.main(["doctor", "system", "--output", str(tmp_path / "mine.json"), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["system"] == json.loads((tmp_path / "mine.json").read_text())
-    assert list(document["to_be_filled_in"]) == ["submitter"]
+    assert list(document["to_be_filled_in"]) == ["division", "submitter"]
+
+
+@pytest.mark.parametrize("division", ["closed", "open"])
+def test_what_it_writes_serves_a_run_of_either_division(division: Division, tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    assert cli.main(["doctor", "system", "--output", str(path)]) == 0
+    settings = SubmissionSettings(division=division, submitter="Org", system=path)
+    system = read_system(settings, load_round("v2.0").submission)
+    assert (system["division"], system["submitter"]) == (division, "Org")

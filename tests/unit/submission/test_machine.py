@@ -40,7 +40,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, **answers: str) -> None:
 def test_a_machine_without_lscpu_still_has_every_field(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     answer(monkeypatch)
     monkeypatch.setattr(machine, "DISKS", tmp_path / "none")
-    system = describe_machine(RULES, submitter="Org")
+    system = describe_machine(RULES, division="closed", submitter="Org")
     assert system_errors(system, RULES) == []
     assert system["host_processors_per_node"] == 1
     assert system["host_processor_caches"] == ""
@@ -51,7 +51,7 @@ def test_a_machine_without_lscpu_still_has_every_field(monkeypatch: pytest.Monke
 def test_sockets_caches_and_gpus_are_what_the_programs_say(monkeypatch: pytest.MonkeyPatch) -> None:
     gpus = "NVIDIA H100, 81559 MiB\nNVIDIA H100, 81559 MiB\n"
     answer(monkeypatch, lscpu=json.dumps(LSCPU), **{"nvidia-smi": gpus})
-    system = describe_machine(RULES, submitter="Org")
+    system = describe_machine(RULES, division="closed", submitter="Org")
     assert system["host_processor_model_name"] == "Some CPU"
     assert system["host_processors_per_node"] == 2
     assert system["host_processor_caches"] == "L3 60 MiB (2 instances)"
