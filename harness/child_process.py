@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar, cast
 
-from harness.errors import HarnessError, RunFailed, Stalled
+from harness.errors import HarnessError, RunFailed, Stalled, named_line
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -209,7 +209,7 @@ def _begin(work: Connection, parent: Connection, shared: tuple[Any, ...]) -> Non
     except EOFError:
         return  # the parent died
     except Exception as error:  # noqa: BLE001 - the process's edge: a module of ours or a library cannot be imported
-        text = f"the child process cannot begin: {type(error).__name__}: {error}"
+        text = f"the child process cannot begin: {named_line(error)}"
         parent.send(_CannotBegin(RunFailed(text, hint="check the installation: `ssd-harness doctor system`")))
         return
     finally:
@@ -249,4 +249,4 @@ def _ours(error: BaseException) -> HarnessError:
         return error
     place = traceback.extract_tb(error.__traceback__)[-1]
     hint = "an error of the backend or of the harness: please report it with this line"
-    return RunFailed(f"{type(error).__name__}: {error}", where=f"{place.filename}, line {place.lineno}", hint=hint)
+    return RunFailed(named_line(error), where=f"{place.filename}, line {place.lineno}", hint=hint)

@@ -17,7 +17,7 @@ from typing import cast
 
 from harness.command_line.option_names import name_option
 from harness.command_line.parser import Command, Parser, add_command
-from harness.errors import DataError, HarnessError, InternalError, Interrupted, UsageError
+from harness.errors import DataError, HarnessError, InternalError, Interrupted, UsageError, named_line
 from harness.signals import signals_interrupt
 from harness.streams import READER_IS_GONE, LastingStream, lasting_streams, printable
 from harness.suggestions import did_you_mean
@@ -119,8 +119,7 @@ def _internal_error(error: Exception) -> InternalError:
     """One line, and the traceback in a file of its own; on stderr where no file can be written."""
     text = "".join(traceback.format_exception(error))
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    lines = str(error).splitlines()
-    what = f"unexpected {type(error).__name__}{f': {lines[0][:200]}' if lines else ''}"
+    what = f"unexpected {named_line(error)}"
     try:
         handle, name = tempfile.mkstemp(prefix="ssd-harness-error-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:

@@ -18,6 +18,19 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+LONGEST_LINE = 300
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says first, for a message of ours; its type's name where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:LONGEST_LINE] if lines else type(error).__name__
+
+
+def named_line(error: BaseException) -> str:
+    """A library's error in one line, with its type's name."""
+    return f"{type(error).__name__}: {first_line(error)}" if str(error).strip() else type(error).__name__
+
 
 class HarnessError(Exception):
     """What is wrong, where, and what to do next.

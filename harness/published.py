@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from harness.download import download
-from harness.errors import DataError, UsageError
+from harness.errors import DataError, UsageError, first_line
 from harness.files import sha256_file
 from harness.settings import Section, configs_dir, read_yaml, validate
 from harness.suggestions import did_you_mean
@@ -138,23 +138,17 @@ def _unpack(archive: Path, folder: Path) -> None:
                 raise DataError(f"holds no folder {folder.name}", where=where, hint="is it the right file?")
             made.rename(folder)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, zlib.error, ValueError) as error:
-        what = f"is not a whole zip file ({_first_words(error)})"
+        what = f"is not a whole zip file ({first_line(error)})"
         raise DataError(what, where=where, hint="remove it and download it again") from error
     except (RuntimeError, NotImplementedError) as error:  # encrypted, and packed in a way that is not known
         hint = f"unpack it in another way to {folder}, and start again"
-        raise DataError(f"cannot be unpacked ({_first_words(error)})", where=where, hint=hint) from error
+        raise DataError(f"cannot be unpacked ({first_line(error)})", where=where, hint=hint) from error
     except OSError as error:
         if folder.is_dir():  # another process was faster
             return
         raise DataError(
             f"cannot be unpacked ({error.strerror})", where=where, hint="free some space there and start again"
         ) from error
-
-
-def _first_words(error: Exception) -> str:
-    """The first line of an error's message, not longer than a line."""
-    lines = str(error).splitlines()
-    return lines[0][:200] if lines else type(error).__name__
 
 
 def _check_space(needed: int, folder: Path) -> None:

@@ -11,7 +11,7 @@ from harness.benchmark.find_peak import find_peaks
 from harness.benchmark.inputs import Inputs, cluster_of, find_inputs, with_round
 from harness.benchmark.recorded import run_recorded
 from harness.benchmark.submission import describe_submission
-from harness.errors import HarnessError, Interrupted
+from harness.errors import HarnessError, Interrupted, named_line
 from harness.loadgen.plan import Mode
 from harness.report.page import write_report
 from harness.runs.directory import RunDirectory, alone_in, check_free, holds_run
@@ -87,7 +87,7 @@ def _reason(error: BaseException, folder: Path) -> str:
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         return f"{os.fsdecode(error.filename or folder)}: {error.strerror}"
-    return f"{type(error).__name__}: {error}"
+    return named_line(error)
 
 
 def _end(run: RunDirectory, reason: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.cluster.messages import NodeGone, SampleFailedOnNode, naming_node
 from harness.cluster.shares import NodeState
-from harness.errors import HarnessError, RunFailed
+from harness.errors import HarnessError, RunFailed, named_line
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.lane import LaneFailed
 
@@ -26,7 +26,7 @@ def what_happened(error: BaseException) -> str:
     """A node's error in one line."""
     if isinstance(error, SampleFailedOnNode | HarnessError):
         return error.what
-    return str(error) if isinstance(error, NodeGone) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, NodeGone) else named_line(error)
 
 
 def failure_of(node: NodeState, error: BaseException, names: Sequence[str]) -> BaseException:

@@ -19,7 +19,7 @@ from harness.child_process import Say
 from harness.cluster.messages import NodeGone, NodePlace, naming_node
 from harness.cluster.node import Node
 from harness.cluster.places import FoundNode
-from harness.errors import BackendError, HarnessError
+from harness.errors import BackendError, HarnessError, named_line
 from harness.settings import BackendSettings, ModelSettings
 
 LOCAL_HOST = "127.0.0.1"
@@ -207,7 +207,7 @@ class RayNode:
                 bound = bound.options(concurrency_group="watch")
             bound.remote(*args).future().add_done_callback(lambda done: _settle(answer, done))
         except Exception as error:  # noqa: BLE001 - whatever Ray raises: the node cannot be reached
-            answer.set_exception(NodeGone(f"{type(error).__name__}: {error}"))
+            answer.set_exception(NodeGone(named_line(error)))
         return answer
 
     def end(self) -> None:

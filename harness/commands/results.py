@@ -25,7 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `results`."""
     add_json_option(parser, "the figures")
     add = parser.add_argument
-    add("folder", nargs="?", type=Path, default=Path("results"), metavar="DIR", help="of the runs (default: results)")
+    add(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="of the runs, or a run (default: results)",
+    )
     add("--scenario", type=scenario, choices=SCENARIOS, help="only runs that measured it; in any usual spelling")
     add("--backend", help="only runs on this backend")
     add("--model", help="only runs whose model's name, path or sha256 contains this")

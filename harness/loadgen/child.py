@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any, cast
 
 from harness.cluster.dispatcher import ClusterDispatcher
+from harness.errors import named_line
 from harness.loadgen.answers import responder
 from harness.loadgen.cluster import open_cluster, uses_of
 from harness.loadgen.messages import Closed, Finished, Phase, RetiredSession, Warned
@@ -54,7 +55,7 @@ def main(plan: Plan, parent: Connection, pulse: Pulse) -> None:
     try:
         test.close()
     except Exception as error:  # noqa: BLE001 - the test is over, and closing cannot spoil it any more
-        reporter.send(Warned(f"a session could not be closed: {type(error).__name__}: {error}"))
+        reporter.send(Warned(f"a session could not be closed: {named_line(error)}"))
     reporter.send(Closed())
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-from harness.errors import HarnessError, RunFailed, SampleFailed
+from harness.errors import HarnessError, RunFailed, SampleFailed, named_line
 from harness.loadgen.messages import Failed, Message
 from harness.loadgen.plan import Plan
 from harness.pipeline.lane import LaneFailed
@@ -72,9 +72,7 @@ class Reporter:
             return RunFailed(f"{self._plan.title}: {error.strerror}", where=where, hint=NEXT_STEPS[error.errno])
         with suppress(OSError, ValueError):  # a full disk must not hide what it caused
             traceback.print_exception(error)
-        return RunFailed(
-            f"{type(error).__name__}: {error}", where=self._plan.title, hint=f"see {self._plan.folder / OUTPUT_LOG}"
-        )
+        return RunFailed(named_line(error), where=self._plan.title, hint=f"see {self._plan.folder / OUTPUT_LOG}")
 
 
 def log_output(plan: Plan) -> None:

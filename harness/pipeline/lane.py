@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import HarnessError, Stalled
+from harness.errors import HarnessError, Stalled, named_line
 from harness.pipeline.counters import BEFORE_SAMPLES, CURRENT
 from harness.pipeline.devices import DeviceSlot, pin
 from harness.pipeline.dispatch import Retired
@@ -36,7 +36,7 @@ class LaneFailed(Exception):
 
 def what_failed(error: BaseException) -> str:
     """An error of a session or a decoder in one line."""
-    return error.what if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+    return error.what if isinstance(error, HarnessError) else named_line(error)
 
 
 class SessionThread:

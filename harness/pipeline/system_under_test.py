@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.errors import HarnessError, RunFailed
+from harness.errors import HarnessError, RunFailed, named_line
 from harness.model.io_check import check_model
 from harness.model.protocol import DetectionModel
 from harness.model.registry import load_model
@@ -108,7 +108,7 @@ class SystemUnderTest:
             error.where = error.where or where
             raise
         except Exception as error:
-            raise RunFailed(f"{type(error).__name__}: {error}", where=where) from error
+            raise RunFailed(named_line(error), where=where) from error
 
     def decode_setup(self, model: DetectionModel) -> DecodeSetup:
         """How raw outputs become answers."""

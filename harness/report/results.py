@@ -14,7 +14,7 @@ from harness.report.page import PageSection, render
 from harness.report.plot import BLUE, ORANGE, PURPLE, TEAL, Plot, axes, text_of
 from harness.report.summary_tables import validity
 from harness.report.tables import Cell, Table
-from harness.runs.directory import is_taken
+from harness.runs.directory import holds_run, is_taken
 from harness.runs.documents import read_document
 from harness.runs.figures import Summary
 from harness.runs.layout import MANIFEST, RunLayout
@@ -115,14 +115,15 @@ class Filter:
 def find_results(folder: Path, wanted: Filter) -> list[RunRow]:
     """The runs in a folder, the oldest first, those that do not say when they were started last.
 
-    One that is damaged is a row that says so.
+    One that is damaged is a row that says so. A folder that is itself a run is the only one.
 
     Raises:
         DataError: there is no such folder.
     """
     if not folder.is_dir():
         raise DataError("no such folder", where=str(folder), hint="give the folder that holds the run directories")
-    rows = [row for path in folder.glob(f"*/{MANIFEST}") if wanted.takes(row := read_row(path.parent))]
+    manifests = [folder / MANIFEST] if holds_run(folder) else folder.glob(f"*/{MANIFEST}")
+    rows = [row for path in manifests if wanted.takes(row := read_row(path.parent))]
     return sorted(
         rows, key=lambda row: (row.started is None, row.started.timestamp() if row.started else 0.0, row.folder.name)
     )
@@ -157,7 +158,7 @@ def results_table(rows: Sequence[RunRow]) -> Table:
     """One run a row, with the scored figure of every scenario as a number."""
     scores = (f"{TITLES[scenario]}, {unit}" for scenario, unit in UNITS.items())
     columns = ("run", "started", "backend", "images", "simulated", "synthetic", *scores, "mAP, %", "verdict", "reason")
-    return Table(f"{len(rows)} runs", columns, [_row(row) for row in rows])
+    return Table(f"{len(rows)} run{'s' * (len(rows) != 1)}", columns, [_row(row) for row in rows])
 
 
 def _row(row: RunRow) -> tuple[Cell, ...]:

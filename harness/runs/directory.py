@@ -207,7 +207,7 @@ def check_free(folder: Path) -> None:
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether there is a run to resume."""
+    """Whether the folder is a run, in whatever state."""
     return RunLayout(folder).manifest.is_file()
 
 

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from harness.errors import BackendError, HarnessError, ModelError, UsageError
+from harness.errors import BackendError, HarnessError, ModelError, UsageError, named_line
 from harness.records import TensorSpec
 from harness.sessions.check_subject import Skipped, Subject
 from harness.sessions.expectations import (
@@ -67,7 +67,7 @@ def run_check(check: Callable[[Subject], None], subject: Subject) -> CheckResult
     except HarnessError as error:
         return CheckResult(name, "FAIL", f"{type(error).__name__}: {str(error).replace(chr(10), ';')}")
     except Exception as error:  # noqa: BLE001 - a backend may raise anything, and the other checks are to run all the same
-        return CheckResult(name, "FAIL", f"{type(error).__name__}: {error}")
+        return CheckResult(name, "FAIL", named_line(error))
     return CheckResult(name, "PASS")
 
 
@@ -158,8 +158,9 @@ def runs_beside_another(subject: Subject) -> None:
         images = [noise_image(session.input, 1 + k) for k, session in enumerate(sessions)]
         expected = [copies_of(session.run(image)) for session, image in zip(sessions, images, strict=True)]
         failures: list[BaseException] = []
+        both_there = threading.Barrier(len(sessions))
         threads = [
-            threading.Thread(target=_run_often, args=(*of_session, failures))
+            threading.Thread(target=_run_often, args=(*of_session, both_there, failures))
             for of_session in zip(sessions, images, expected, strict=True)
         ]
         for thread in threads:
@@ -283,7 +284,14 @@ def profiles_itself(subject: Subject) -> None:
         need(bool(times) and min(times) >= 0, "it has no times, or one below 0")
 
 
-def _run_often(session: Session, image: Image, expected: Sequence[Image], failures: list[BaseException]) -> None:
+def _run_often(
+    session: Session,
+    image: Image,
+    expected: Sequence[Image],
+    both_there: threading.Barrier,
+    failures: list[BaseException],
+) -> None:
+    both_there.wait()
     try:
         for _ in range(3):
             need_same(expected, session.run(image), "outputs beside another session")

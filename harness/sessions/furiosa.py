@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PositiveInt
 
-from harness.errors import BackendError, HarnessError, ModelError, RunFailed, UsageError
+from harness.errors import BackendError, HarnessError, ModelError, RunFailed, UsageError, first_line
 from harness.output_quantization import METADATA_KEY, Quantization
 from harness.records import RawOutput, TensorSpec
 from harness.sessions.closing import Closing
@@ -23,7 +23,6 @@ from harness.sessions.tensors import (
     DTYPES,
     chosen_quantization,
     contiguous_image,
-    first_line,
     only_input,
     output_quantization,
     raw_outputs,

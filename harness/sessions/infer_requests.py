@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from harness.errors import RunFailed
+from harness.errors import RunFailed, first_line
 from harness.output_quantization import Quantization
 from harness.records import RawOutput, TensorSpec
 from harness.sessions.profile import LayerTimes
 from harness.sessions.protocol import Completion, Completions
-from harness.sessions.tensors import first_line, raw_outputs
+from harness.sessions.tensors import raw_outputs
 
 LOOK_S = 1.0
 """How often the requests are looked at for a failure, of which OpenVINO's callback is not told."""

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from harness.errors import RunFailed
-from harness.sessions.tensors import first_line
+from harness.errors import RunFailed, first_line
 
 LOOK_S = 0.25
 """How often images that take too long are looked for."""

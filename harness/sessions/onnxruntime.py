@@ -14,14 +14,14 @@ from onnxruntime.capi import onnxruntime_pybind11_state as status
 from pydantic import Field, PositiveInt
 
 from harness.cpu_quota import usable_cores
-from harness.errors import BackendError, ModelError, RunFailed, UsageError
+from harness.errors import BackendError, ModelError, RunFailed, UsageError, first_line
 from harness.output_quantization import METADATA_KEY
 from harness.records import RawOutput, TensorSpec
 from harness.sessions.closing import Closing
 from harness.sessions.onnxruntime_profile import read_profile
 from harness.sessions.profile import SessionProfile
 from harness.sessions.protocol import Session, SessionRequest
-from harness.sessions.tensors import contiguous_image, first_line, only_input, output_quantization, raw_outputs
+from harness.sessions.tensors import contiguous_image, only_input, output_quantization, raw_outputs
 from harness.settings import Section, validate
 from harness.suggestions import did_you_mean
 

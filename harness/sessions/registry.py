@@ -94,7 +94,9 @@ def load_backend(name: str) -> Backend:
     """
     points = {point.name: point for point in entry_points(group=ENTRY_POINT)}
     if name not in OWN and name not in points and "." not in name:
-        hint = did_you_mean(name, backend_names(), f"there are: {_all_with_remedies()}")
+        hint = did_you_mean(
+            name, backend_names(), f"there are: {_all_with_remedies()}; a module of yours is named PACKAGE.MODULE"
+        )
         raise UsageError(f"no such backend: {name}", where="backend", hint=hint)
     try:
         # our own come first: a package cannot take their names

@@ -84,9 +84,3 @@ def raw_outputs(
         QuantizedTensor(array, *quantization[spec.name]) if spec.name in quantization else array
         for spec, array in zip(outputs, arrays, strict=True)
     ]
-
-
-def first_line(error: BaseException) -> str:
-    """What a runtime's exception says first, for a message of ours."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__

@@ -10,12 +10,12 @@ import argparse
 import functools
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from time import monotonic, perf_counter, sleep
+from time import monotonic, perf_counter, process_time, sleep
 from typing import Any
 
 from harness.benchmark.machine_watch import MachineWatch
@@ -72,9 +72,20 @@ class Echo:
     def work(self, content: bytes) -> bytes:
         return content
 
-    def stream(self, calls: int) -> Iterator[bytes]:
+    def device(self) -> float:
+        """Takes as long as a device does; gives the seconds that it took."""
+        began = perf_counter()
+        sleep(LATENCY_MS / 1e3)
+        return perf_counter() - began
+
+    def stream(self, calls: int, seconds: float) -> Iterator[float]:
+        """Gives as many items, so far apart: the moment of each."""
         for _ in range(calls):
-            yield b"x" * 400
+            sleep(seconds)
+            yield perf_counter()
+
+    def cpu_s(self) -> float:
+        return process_time()
 
 
 def percentiles_ms(seconds: list[float]) -> tuple[float, float]:
@@ -83,15 +94,18 @@ def percentiles_ms(seconds: list[float]) -> tuple[float, float]:
     return p50, p99
 
 
-def bare_call(actor: Any, calls: int = CALLS) -> list[float]:
-    """Seconds of calls one after the other, each waited for as the dispatcher does."""
+def bare_calls(actors: Sequence[Any], method: str, *given: Any, calls: int = CALLS) -> list[float]:
+    """Seconds of calls to the actors in turn, as far apart as queries are, less what the method says it took."""
     seconds = []
-    for _ in range(calls):
+    for number in range(calls):
+        sleep(1 / SERVER_QPS)
         done, began = threading.Event(), perf_counter()
-        actor.work.remote(b"x" * 8).future().add_done_callback(lambda _, done=done: done.set())
+        future = getattr(actors[number % len(actors)], method).remote(*given).future()
+        future.add_done_callback(lambda _, done=done: done.set())
         done.wait()
-        seconds.append(perf_counter() - began)
-        sleep(1 / SERVER_QPS / 4)  # as far apart as queries are, so that neither side is hot
+        took = perf_counter() - began
+        result = future.result()
+        seconds.append(took - result if isinstance(result, float) else took)
     return seconds
 
 
@@ -152,8 +166,12 @@ def wire(cluster: LocalCluster, seconds: float) -> None:
         )
 
 
-def server(cluster: LocalCluster, seconds: float) -> None:
-    """Server's latency on nodes less that in one process, beside a bare call."""
+def server(cluster: LocalCluster, seconds: float, rounds: int) -> None:
+    """Server's latency on nodes less that in one process, beside bare calls.
+
+    The first bare call is the quickest: one actor that has nothing to do. The second does what the test does but for
+    this package: as many actors as nodes, called in turn, each call lasting as long as the device.
+    """
     import ray
 
     case = Case("server", 16, LATENCY_MS, decode=True)
@@ -170,18 +188,26 @@ def server(cluster: LocalCluster, seconds: float) -> None:
         return p50, p99
 
     with connected(cluster.address):
-        actor = ray.remote(num_cpus=0)(Echo).remote()
-        bare_call(actor, 200)
-        calls: list[float] = bare_call(actor, CALLS // 2)
-        one = latencies(plan)
-        many = latencies(lambda folder: on_nodes(plan(folder), cluster, 16 // NODES))
-        calls += bare_call(actor, CALLS // 2)
-    bare = percentiles_ms(calls)
-    for name, here, there, call in zip(("p50", "p99"), one, many, bare, strict=True):
+        actors = [ray.remote(num_cpus=0)(Echo).remote() for _ in range(NODES)]
+        bare_calls(actors, "device", calls=100)
+        one: list[tuple[float, float]] = []
+        many: list[tuple[float, float]] = []
+        idle: list[float] = []
+        busy: list[float] = []
+        for _ in range(rounds):
+            idle += bare_calls(actors[:1], "work", b"x" * 8, calls=CALLS // rounds)
+            busy += bare_calls(actors, "device", calls=CALLS // rounds)
+            one.append(latencies(plan))
+            many.append(latencies(lambda folder: on_nodes(plan(folder), cluster, 16 // NODES)))
+    bare = {"to one idle actor": percentiles_ms(idle), f"to {NODES} actors that work as long": percentiles_ms(busy)}
+    for k, name in enumerate(("p50", "p99")):
+        here, there = (median(latency[k] for latency in found) for found in (one, many))
+        added = there - here
         print(
             f"server {name}, {SERVER_QPS} queries/s, SIMULATED {LATENCY_MS} ms: one process {here:.2f} ms, nodes "
-            f"{there:.2f} ms, added {there - here:.2f} ms; bare call {call:.2f} ms, ratio {(there - here) / call:.2f} "
-            "(asked 1.2)",
+            f"{there:.2f} ms, added {added:.2f} ms; bare call "
+            + "; ".join(f"{what} {call[k]:.2f} ms, ratio {added / call[k]:.2f}" for what, call in bare.items())
+            + " (asked 1.2)",
             flush=True,
         )
 
@@ -191,28 +217,35 @@ def ways(cluster: LocalCluster) -> None:
     import ray
     from ray.dag import InputNode
 
+    calls = CALLS // 4
     with connected(cluster.address):
         actor = ray.remote(num_cpus=0)(Echo).remote()
-        print("bare call, p50/p99: {:.2f}/{:.2f} ms".format(*percentiles_ms(bare_call(actor))), flush=True)
+        print("bare call, p50/p99: {:.2f}/{:.2f} ms".format(*percentiles_ms(bare_calls([actor], "work", b"x" * 8))))
         began = monotonic()
         ray.get([actor.work.remote(b"x" * 8) for _ in range(CALLS)])
         print(f"calls at once: {CALLS / (monotonic() - began):.0f}/s", flush=True)
-        seconds, began_one = [], perf_counter()
-        for item in actor.stream.options(num_returns="streaming").remote(CALLS):
-            ray.get(item)
-            seconds.append(perf_counter() - began_one)
-            began_one = perf_counter()
-        print("streaming, one item p50/p99: {:.2f}/{:.2f} ms".format(*percentiles_ms(seconds)), flush=True)
-        alone = ray.remote(num_cpus=0)(Echo).remote()
+        stream = actor.stream.options(num_returns="streaming").remote(calls, 1 / SERVER_QPS)
+        seconds = [-ray.get(item) + perf_counter() for item in stream]
+        print("streaming, the way back only, p50/p99: {:.2f}/{:.2f} ms".format(*percentiles_ms(seconds)), flush=True)
+        alone = ray.remote(num_cpus=0, concurrency_groups={"watch": 1})(Echo).remote()
         with InputNode() as content:
             graph = alone.work.bind(content)
         compiled = graph.experimental_compile()
         seconds = []
-        for _ in range(CALLS):
+        for _ in range(calls):
+            sleep(1 / SERVER_QPS)
             began_one = perf_counter()
             ray.get(compiled.execute(b"x" * 8))
             seconds.append(perf_counter() - began_one)
-        print("compiled graph, p50/p99: {:.2f}/{:.2f} ms".format(*percentiles_ms(seconds)), flush=True)
+        cpu_s = alone.cpu_s.options(concurrency_group="watch")
+        before = ray.get(cpu_s.remote())
+        sleep(1)
+        idle = ray.get(cpu_s.remote()) - before
+        print(
+            "compiled graph, p50/p99: {:.2f}/{:.2f} ms".format(*percentiles_ms(seconds))
+            + f"; an actor that waits for a call takes {idle:.0%} of a processor",
+            flush=True,
+        )
         compiled.teardown()
 
 
@@ -230,7 +263,7 @@ def main() -> None:
             "offline": lambda: offline(cluster, args.seconds, args.rounds),
             "many": lambda: many_devices(cluster, args.seconds, args.rounds),
             "wire": lambda: wire(cluster, args.seconds),
-            "server": lambda: server(cluster, 3 * args.seconds),
+            "server": lambda: server(cluster, args.seconds, args.rounds),
             "ways": lambda: ways(cluster),
         }
         for name in args.only.split(","):

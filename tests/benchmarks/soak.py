@@ -35,6 +35,22 @@ def test_process(parent: psutil.Process) -> psutil.Process | None:
     return children[0] if children else None
 
 
+def watch(process: subprocess.Popen[bytes], every_s: float) -> None:
+    """Prints a line as often as that until the process has ended."""
+    parent, began = psutil.Process(process.pid), time.monotonic()
+    while process.poll() is None:
+        try:
+            child = test_process(parent)
+            said = "no test" if child is None else row(child)
+            print(f"{time.monotonic() - began:6.0f} s  test {said}  parent {row(parent)}", flush=True)
+        except psutil.Error:
+            pass  # one of them has just ended
+        try:
+            process.wait(every_s)
+        except subprocess.TimeoutExpired:
+            continue
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600, help="the duration that is asked for")
@@ -46,19 +62,11 @@ def main() -> int:
         command = [sys.executable, "-m", "harness", "run", "demo", "--scenario", "offline", "--mode", "performance"]
         command += ["--backend", "simulated", "--devices", f"simulated*{args.devices}", "--output", str(output)]
         command += ["--set", "backend.options={latency_ms: 0}", "--duration", str(args.seconds), "--queries", "1"]
-        process = subprocess.Popen([*command, "--no-live"])
-        parent, began = psutil.Process(process.pid), time.monotonic()
-        while process.poll() is None:
+        with subprocess.Popen([*command, "--no-live"]) as process:
             try:
-                child = test_process(parent)
-                said = "no test" if child is None else row(child)
-                print(f"{time.monotonic() - began:6.0f} s  test {said}  parent {row(parent)}", flush=True)
-            except psutil.Error:
-                pass  # one of them has just ended
-            try:
-                process.wait(args.every)
-            except subprocess.TimeoutExpired:
-                continue
+                watch(process, args.every)
+            finally:
+                process.terminate()  # whoever ends this script ends its run
         figures = json.loads((output / "summary.json").read_text())["scenarios"]["offline"]
         record = json.loads((output / "offline/performance/run_1/test.json").read_text())
     samples, duration_s = figures["samples"], figures["duration_s"]

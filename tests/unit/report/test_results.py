@@ -52,6 +52,11 @@ def test_runs_come_in_the_order_of_time_and_damaged_ones_are_named(folder: Path)
     assert rows[1][9] == pytest.approx(194, rel=0.05)
 
 
+def test_a_run_itself_can_be_named(folder: Path) -> None:
+    assert names(folder / "b-second") == ["b-second"]
+    assert results_table(find_results(folder / "b-second", Filter())).title == "1 run"
+
+
 def test_filters_leave_what_is_asked_for(folder: Path) -> None:
     assert names(folder, scenario="offline") == ["b-second", "c-third"]
     assert names(folder, backend="npu") == ["c-third"]

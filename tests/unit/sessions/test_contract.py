@@ -133,7 +133,7 @@ def test_outputs_that_another_session_overwrites_are_found() -> None:
     class Sharing(Good):
         def run(self, images: np.ndarray) -> list[Any]:
             shared[:] = super().run(images)[0]
-            time.sleep(0.002)
+            time.sleep(0.02)
             return [shared]
 
     found = failures(subject(Sharing))
