@@ -40,8 +40,9 @@ from harness.terminal import Terminal
 
 SUMMARY = "extract, calibrate, quantize or download a model"
 EXAMPLES = """\
-  ssd-harness prepare model --download resnet34-ssd1200 --output models
-  ssd-harness prepare model --extract resnet34-ssd1200.onnx --output raw.onnx
+  ssd-harness prepare model --download NAME --output models
+  ssd-harness prepare model --extract models/published.onnx --output raw.onnx
+  ssd-harness prepare model --model-name NAME --extract published.onnx --output raw.onnx
   ssd-harness prepare model --calibrate raw.onnx --ranges ranges.yaml
   ssd-harness prepare model --calibrate raw.onnx --images train2017 --list coco_cal_images_list.txt --ranges ranges.yaml
   ssd-harness prepare model --quantize raw.onnx --ranges ranges.yaml --output int8.onnx --evaluate"""

@@ -92,7 +92,7 @@ _OTHER_SIZES: tuple[tuple[str, str, Callable[[Sizes], Floats]], ...] = (
     ("640x480", "640 × 480 for every image", lambda sizes: np.array([[480.0, 640.0, 480.0, 640.0]])),
 )
 _INPUT_SIDES = (1200, 300, 320, 416, 512, 608, 640, 800)
-"""Square model inputs of the MLPerf detectors and their relatives; 1200 is SSD-ResNet34's."""
+"""Square model inputs of the MLPerf detectors and their relatives."""
 
 
 def unit_choices(kind: EvidenceKind) -> list[Choice]:

@@ -73,9 +73,9 @@ def _scaled_as_a_whole(found: Displacement) -> Choice:
 
 
 _SHIFT_ADVICE = (
-    "see how boxes are brought back to the image: padding, half-pixel centres, and the prior boxes' own centres"
+    "see how boxes are brought back to the image: padding, half-pixel centres, and the centres of cells or prior boxes"
 )
-_SIZE_ADVICE = "see the variances (0.1 and 0.2) and the sizes of the prior boxes that boxes are decoded with"
+_SIZE_ADVICE = "see what sizes are multiplied by when boxes are decoded: strides, or variances and prior boxes' sizes"
 _SCALE_ADVICE = "divide by the size that the boxes are in: of the model's input, without padding, or of the image"
 
 

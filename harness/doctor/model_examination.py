@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -266,12 +266,7 @@ class _Examination:
 
     def _output_checks(self, experiment: _Experiment, causes: frozenset[str]) -> Iterator[Check]:
         traces = experiment.traces
-        measured = {
-            "classes": f"background {100 * traces.background:.1f} % of the softmax, entropy "
-            f"{100 * traces.entropy:.1f} % of the most, {traces.confident:.0f} sure places an image",
-            "boxes": f"boxes {traces.size_ratio:.2f} times their priors, agreeing at IoU {traces.agreement:.2f}, "
-            f"{100 * traces.inside:.0f} % within the image",
-        }
+        measured = {"classes": _classes_shown(traces), "boxes": _boxes_shown(traces)}
         for reading in experiment.best.outputs:
             of_order = reading.about == "output order"
             wrong = reading.name in causes or (of_order and "outputs-in-another-order" in causes)
@@ -311,5 +306,19 @@ def _read(outputs: OutputMaps, readings: Sequence[OutputReading]) -> OutputMaps:
     return outputs
 
 
+def _classes_shown(traces: OutputTraces) -> str:
+    background = f"background {100 * traces.background:.1f} %"
+    if traces.entropy is not None:
+        background += f" of the softmax, entropy {100 * traces.entropy:.1f} % of the most"
+    return f"{background}, {traces.confident:.0f} sure places an image"
+
+
+def _boxes_shown(traces: OutputTraces) -> str:
+    sizes = "" if traces.size_ratio is None else f"{traces.size_ratio:.2f} times their priors, "
+    return f"boxes {sizes}agreeing at IoU {traces.agreement:.2f}, {100 * traces.inside:.0f} % within the image"
+
+
 def _mean(traces: list[OutputTraces]) -> OutputTraces:
-    return OutputTraces(*np.mean([astuple(each) for each in traces], axis=0).tolist())
+    columns = zip(*map(astuple, traces), strict=True)
+    means: list[Any] = [None if None in column else float(np.mean(column)) for column in columns]
+    return OutputTraces(*means)

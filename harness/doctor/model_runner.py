@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.doctor.cause import Cause
 from harness.errors import ModelError
+from harness.model.io_check import EXTRACT_HINT
 from harness.model.probing import Floats, InputReading
 from harness.model.protocol import DetectionModel
 from harness.records import QuantizedTensor, RawOutput, TensorSpec
@@ -30,9 +31,9 @@ def output_order(session: Session, model: DetectionModel, where: str) -> tuple[l
         if not fitting:
             shapes = ", ".join(str(found.shape) for found in given)
             raise ModelError(
-                f"no output of shape {spec.shape} for {spec.name}; it has {shapes}",
+                f"no raw output of shape {spec.shape} for {spec.name}; it has {shapes}",
                 where=where,
-                hint="cut it at the raw outputs: ssd-harness prepare model --extract ONNX --output FILE",
+                hint=EXTRACT_HINT,
             )
         named = [k for k in fitting if names[k] == spec.name]
         order.append((named or fitting)[0])

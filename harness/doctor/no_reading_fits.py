@@ -25,7 +25,7 @@ def no_reading_fits(readings: Readings, trial: Trial) -> Cause:
                 "boxes-unknown",
                 "boxes are wrong in a way that is none of the known ones",
                 "the classes in each image are the annotations', but no reading of the boxes fits",
-                "see that boxes are decoded with the model's own prior boxes: ssd-harness doctor model",
+                "see that boxes are decoded with the model's own grid or prior boxes: ssd-harness doctor model",
             )
         boxes = match(trial.objects, trial.pairs(readings.default.order), read.boxes, None).iou
         by_chance = _moved_boxes(read, trial, readings.default)

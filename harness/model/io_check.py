@@ -9,7 +9,7 @@ from harness.records import TensorSpec
 
 _IMAGE_DTYPES = ("uint8", "float32")
 _RAW_DTYPES = ("float32", "int8", "uint8")
-_HINT = "cut it there: ssd-harness prepare model --extract ONNX --output FILE"
+EXTRACT_HINT = "cut it there: ssd-harness prepare model --extract ONNX --output FILE, with the same --model-name"
 
 
 def check_model(
@@ -38,12 +38,14 @@ def check_model(
         raise ModelError(
             f"it has {len(found_outputs)} outputs, not the {len(expected_outputs)} raw ones: {_list(found_outputs)}",
             where=where,
-            hint=_HINT,
+            hint=EXTRACT_HINT,
         )
     wrong_dtype = [spec for spec in found_outputs if spec.dtype not in _RAW_DTYPES]
     if wrong_dtype:
         raise ModelError(
-            f"outputs of a type other than {', '.join(_RAW_DTYPES)}: {_list(wrong_dtype)}", where=where, hint=_HINT
+            f"outputs of a type other than {', '.join(_RAW_DTYPES)}: {_list(wrong_dtype)}",
+            where=where,
+            hint=EXTRACT_HINT,
         )
     differing = [
         (k, found, expected)
@@ -59,7 +61,7 @@ def check_model(
             where=where,
             hint=f"the order is {', '.join(spec.name for spec in expected_outputs)}",
         )
-    raise ModelError(f"{len(differing)} of its outputs have another shape: {table}", where=where, hint=_HINT)
+    raise ModelError(f"{len(differing)} of its outputs have another shape: {table}", where=where, hint=EXTRACT_HINT)
 
 
 def _show(spec: TensorSpec) -> str:

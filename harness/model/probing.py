@@ -62,18 +62,19 @@ class OutputTraces:
     Attributes:
         background: share of the softmax that the background has; of a model without a background class, the share of
             places at which no class is sure.
-        entropy: of the softmax, as a share of the largest there can be.
+        entropy: of the softmax, as a share of the largest there can be; None without a softmax.
         confident: how many places have a class with a share of 0.5 or more.
-        size_ratio: by what factor the boxes at the surest places differ from their priors (1: not at all).
+        size_ratio: by what factor the boxes at the surest places differ from their priors (1: not at all); None
+            without priors.
         agreement: IoU of the boxes at the surest places with the best other one of the same class: neighbouring places
             see the same object and must say the same of it.
         inside: share of those boxes that lie in the image, within a tenth.
     """
 
     background: float
-    entropy: float
+    entropy: float | None
     confident: float
-    size_ratio: float
+    size_ratio: float | None
     agreement: float
     inside: float
 

@@ -35,5 +35,7 @@ def load_model(name: str, file: Path | None = None) -> DetectionModel:
     try:
         model = cast(DetectionModel, getattr(import_module(module), attribute))
     except (ImportError, AttributeError) as error:
-        raise UsageError(f"cannot be imported: {error}", where=f"model.name {name}") from error
+        not_found = isinstance(error, ModuleNotFoundError)
+        hint = "install its package, or put its folder into PYTHONPATH" if not_found else None
+        raise UsageError(f"cannot be imported: {error}", where=f"model.name {name}", hint=hint) from error
     return model if file is None else model.for_file(file)

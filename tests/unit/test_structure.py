@@ -15,6 +15,7 @@ from harness.accuracy.accuracy_txt import ACCURACY_TXT
 from harness.loadgen.log import ACCURACY_LOG, DETAIL_LOG, SUMMARY_LOG, TRACE_LOG
 from harness.loadgen.sample_records import SAMPLES_NAME
 from harness.runs import layout
+from harness.settings import configs_dir, read_yaml
 
 PACKAGE = Path(__file__).resolve().parents[2] / "harness"
 
@@ -151,6 +152,11 @@ def written_names(path: Path) -> Iterator[str]:
             yield node.name
 
 
+def published_files() -> list[str]:
+    """The names of the models to be downloaded."""
+    return list(read_yaml(configs_dir() / "downloads.yaml")["models"])
+
+
 def plain(text: str) -> str:
     return "".join(character for character in text.lower() if character.isalnum())
 
@@ -162,7 +168,7 @@ def test_only_a_models_own_folder_names_it(path: Path) -> None:
     where = path.relative_to(PACKAGE)
     if str(where) in PUBLIC_NAMES:
         return
-    others = [name for name in models if where.parts[:2] != ("model", name)]
+    others = [name for name in [*models, *published_files()] if where.parts[:2] != ("model", name)]
     texts = [plain(text) for text in written_names(path)]
     assert [name for name in others if any(plain(name) in text for text in texts)] == []
 

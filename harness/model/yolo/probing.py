@@ -61,16 +61,16 @@ class YoloProbe:
         return []
 
     def traces(self, outputs: Sequence[Floats]) -> OutputTraces:
-        """See `Probe.traces`. There are no prior boxes: their figure says nothing."""
+        """See `Probe.traces`. There are no prior boxes, and no softmax."""
         parts = parts_of(list(outputs), self.head)
         _, scores = best_classes(parts, np.float32(1e-6))
         surest = np.argsort(-scores)[:_SUREST]
         boxes = corners(parts.boxes, self.head)[surest].astype(np.float64) / self.head.side
         return OutputTraces(
             background=float((scores < _SURE).mean()),
-            entropy=0.0,
+            entropy=None,
             confident=float((scores >= _SURE).sum()),
-            size_ratio=1.0,
+            size_ratio=None,
             agreement=_agreement(boxes),
             inside=float(np.mean((boxes > -0.1).all(axis=1) & (boxes < 1.1).all(axis=1))),
         )

@@ -183,5 +183,5 @@ def test_outputs_of_other_shapes_are_refused(
         self.outputs = [TensorSpec("boxes", (1, 200, 4), "float32")]
 
     monkeypatch.setattr(MadeUpSession, "__init__", detections)
-    with pytest.raises(ModelError, match="no output of shape"):
+    with pytest.raises(ModelError, match="no raw output of shape"):
         diagnose(None)

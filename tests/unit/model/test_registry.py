@@ -16,5 +16,6 @@ def test_a_model_has_a_name_or_a_place() -> None:
 
 @pytest.mark.parametrize("name", ["yolov3", "nowhere.at_all:MODEL", "tests.support.tiny_model:NOTHING"])
 def test_a_model_that_is_not_there_is_wrong_usage(name: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as caught:
         load_model(name)
+    assert ("PYTHONPATH" in str(caught.value.hint)) == (name == "nowhere.at_all:MODEL")
