@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -31,3 +33,23 @@ def test_the_end_is_written_without_interruption() -> None:
     with signals_interrupt(), uninterrupted():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_after_the_work_does_not_change_its_status(number: signal.Signals) -> None:
+    kill = f"os.kill(os.getpid(), {int(number)})"
+    at_once = f"import os; from harness.signals import end_with; end_with(3); {kill}"
+    assert subprocess.run([sys.executable, "-c", at_once], check=False).returncode == 3
+    at_the_very_end = f"""
+import os, sys
+from harness.signals import end_with
+
+class Last:
+    def __del__(self, kill=os.kill, pid=os.getpid()):
+        kill(pid, {int(number)})
+
+sys.last = Last()
+end_with(3)
+sys.exit(3)
+"""
+    assert subprocess.run([sys.executable, "-c", at_the_very_end], check=False).returncode == 3
