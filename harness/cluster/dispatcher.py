@@ -22,7 +22,7 @@ from harness.pipeline.counters import CURRENT
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Respond, Retired
 from harness.pipeline.lane import Sample
-from harness.pipeline.pulse import Pulse
+from harness.pipeline.pulse import CALLED, LOST, WAY, Pulse
 
 STATUS_S = 0.25
 
@@ -39,7 +39,7 @@ class ClusterDispatcher:
         slots: of all nodes, by their indices.
         respond: hands answers to LoadGen.
         on_failure: told of what cannot be helped.
-        pulse: told of samples issued, answered and at work.
+        pulse: told of samples issued, answered and at work, and of the nodes.
         batches: nobody waits for a single answer.
         goes_on: a node that is lost is taken out, and its samples go to others, as long as there are any.
         silent_s: a node that does not answer for so long is lost.
@@ -67,7 +67,7 @@ class ClusterDispatcher:
         self.retired: list[Retired] = []
         self._sessions = RemoteSessions(slots, pulse, from_start=batches)
         self.lanes = self._sessions.lanes
-        self.nodes = [NodeState(remote) for remote in remotes]
+        self.nodes = [NodeState(remote, k) for k, remote in enumerate(remotes)]
         self._respond = respond
         self._on_failure = on_failure
         self._pulse, self._cells = pulse, pulse.cells()
@@ -199,6 +199,8 @@ class ClusterDispatcher:
             node.calls += 1
             node.called_ns += back_ns - sent_ns
             node.way_ns += max(back_ns - sent_ns - got.held_ns, 0)
+            at = self._pulse.node_row(node.index)
+            self._cells[at + WAY], self._cells[at + CALLED] = node.way_ns, node.called_ns
         answers = [
             (sample.sample_id, at, size)
             for sample, at, size in zip(held, got.addresses, got.rows["bytes"].tolist(), strict=True)
@@ -274,6 +276,7 @@ class ClusterDispatcher:
                 self._on_failure(failure_of(node, error, self._names))
                 return
             node.alive = False
+            self._cells[self._pulse.node_row(node.index) + LOST] = 1
             held = list(node.held.values())
             node.held.clear()
             for slot in node.remote.place.slots:

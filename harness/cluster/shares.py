@@ -38,6 +38,7 @@ class NodeState:
     """A node as the host sees it.
 
     Attributes:
+        index: of the node in the run.
         held: number → sample, of those that the node has and has not answered.
         rate: samples per second, expected at first and measured then.
         calls: how many have returned.
@@ -47,6 +48,7 @@ class NodeState:
     """
 
     remote: RemoteNode
+    index: int
     held: dict[int, HeldSample] = field(default_factory=dict)
     rate: float = 1.0
     alive: bool = True

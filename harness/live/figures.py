@@ -14,7 +14,7 @@ from harness.loadgen.messages import PhaseName
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import Progress
 from harness.pipeline.counters import percentile
-from harness.pipeline.pulse import AtWork, Counters, SlotState
+from harness.pipeline.pulse import CALLED, LOST, WAY, AtWork, Counters, SlotState
 from harness.stages import PERCENTILES, STAGES
 
 RECENT_S = 3.0
@@ -57,6 +57,26 @@ class Device:
 
 
 @dataclass(frozen=True)
+class Node:
+    """A node of a cluster now.
+
+    Attributes:
+        samples: that its sessions answered.
+        per_second, busy: of its sessions, their sum and their mean, as `Device` has them; None likewise.
+        way_share: of the time of its recent calls, what they were on the way there and back, 0..1; None before the
+            first that came back.
+        lost: it was taken out.
+    """
+
+    name: str
+    samples: int
+    per_second: float | None
+    busy: float | None
+    way_share: float | None
+    lost: bool
+
+
+@dataclass(frozen=True)
 class Figures:
     """A test at one moment.
 
@@ -72,6 +92,7 @@ class Figures:
         stages_ms: mean of every stage over the whole test.
         waiting: samples issued that no session has taken.
         accuracy: (mAP in 0..1, images) so far.
+        nodes: of a cluster.
     """
 
     title: str
@@ -91,6 +112,7 @@ class Figures:
     devices: tuple[Device, ...]
     accuracy: tuple[float, int] | None
     warnings: tuple[str, ...]
+    nodes: tuple[Node, ...] = ()
 
 
 class _Seen(NamedTuple):
@@ -104,6 +126,7 @@ class Meter:
     def __init__(self, plan: Plan, title: str | None = None, accuracy: RunningAccuracy | None = None) -> None:
         self._title = title or plan.title
         self._names = [slot.name for slot in plan.slots]
+        self._nodes = () if plan.cluster is None else plan.cluster.places
         self._latency_from = "start" if plan.scenario == "offline" else "issue"
         self._accuracy = accuracy
         self._seen: deque[_Seen] = deque()
@@ -152,6 +175,7 @@ class Meter:
             devices=devices,
             accuracy=self._accuracy.latest if self._accuracy is not None else None,
             warnings=tuple(self._warnings),
+            nodes=self._nodes_now(devices, old.counters, counters),
         )
 
     def _remember(self, now: float, counters: Counters) -> None:
@@ -195,6 +219,24 @@ class Meter:
             self._watch(k, device, new)
             devices.append(device)
         return tuple(devices)
+
+    def _nodes_now(self, devices: Sequence[Device], old: Counters, new: Counters) -> tuple[Node, ...]:
+        nodes = []
+        for k, place in enumerate(self._nodes):
+            own = [devices[slot.index] for slot in place.slots]
+            rates = [device.per_second for device in own if device.per_second is not None]
+            busy = [device.busy for device in own if device.busy is not None]
+            way_ns, called_ns = (int(ns) for ns in new.nodes[k, [WAY, CALLED]] - old.nodes[k, [WAY, CALLED]])
+            node = Node(
+                place.name,
+                sum(device.samples for device in own),
+                per_second=sum(rates) if rates else None,
+                busy=sum(busy) / len(own) if busy else None,
+                way_share=way_ns / called_ns if called_ns else None,
+                lost=bool(new.nodes[k, LOST]),
+            )
+            nodes.append(node)
+        return tuple(nodes)
 
     def _watch(self, k: int, device: Device, counters: Counters) -> None:
         usual_s = int(counters.stages_ns[k, 1]) / max(device.samples, 1) / 1e9

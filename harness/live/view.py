@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.live.figures import Device, Figures, busy_range
+from harness.live.figures import Device, Figures, Node, busy_range
 from harness.terminal import duration_text
 
 MOST_COLUMNS = 110
@@ -61,6 +61,9 @@ class LiveView:
             parts.append(table)
             # beside those: the bar, the panel's two lines, the one before the devices, and the cursor's
             room = options.size.height - table.row_count - len(warnings) - 5
+            nodes = _nodes(figures.nodes, room, inner, glyphs)
+            parts += nodes
+            room -= len(figures.nodes) + 2 if nodes else 0
             parts += _devices(figures.devices, room, inner, glyphs)
         yield Panel(
             Group(*parts, *warnings),
@@ -152,6 +155,34 @@ def _bar(share: float, columns: int, colour: str, glyphs: Glyphs) -> Text:
     return Text.assemble(
         (glyphs.full * filled, colour), (glyphs.rest * (columns - filled), "dim"), f" {share * 100:3.0f} %"
     )
+
+
+def _nodes(nodes: Sequence[Node], room: int, width: int, glyphs: Glyphs) -> list[RenderableType]:
+    """A line each, or where there is no room for all, one of how many there are."""
+    if not nodes or room < 2:
+        return []
+    lost = sum(node.lost for node in nodes)
+    if len(nodes) + 2 > room:
+        return [Text.assemble((f"{len(nodes)} nodes", "bold"), (f", {lost} lost" if lost else "", "bold red"))]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    wide = width >= OTHER_COLUMNS
+    table.add_column("node", no_wrap=True)
+    for name in ("samples", "samples/s") if wide else ("samples",):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("busy", no_wrap=True)
+    table.add_column("way", justify="right", no_wrap=True)
+    name_room = max(width - (OTHER_COLUMNS if wide else FEWER_COLUMNS), 4)
+    for node in nodes:
+        busy = Text(glyphs.none) if node.busy is None else _bar(node.busy, BUSY_COLUMNS, "green", glyphs)
+        cells: list[RenderableType] = [
+            Text(_tail(node.name, name_room, glyphs)),
+            f"{node.samples:,}",
+            glyphs.none if node.per_second is None else number_text(node.per_second),
+            Text("lost", "bold red") if node.lost else busy,
+            glyphs.none if node.way_share is None or node.lost else f"{node.way_share * 100:.1f} %",
+        ]
+        table.add_row(*(cells if wide else [*cells[:2], *cells[3:]]))
+    return [Text(), table]
 
 
 def _devices(devices: Sequence[Device], room: int, width: int, glyphs: Glyphs) -> list[RenderableType]:

@@ -101,7 +101,7 @@ def run_test(
     own_watch = plan.backend.on_device_failure == "continue" and plan.scenario != "single_stream"
     if own_watch:
         watchdog_s, startup_s = watchdog_s + GRACE_S, startup_s + GRACE_S
-    pulse = Pulse(len(plan.slots))
+    pulse = Pulse(len(plan.slots), 0 if plan.cluster is None else len(plan.cluster.places))
     phase, phase_began = Phase("opening sessions"), monotonic()
     watch = _Watch(pulse)
     warnings: list[str] = []

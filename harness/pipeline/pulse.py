@@ -17,6 +17,9 @@ from harness.pipeline.counters import CURRENT, DONE, FIRST, HISTOGRAM, LAST, ROW
 
 BEAT, SUBMITTED, COMMON = 0, 1, 2
 """Places after the lanes' rows: signs of life outside the samples; samples that LoadGen has issued."""
+WAY, CALLED, LOST, NODE_ROW = 0, 1, 2, 3
+"""Places in the row of a cluster's node, after those: the ns of its calls' way there and back, and of the calls
+altogether; 1 when it was lost."""
 
 Counts = npt.NDArray[np.int64]
 
@@ -42,6 +45,7 @@ class Counters:
         first_ns, last_ns: (S,) the moments of its first issue and of its last answer; 0 before the first answer.
         stages_ns: (S, 5) its summed time in queue, inference, wait, postprocess and complete.
         histogram: (B,) latencies of all sessions' answers, in the buckets of `harness.pipeline.counters`.
+        nodes: (N, 3) of a cluster's nodes: ns on the way there and back, ns of all calls, and 1 where it was lost.
     """
 
     submitted: int
@@ -51,6 +55,7 @@ class Counters:
     last_ns: Counts
     stages_ns: Counts
     histogram: Counts
+    nodes: Counts
 
 
 class AtWork:
@@ -74,15 +79,18 @@ class AtWork:
 
 
 class Pulse:
-    """The shared memory: a row of int64 cells for each session, and two cells for the whole test.
+    """The shared memory: a row of int64 cells for each session and each node, and two cells for the whole test.
 
     Picklable while a child process is being spawned; both sides then see the same memory.
+
+    Args:
+        nodes: of a cluster; 0: the sessions are in the test's own process.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, nodes: int = 0) -> None:
         self._slots = slots
         # RawArray maps a file of its own; no name is left behind whatever ends either process.
-        self._shared = get_context("spawn").RawArray("q", ROW * slots + COMMON)
+        self._shared = get_context("spawn").RawArray("q", ROW * slots + COMMON + NODE_ROW * nodes)
 
     def __getstate__(self) -> dict[str, object]:
         return {"_slots": self._slots, "_shared": self._shared}
@@ -95,6 +103,10 @@ class Pulse:
     def row(slot: int) -> int:
         """Where a session's row begins."""
         return ROW * slot
+
+    def node_row(self, node: int) -> int:
+        """Where a node's row begins."""
+        return ROW * self._slots + COMMON + NODE_ROW * node
 
     @property
     def submitted_cell(self) -> int:
@@ -137,4 +149,5 @@ class Pulse:
             last_ns=rows[:, LAST].copy(),
             stages_ns=rows[:, STAGES_AT:HISTOGRAM].copy(),
             histogram=rows[:, HISTOGRAM:].sum(axis=0),
+            nodes=np.frombuffer(self._shared, np.int64)[self.node_row(0) :].reshape(-1, NODE_ROW).copy(),
         )

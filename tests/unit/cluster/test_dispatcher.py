@@ -81,7 +81,7 @@ class Host:
         )
         self.nodes = [ThreadNode(place) for place in places]
         self.setups = [NodeSetup(place, system, "v2.0", Zeros()) for place in places]
-        self.pulse = Pulse(len(self.slots))
+        self.pulse = Pulse(len(self.slots), len(self.nodes))
         self.goes_on, self.silent_s, self.scenario = goes_on, silent_s, scenario
 
     def open(self) -> ClusterDispatcher:

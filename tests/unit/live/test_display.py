@@ -34,7 +34,9 @@ class Test:
         monkeypatch.setattr(display, "monotonic", lambda: self.bench.now_ns / 1e9)
         self.plan = cast(
             Plan,
-            SimpleNamespace(title="Server performance", scenario="server", slots=(SimpleNamespace(name="npu#0"),)),
+            SimpleNamespace(
+                title="Server performance", scenario="server", slots=(SimpleNamespace(name="npu#0"),), cluster=None
+            ),
         )
 
     def progress(self, phase: PhaseName, warnings: tuple[str, ...] = ()) -> Progress:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from harness.cluster.messages import NodePlace
 from harness.live import figures as module
 from harness.live.figures import Meter, busy_range
 from harness.loadgen.messages import PhaseName
 from harness.loadgen.plan import Plan
 from harness.loadgen.process import Progress
 from harness.pipeline.counters import CURRENT, tally
-from harness.pipeline.pulse import Pulse
+from harness.pipeline.devices import DeviceSlot
+from harness.pipeline.pulse import CALLED, LOST, WAY, Pulse
 
 MS = 1_000_000
 
@@ -23,13 +26,19 @@ class Bench:
     """A test whose devices answer when they are told to, on a clock that only moves when it is told to."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, scenario: str = "server", devices: int = 2, **more: Any
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        scenario: str = "server",
+        devices: int = 2,
+        nodes: Sequence[NodePlace] = (),
+        **more: Any,
     ) -> None:
         self.now_ns = 1_000 * MS
         monkeypatch.setattr(module, "monotonic", lambda: self.now_ns / 1e9)
         slots = tuple(SimpleNamespace(name=f"npu#{k}") for k in range(devices))
-        plan = SimpleNamespace(title="Server performance", scenario=scenario, slots=slots)
-        self.pulse = Pulse(devices)
+        cluster = SimpleNamespace(places=nodes) if nodes else None
+        plan = SimpleNamespace(title="Server performance", scenario=scenario, slots=slots, cluster=cluster)
+        self.pulse = Pulse(devices, len(nodes))
         offline = scenario == "offline"
         self.lanes = [tally(self.pulse.cells(), self.pulse.row(k), from_start=offline) for k in range(devices)]
         self.meter = Meter(cast(Plan, plan), **more)
@@ -68,6 +77,23 @@ def test_rates_count_from_the_first_issue_and_from_the_recent_past(monkeypatch: 
     assert [device.per_second for device in seen.devices] == pytest.approx([10, 10])
     assert [device.busy for device in seen.devices] == pytest.approx([0.08, 0.08])
     assert busy_range(seen.devices) == pytest.approx((0.08, 0.08, 0.08))
+
+
+def test_nodes_have_the_figures_of_their_sessions_and_their_share_of_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [NodePlace(name, "", (DeviceSlot(k, "npu", ()),), own_cores=False) for k, name in enumerate("ab")]
+    bench = Bench(monkeypatch, nodes=places)
+    assert [node.way_share for node in bench.read().nodes] == [None, None]
+    for _ in range(40):
+        bench.wait(100)
+        bench.answer(0)
+    row = bench.pulse.node_row(0)
+    bench.pulse.cells()[row + WAY], bench.pulse.cells()[row + CALLED] = 2 * MS, 10 * MS
+    bench.pulse.cells()[bench.pulse.node_row(1) + LOST] = 1
+    seen = bench.read()
+    first, second = seen.nodes
+    assert (first.name, first.samples, first.way_share, first.lost) == ("a", 40, 0.2, False)
+    assert (first.per_second, first.busy) == (seen.devices[0].per_second, seen.devices[0].busy)
+    assert (second.name, second.samples, second.way_share, second.lost) == ("b", 0, None, True)
 
 
 def test_remaining_time_is_that_of_the_missing_samples_or_of_the_least_duration(

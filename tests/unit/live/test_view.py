@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from harness.live.figures import Device, Figures
+from harness.live.figures import Device, Figures, Node
 from harness.live.view import LiveView, number_text
 
 
@@ -153,3 +153,24 @@ def test_more_warnings_than_fit_are_counted() -> None:
 )
 def test_numbers_have_the_digits_that_are_worth_reading(value: float, text: str) -> None:
     assert number_text(value) == text
+
+
+NODES = (
+    Node("server-1", 8_000, per_second=640.0, busy=0.5, way_share=0.041, lost=False),
+    Node("server-2", 4_345, per_second=None, busy=None, way_share=None, lost=True),
+)
+
+
+def test_each_node_of_a_cluster_has_a_line() -> None:
+    lines = drawn(figures(nodes=NODES), height=40).splitlines()
+    [first] = [line for line in lines if "server-1" in line]
+    [second] = [line for line in lines if "server-2" in line]
+    assert all(text in first for text in ("8,000", "640", "50 %", "4.1 %"))
+    assert "4,345" in second and "lost" in second
+
+
+def test_where_nodes_have_no_room_their_number_is_told() -> None:
+    nodes = tuple(Node(f"n{k}", 1, 1.0, 0.5, 0.1, lost=k == 3) for k in range(64))
+    text = drawn(figures(nodes=nodes), height=40)
+    assert "64 nodes, 1 lost" in text
+    assert len(text.splitlines()) <= 40
