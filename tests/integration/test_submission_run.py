@@ -128,7 +128,7 @@ def test_a_bad_description_of_the_system_is_one_error_before_any_test(
     ("arguments_", "message"),
     [
         (("--mode", "submission"), "--mode submission needs --division, --submitter and --system"),
-        (("--division", "closed", "--submitter", "O", "--system", SYSTEM), "go with mode submission only"),
+        (("--division", "closed", "--submitter", "O", "--system", SYSTEM), "go with --mode submission"),
         (("--mode", "submission", "--division", "closed", "--submitter", "../O", "--system", SYSTEM), "submitter"),
         (("--mode", "submission", "--division", "closed", "--submitter", "O", "--system", "no.json"), "no.json"),
     ],
