@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ MOMENTS = ("started_ns", "inferred_ns", "decoding_ns", "decoded_ns")
 ROW = np.dtype([("number", "<u4"), ("session", "<u2"), ("bytes", "<u4"), *((moment, "<i8") for moment in MOMENTS)])
 """Of an answered sample: the number that the host gave it, the node's session, the bytes of its accuracy record, and
 its moments on the node's clock, counted from when the node received it. The records follow the rows, in their order."""
+PACK_ROW = struct.Struct("<IHI4q").pack
+"""Makes one `ROW` of its values, quicker than NumPy does."""
 
 
 class ImageSource(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import struct
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -11,15 +10,13 @@ from time import monotonic_ns
 
 import numpy as np
 
-from harness.cluster.messages import HEAD, MOMENTS
+from harness.cluster.messages import HEAD, MOMENTS, PACK_ROW
 from harness.pipeline.counters import COLUMNS, DONE
 from harness.pipeline.postprocess import Answer, Failure, Postprocess
 from harness.pipeline.pulse import Pulse
 
 ID, ISSUED = COLUMNS.index("sample_id"), COLUMNS.index("issued_ns")
 MOMENT_COLUMNS = tuple(COLUMNS.index(moment) for moment in MOMENTS)
-PACK_ROW = struct.Struct("<IHI4q").pack
-"""Makes a `ROW`."""
 
 
 class Outbox:

@@ -61,10 +61,9 @@ class LiveView:
             parts.append(table)
             # beside those: the bar, the panel's two lines, the one before the devices, and the cursor's
             room = options.size.height - table.row_count - len(warnings) - 5
-            nodes = _nodes(figures.nodes, room, inner, glyphs)
+            nodes, lines = _nodes(figures.nodes, room, inner, glyphs)
             parts += nodes
-            room -= len(figures.nodes) + 2 if nodes else 0
-            parts += _devices(figures.devices, room, inner, glyphs)
+            parts += _devices(figures.devices, room - lines, inner, glyphs)
         yield Panel(
             Group(*parts, *warnings),
             title=Text(f" {figures.title} ", "not dim bold"),
@@ -157,13 +156,13 @@ def _bar(share: float, columns: int, colour: str, glyphs: Glyphs) -> Text:
     )
 
 
-def _nodes(nodes: Sequence[Node], room: int, width: int, glyphs: Glyphs) -> list[RenderableType]:
-    """A line each, or where there is no room for all, one of how many there are."""
+def _nodes(nodes: Sequence[Node], room: int, width: int, glyphs: Glyphs) -> tuple[list[RenderableType], int]:
+    """A line each, or where there is no room for all, one of how many there are; and the lines that it takes."""
     if not nodes or room < 2:
-        return []
+        return [], 0
     lost = sum(node.lost for node in nodes)
     if len(nodes) + 2 > room:
-        return [Text.assemble((f"{len(nodes)} nodes", "bold"), (f", {lost} lost" if lost else "", "bold red"))]
+        return [Text.assemble((f"{len(nodes)} nodes", "bold"), (f", {lost} lost" if lost else "", "bold red"))], 1
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     wide = width >= OTHER_COLUMNS
     table.add_column("node", no_wrap=True)
@@ -182,7 +181,7 @@ def _nodes(nodes: Sequence[Node], room: int, width: int, glyphs: Glyphs) -> list
             glyphs.none if node.way_share is None or node.lost else f"{node.way_share * 100:.1f} %",
         ]
         table.add_row(*(cells if wide else [*cells[:2], *cells[3:]]))
-    return [Text(), table]
+    return [Text(), table], len(nodes) + 2
 
 
 def _devices(devices: Sequence[Device], room: int, width: int, glyphs: Glyphs) -> list[RenderableType]:

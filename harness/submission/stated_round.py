@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from harness.files import text_if_readable
 from harness.model.registry import load_model
 from harness.rounds import load_round, round_names
 from harness.settings import default_model_name
@@ -38,9 +39,5 @@ def likely_round(root: Path) -> str:
 
 
 def _stated_in(readme: Path) -> str | None:
-    try:
-        text = readme.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    found = re.search(ROUND_SENTENCE, text, re.MULTILINE)
+    found = re.search(ROUND_SENTENCE, text_if_readable(readme), re.MULTILINE)
     return None if found is None else found[1]

@@ -173,4 +173,5 @@ def test_where_nodes_have_no_room_their_number_is_told() -> None:
     nodes = tuple(Node(f"n{k}", 1, 1.0, 0.5, 0.1, lost=k == 3) for k in range(64))
     text = drawn(figures(nodes=nodes), height=40)
     assert "64 nodes, 1 lost" in text
+    assert "1:npu3#3" in text
     assert len(text.splitlines()) <= 40
