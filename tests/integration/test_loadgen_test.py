@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from harness.pipeline.devices import parse_devices, place
 from harness.rounds import load_round
 from harness.scenarios import Scenario
 from harness.settings import BackendSettings, ModelSettings, ScenarioSettings
+from tests.support.threads_left import no_thread_left
 
 ROUND = load_round("v2.0")
 
@@ -77,10 +77,9 @@ def plan(
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind() -> Iterator[None]:
-    threads = threading.active_count()
-    yield
+    with no_thread_left():
+        yield
     assert not multiprocessing.active_children()
-    assert threading.active_count() == threads
 
 
 def simulated(warmup: int = 0, on_device_failure: str = "stop", **options: Any) -> BackendSettings:

@@ -29,6 +29,7 @@ from harness.pipeline.session_queue import SessionQueue
 from harness.records import Decoding, Detections, QuantizedTensor
 from harness.sessions.protocol import Completion, Completions, SessionRequest
 from harness.sessions.simulated import open_session
+from tests.support.threads_left import no_thread_left
 
 TENSORS = {index: np.full((1, 3, 2, 2), index, np.uint8) for index in range(50)}
 
@@ -254,10 +255,8 @@ def test_a_session_that_cannot_be_opened_ends_the_others() -> None:
             raise OSError("no such device")
         return bench.open_session(slot)
 
-    before = threading.active_count()
-    with pytest.raises(OSError, match="no such device"):
+    with no_thread_left(), pytest.raises(OSError, match="no such device"):
         SessionQueue(bench.slots, open_session, *bench.place(inline=False))
-    assert threading.active_count() == before
     assert bench.sessions[0].closed == 1
 
 
@@ -348,20 +347,19 @@ def test_a_single_answer_is_sent_when_there_is_nothing_more_to_do() -> None:
 
 @pytest.mark.parametrize("samples", [40, 1000])
 def test_a_session_that_fails_is_retired_and_its_sample_processed_by_another(samples: int) -> None:
-    before = threading.active_count()
-    bench = Bench([FakeSession(0.0001), FakeSession(0.0001, fails_from=5), FakeSession(0.0001)])
-    queue = bench.queue(retire=True)
-    queue.submit(range(samples), [k % 50 for k in range(samples)])
-    while len(bench.completed) < samples:
-        assert not bench.failures
-        time.sleep(0.001)
-    [gone] = queue.retired
-    assert (gone.slot.index, gone.reason) == (1, "RuntimeError: device lost")
-    assert len(queue.rehearse(TENSORS[0], 1)) == 2
-    queue.close()
+    with no_thread_left():
+        bench = Bench([FakeSession(0.0001), FakeSession(0.0001, fails_from=5), FakeSession(0.0001)])
+        queue = bench.queue(retire=True)
+        queue.submit(range(samples), [k % 50 for k in range(samples)])
+        while len(bench.completed) < samples:
+            assert not bench.failures
+            time.sleep(0.001)
+        [gone] = queue.retired
+        assert (gone.slot.index, gone.reason) == (1, "RuntimeError: device lost")
+        assert len(queue.rehearse(TENSORS[0], 1)) == 2
+        queue.close()
     assert sorted(bench.completed) == [(k, k % 50) for k in range(samples)]
     assert [session.closed for session in bench.sessions] == [1, 0, 1]
-    assert threading.active_count() == before
 
 
 def test_a_session_that_hangs_is_retired_and_what_it_gives_later_is_dropped() -> None:
