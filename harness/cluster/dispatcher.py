@@ -80,6 +80,7 @@ class ClusterDispatcher:
         self._idle = threading.Condition(self._lock)
         self._queries: deque[Iterator[Sample]] = deque()
         self._left = 0
+        self._answering = 0
         self._numbers = count()
         self._failed = False
         self._closing = threading.Event()
@@ -127,8 +128,11 @@ class ClusterDispatcher:
     def settle(self) -> None:
         """Returns when all that was answered is recorded too."""
         with self._lock:
-            self._idle.wait_for(lambda: not self._left and not any(node.held for node in self.nodes if node.alive))
+            self._idle.wait_for(self._all_recorded)
         self._ask_once_more()
+
+    def _all_recorded(self) -> bool:
+        return not self._left and not self._answering and not any(node.held for node in self._alive())
 
     def close(self) -> None:
         """Closes the sessions on all nodes, and ends them."""
@@ -195,6 +199,7 @@ class ClusterDispatcher:
             if self._failed or not node.alive:
                 return  # its samples are others' now
             held = [node.held.pop(number) for number in got.rows["number"].tolist()]
+            self._answering += 1
             node.answered += len(held)
             node.calls += 1
             node.called_ns += back_ns - sent_ns
@@ -209,6 +214,7 @@ class ClusterDispatcher:
         now = monotonic_ns()
         with self._lock:
             self._sessions.record(node, got.rows, held, now)
+            self._answering -= 1
             self._send()
             self._idle.notify_all()
 

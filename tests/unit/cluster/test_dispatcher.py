@@ -158,6 +158,28 @@ def test_every_sample_is_answered_once_with_its_own_record(hosts: list[Host], sc
     assert all(node.ended for node in host.nodes)
 
 
+def test_settle_waits_for_the_record_of_the_last_answer(hosts: list[Host]) -> None:
+    hosts.append(host := Host((1,), decoder="none"))
+    dispatcher = host.open()
+    answering, go_on = threading.Event(), threading.Event()
+
+    def slow(answers: Sequence[Answer], *, to_nobody: bool = False) -> None:
+        answering.set()
+        assert go_on.wait(60)
+
+    dispatcher._respond = slow
+    host.submit(1)
+    assert answering.wait(60)
+    settled = threading.Thread(target=dispatcher.settle)
+    settled.start()
+    settled.join(0.2)
+    assert settled.is_alive(), "the sample is answered and not recorded"
+    go_on.set()
+    settled.join(60)
+    assert [len(lane.records()) for lane in dispatcher.lanes] == [1]
+    dispatcher.close()
+
+
 def test_a_slow_node_gets_less_and_does_not_hold_up_the_end(hosts: list[Host]) -> None:
     fault = {"kind": "slow", "device": 1, "factor": 10}
     hosts.append(host := Host((1, 1), latency_ms=20, fault=fault, decoder="none"))
