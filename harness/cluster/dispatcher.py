@@ -12,11 +12,9 @@ from itertools import count, repeat
 from time import monotonic, monotonic_ns
 from typing import Any
 
-import numpy as np
-
 from harness.cluster.losses import LostNode, failure_of, what_happened
-from harness.cluster.messages import NodeGone, RemoteNode, SampleFailedOnNode, Status
-from harness.cluster.remote_sessions import RemoteSessions, read_reply
+from harness.cluster.messages import NodeGone, RemoteNode, SampleFailedOnNode, Status, pack_samples
+from harness.cluster.remote_sessions import BYTES, NUMBER, RemoteSessions, read_reply
 from harness.cluster.shares import HeldSample, NodeState, least_loaded, offline_share
 from harness.pipeline.counters import CURRENT
 from harness.pipeline.devices import DeviceSlot
@@ -177,8 +175,7 @@ class ClusterDispatcher:
         sent_ns = monotonic_ns()
         numbers = [next(self._numbers) for _ in samples]
         node.held.update(zip(numbers, (HeldSample(*sample, sent_ns) for sample in samples), strict=True))
-        indices = [index for _, index, _ in samples]
-        future = node.remote.call("work", np.array(numbers, "<u4").tobytes(), np.array(indices, "<u4").tobytes())
+        future = node.remote.call("work", pack_samples(numbers, [index for _, index, _ in samples]))
         future.add_done_callback(lambda done: self._came_back(node, done, sent_ns))
 
     # What comes back, on a thread of the cluster's.
@@ -198,7 +195,7 @@ class ClusterDispatcher:
         with self._lock:
             if self._failed or not node.alive:
                 return  # its samples are others' now
-            held = [node.held.pop(number) for number in got.rows["number"].tolist()]
+            held = [node.held.pop(row[NUMBER]) for row in got.rows]
             self._answering += 1
             node.answered += len(held)
             node.calls += 1
@@ -206,10 +203,10 @@ class ClusterDispatcher:
             node.way_ns += max(back_ns - sent_ns - got.held_ns, 0)
             at = self._pulse.node_row(node.index)
             self._cells[at + WAY], self._cells[at + CALLED] = node.way_ns, node.called_ns
-        answers = [
-            (sample.sample_id, at, size)
-            for sample, at, size in zip(held, got.addresses, got.rows["bytes"].tolist(), strict=True)
-        ]
+        answers, at = [], got.records_at
+        for sample, row in zip(held, got.rows, strict=True):
+            answers.append((sample.sample_id, at, row[BYTES]))
+            at += row[BYTES]
         self._respond(answers)
         now = monotonic_ns()
         with self._lock:

@@ -8,22 +8,31 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-
 from harness.errors import HarnessError
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.system_under_test import SystemUnderTest
 from harness.sessions.protocol import Tensor
 
-HEAD = np.dtype([("held_ns", "<i8"), ("count", "<u4")])
+HEAD = struct.Struct("<qI")
 """Of a reply: how long the node had the call, on its clock, and how many samples it answers."""
 MOMENTS = ("started_ns", "inferred_ns", "decoding_ns", "decoded_ns")
 """What a node sends of a sample's times, by the names of the pipeline's records."""
-ROW = np.dtype([("number", "<u4"), ("session", "<u2"), ("bytes", "<u4"), *((moment, "<i8") for moment in MOMENTS)])
+ROW = struct.Struct("<IHI4q")
 """Of an answered sample: the number that the host gave it, the node's session, the bytes of its accuracy record, and
-its moments on the node's clock, counted from when the node received it. The records follow the rows, in their order."""
-PACK_ROW = struct.Struct("<IHI4q").pack
-"""Makes one `ROW` of its values, quicker than NumPy does."""
+its `MOMENTS` on the node's clock, counted from when the node received it. The records follow the rows, in their order.
+"""
+
+
+def pack_samples(numbers: Sequence[int], indices: Sequence[int]) -> bytes:
+    """What a call of `Node.work` brings: the host's numbers of the samples, and their indices in the dataset."""
+    return struct.pack(f"<{2 * len(numbers)}I", *numbers, *indices)
+
+
+def unpack_samples(samples: bytes) -> tuple[Sequence[int], Sequence[int]]:
+    """The numbers and the indices of `pack_samples`."""
+    count = len(samples) // 8
+    values = struct.unpack(f"<{2 * count}I", samples)
+    return values[:count], values[count:]
 
 
 class ImageSource(Protocol):

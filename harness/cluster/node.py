@@ -13,9 +13,7 @@ from pathlib import Path
 from time import monotonic, monotonic_ns
 from typing import Any
 
-import numpy as np
-
-from harness.cluster.messages import Identity, NodeRetired, NodeSetup, Proof, SampleFailedOnNode, Status
+from harness.cluster.messages import Identity, NodeRetired, NodeSetup, Proof, SampleFailedOnNode, Status, unpack_samples
 from harness.cluster.node_files import NodeFiles, own_model
 from harness.cluster.outbox import Outbox, Recorded
 from harness.errors import DataError
@@ -172,11 +170,11 @@ class Node:
 
     # In a test.
 
-    def work(self, numbers: bytes, indices: bytes) -> bytes:
+    def work(self, samples: bytes) -> bytes:
         """Takes samples, and gives as many answers when there are so many, of whichever samples.
 
         Args:
-            numbers, indices: uint32 each; the host's numbers of the samples, and their indices in the dataset.
+            samples: of `pack_samples`.
 
         Returns:
             What `harness.cluster.messages.HEAD` and `ROW` describe.
@@ -186,9 +184,9 @@ class Node:
         """
         received_ns, queue = monotonic_ns(), self._queue
         assert queue is not None, "samples come after the sessions are open"
-        count = len(numbers) // 4
-        queue.submit(np.frombuffer(numbers, "<u4").tolist(), np.frombuffer(indices, "<u4").tolist())
-        return self._outbox.take(count, received_ns)
+        numbers, indices = unpack_samples(samples)
+        queue.submit(numbers, indices)
+        return self._outbox.take(len(numbers), received_ns)
 
     def status(self) -> Status:
         """How things stand; whoever asks is there."""

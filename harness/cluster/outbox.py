@@ -8,9 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from time import monotonic_ns
 
-import numpy as np
-
-from harness.cluster.messages import HEAD, MOMENTS, PACK_ROW
+from harness.cluster.messages import HEAD, MOMENTS, ROW
 from harness.pipeline.counters import COLUMNS, DONE
 from harness.pipeline.postprocess import Answer, Failure, Postprocess
 from harness.pipeline.pulse import Pulse
@@ -68,7 +66,7 @@ class Outbox:
         if len(answers) < count:
             assert self._error is not None
             raise self._error
-        head = np.array((monotonic_ns() - received_ns, count), HEAD).tobytes()
+        head = HEAD.pack(monotonic_ns() - received_ns, count)
         return b"".join([head, *(row for row, _ in answers), *(record for _, record in answers)])
 
     def _hand_out(self) -> None:
@@ -127,7 +125,7 @@ class Recorded:
             for sample in self._inner.records(session)[seen:done].tolist():
                 content, issued = self._records.pop(sample[ID]), sample[ISSUED]
                 moments = [sample[column] - issued for column in MOMENT_COLUMNS]
-                rows.append(PACK_ROW(sample[ID], session, len(content), *moments))
+                rows.append(ROW.pack(sample[ID], session, len(content), *moments))
                 records.append(content)
             self._seen[session] = done
         self._outbox.put(rows, records)

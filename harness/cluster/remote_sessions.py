@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
+import struct
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.cluster.messages import HEAD, MOMENTS, ROW
+from harness.cluster.messages import HEAD, ROW
 from harness.cluster.shares import HeldSample, NodeState
 from harness.pipeline.counters import COLUMNS, tally
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.pulse import Pulse
+
+NUMBER, BYTES = 0, 2
+"""Where a `ROW` has the sample's number, and the bytes of its accuracy record."""
+PACK_RECORD = struct.Struct(f"{len(COLUMNS)}q").pack
 
 
 class Reply(NamedTuple):
@@ -23,22 +29,22 @@ class Reply(NamedTuple):
     Attributes:
         held_ns: how long the node had the call, on its clock.
         rows: a `ROW` of each sample.
-        addresses: of each sample's accuracy record, which hold as long as `content`.
+        records_at: the address of the samples' accuracy records, which holds as long as `content`.
     """
 
     held_ns: int
-    rows: npt.NDArray[Any]
-    addresses: list[int]
+    rows: list[tuple[int, ...]]
+    records_at: int
     content: bytes
 
 
 def read_reply(reply: bytes) -> Reply:
-    """Takes a reply apart; nothing is copied."""
-    head = np.frombuffer(reply, HEAD, 1)[0]
-    rows = np.frombuffer(reply, ROW, head["count"], HEAD.itemsize)
-    records_at = np.frombuffer(reply, np.uint8).ctypes.data + HEAD.itemsize + rows.nbytes
-    ends = np.cumsum(rows["bytes"], dtype=np.int64)
-    return Reply(int(head["held_ns"]), rows, (records_at + ends - rows["bytes"]).tolist(), reply)
+    """Takes a reply apart; the records are not copied."""
+    held_ns, count = HEAD.unpack_from(reply)
+    end = HEAD.size + count * ROW.size
+    address = ctypes.cast(ctypes.c_char_p(reply), ctypes.c_void_p).value
+    assert address is not None
+    return Reply(held_ns, list(ROW.iter_unpack(reply[HEAD.size : end])), address + end, reply)
 
 
 @dataclass(frozen=True)
@@ -69,20 +75,31 @@ class RemoteSessions:
         self.lanes = [RemoteLane(slot, array("q")) for slot in slots]
         self._tallies = [tally(pulse.cells(), pulse.row(slot.index), from_start=from_start) for slot in slots]
 
-    def record(self, node: NodeState, rows: npt.NDArray[Any], held: Sequence[HeldSample], completed_ns: int) -> None:
+    def record(
+        self, node: NodeState, rows: Sequence[tuple[int, ...]], held: Sequence[HeldSample], completed_ns: int
+    ) -> None:
         """Keeps the times of a node's samples, which LoadGen has the answers of.
 
         Args:
             rows, held: of each sample.
         """
-        sent = np.array([sample.sent_ns for sample in held], np.int64)
-        moments = [sent + rows[name] for name in MOMENTS]
-        whose = np.array([(sample.sample_id, sample.index, sample.issued_ns) for sample in held], np.uint64)
-        records = np.column_stack([whose.astype(np.int64), *moments, np.full(len(held), completed_ns)])
-        order = np.argsort(rows["session"], kind="stable")
-        sessions, firsts = np.unique(rows["session"][order], return_index=True)
-        for session, its_records in zip(sessions.tolist(), np.split(records[order], firsts[1:]), strict=True):
-            slot = node.remote.place.slots[session].index
-            kept = self.lanes[slot].kept
-            kept.frombytes(its_records.tobytes())
-            self._tallies[slot].add(kept, len(its_records), completed_ns)
+        slots = node.remote.place.slots
+        counts = [0] * len(slots)
+        for (_, session, _, *moments), sample in zip(rows, held, strict=True):
+            started, inferred, decoding, decoded = moments
+            sent = sample.sent_ns
+            record = PACK_RECORD(
+                sample.sample_id,
+                sample.index,
+                sample.issued_ns,
+                sent + started,
+                sent + inferred,
+                sent + decoding,
+                sent + decoded,
+                completed_ns,
+            )
+            self.lanes[slots[session].index].kept.frombytes(record)
+            counts[session] += 1
+        for slot, count in zip(slots, counts, strict=True):
+            if count:
+                self._tallies[slot.index].add(self.lanes[slot.index].kept, count, completed_ns)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from statistics import median
 from time import monotonic, perf_counter, process_time, sleep
 from typing import Any
@@ -94,19 +95,42 @@ def percentiles_ms(seconds: list[float]) -> tuple[float, float]:
     return p50, p99
 
 
-def bare_calls(actors: Sequence[Any], method: str, *given: Any, calls: int = CALLS) -> list[float]:
-    """Seconds of calls to the actors in turn, as far apart as queries are, less what the method says it took."""
+def bare_calls(actor: Any, *, calls: int = CALLS) -> list[float]:
+    """Seconds of calls to an actor that has nothing to do, one after the other, as far apart as queries are."""
     seconds = []
-    for number in range(calls):
+    for _ in range(calls):
         sleep(1 / SERVER_QPS)
         done, began = threading.Event(), perf_counter()
-        future = getattr(actors[number % len(actors)], method).remote(*given).future()
-        future.add_done_callback(lambda _, done=done: done.set())
+        actor.work.remote(b"x" * 8).future().add_done_callback(lambda _, done=done: done.set())
         done.wait()
-        took = perf_counter() - began
-        result = future.result()
-        seconds.append(took - result if isinstance(result, float) else took)
+        seconds.append(perf_counter() - began)
     return seconds
+
+
+def calls_as_queries(actors: Sequence[Any], *, calls: int = CALLS, seed: int = 1) -> list[float]:
+    """Seconds of calls that come as Server's queries do, each less the time that its device took.
+
+    They come at random moments (a Poisson process), whether or not earlier ones have been answered, to the actors in
+    turn.
+    """
+    random, due = Random(seed), perf_counter()
+    seconds: dict[int, float] = {}
+    futures = []
+
+    def back(number: int, began: float) -> Callable[[Any], None]:
+        return lambda future: seconds.__setitem__(number, perf_counter() - began)
+
+    for number in range(calls):
+        due += random.expovariate(SERVER_QPS)
+        sleep(max(0.0, due - perf_counter()))
+        began = perf_counter()
+        future = actors[number % len(actors)].device.remote().future()
+        future.add_done_callback(back(number, began))
+        futures.append(future)
+    devices = [future.result() for future in futures]
+    while len(seconds) < calls:  # a future has its result before it tells of it
+        sleep(0.001)
+    return [seconds[number] - device for number, device in enumerate(devices)]
 
 
 @contextmanager
@@ -169,8 +193,9 @@ def wire(cluster: LocalCluster, seconds: float) -> None:
 def server(cluster: LocalCluster, seconds: float, rounds: int) -> None:
     """Server's latency on nodes less that in one process, beside bare calls.
 
-    The first bare call is the quickest: one actor that has nothing to do. The second does what the test does but for
-    this package: as many actors as nodes, called in turn, each call lasting as long as the device.
+    The first bare call is the quickest: one after the other to one actor that has nothing to do. The second does what
+    the test does but for this package: as many actors as nodes, calls that come at random moments as Server's queries
+    do, each lasting as long as the device.
     """
     import ray
 
@@ -188,18 +213,18 @@ def server(cluster: LocalCluster, seconds: float, rounds: int) -> None:
         return p50, p99
 
     with connected(cluster.address):
-        actors = [ray.remote(num_cpus=0)(Echo).remote() for _ in range(NODES)]
-        bare_calls(actors, "device", calls=100)
+        actors = [ray.remote(num_cpus=0, max_concurrency=64)(Echo).remote() for _ in range(NODES)]
+        calls_as_queries(actors, calls=100)
         one: list[tuple[float, float]] = []
         many: list[tuple[float, float]] = []
         idle: list[float] = []
         busy: list[float] = []
-        for _ in range(rounds):
-            idle += bare_calls(actors[:1], "work", b"x" * 8, calls=CALLS // rounds)
-            busy += bare_calls(actors, "device", calls=CALLS // rounds)
+        for seed in range(rounds):
+            idle += bare_calls(actors[0], calls=CALLS // rounds)
+            busy += calls_as_queries(actors, calls=CALLS // rounds, seed=seed)
             one.append(latencies(plan))
             many.append(latencies(lambda folder: on_nodes(plan(folder), cluster, 16 // NODES)))
-    bare = {"to one idle actor": percentiles_ms(idle), f"to {NODES} actors that work as long": percentiles_ms(busy)}
+    bare = {"to one idle actor": percentiles_ms(idle), f"as queries to {NODES} actors": percentiles_ms(busy)}
     for k, name in enumerate(("p50", "p99")):
         here, there = (median(latency[k] for latency in found) for found in (one, many))
         added = there - here
@@ -220,7 +245,7 @@ def ways(cluster: LocalCluster) -> None:
     calls = CALLS // 4
     with connected(cluster.address):
         actor = ray.remote(num_cpus=0)(Echo).remote()
-        print("bare call, p50/p99: {:.2f}/{:.2f} ms".format(*percentiles_ms(bare_calls([actor], "work", b"x" * 8))))
+        print("bare call, p50/p99: {:.2f}/{:.2f} ms".format(*percentiles_ms(bare_calls(actor))))
         began = monotonic()
         ray.get([actor.work.remote(b"x" * 8) for _ in range(CALLS)])
         print(f"calls at once: {CALLS / (monotonic() - began):.0f}/s", flush=True)
