@@ -22,7 +22,7 @@ from harness.pipeline.dispatch import Respond, Retired
 from harness.pipeline.lane import Sample
 from harness.pipeline.pulse import CALLED, LOST, WAY, Pulse
 
-STATUS_S = 0.25
+STATUS_S = 0.5
 
 
 class ClusterDispatcher:
@@ -197,12 +197,6 @@ class ClusterDispatcher:
                 return  # its samples are others' now
             held = [node.held.pop(row[NUMBER]) for row in got.rows]
             self._answering += 1
-            node.answered += len(held)
-            node.calls += 1
-            node.called_ns += back_ns - sent_ns
-            node.way_ns += max(back_ns - sent_ns - got.held_ns, 0)
-            at = self._pulse.node_row(node.index)
-            self._cells[at + WAY], self._cells[at + CALLED] = node.way_ns, node.called_ns
         answers, at = [], got.records_at
         for sample, row in zip(held, got.rows, strict=True):
             answers.append((sample.sample_id, at, row[BYTES]))
@@ -210,6 +204,9 @@ class ClusterDispatcher:
         self._respond(answers)
         now = monotonic_ns()
         with self._lock:
+            node.returned(len(held), back_ns - sent_ns, got.held_ns)
+            at = self._pulse.node_row(node.index)
+            self._cells[at + WAY], self._cells[at + CALLED] = node.way_ns, node.called_ns
             self._sessions.record(node, got.rows, held, now)
             self._answering -= 1
             self._send()
@@ -218,7 +215,7 @@ class ClusterDispatcher:
     # Nodes that fail.
 
     def _watch(self) -> None:
-        """Asks every node how it is, several times a second.
+        """Asks every node how it is, every `STATUS_S`.
 
         How long a node is silent is counted in looks, not by the clock: a host that was itself held up for seconds has
         not looked meanwhile, and the answers are there when it does.
