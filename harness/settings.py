@@ -122,12 +122,13 @@ class ClusterSettings(Section):
     """Nodes that have the sessions; `address` alone may stand for the whole section."""
 
     address: Annotated[str, Field(pattern=setting_errors.CLUSTER_ADDRESS)] | None = None
-    """``local:N``: N processes on this machine; ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``: a cluster of Ray that
-    runs; none: no cluster."""
+    """``local:N``: processes here; ``auto``, ``HOST:PORT``, ``ray://HOST:PORT``: a running cluster; none: no nodes."""
     single_stream: bool = False
     """SingleStream goes to a node too; else its one session is in the test's own process."""
     silent_s: Positive = 3
     """A node that gives no answer for so long is lost."""
+    channels: bool = True
+    """But in Offline, where devices leave the hosts idle: quicker than calls, for up to a processor at either end."""
 
 
 class ScenarioSettings(Section):
@@ -206,9 +207,7 @@ class RunSettings(Section):
     @field_validator("scenarios", mode="before")
     @classmethod
     def _scenarios_in_any_spelling(cls, value: Any) -> Any:
-        if isinstance(value, (list, tuple)):
-            return [_scenario(name) for name in value]
-        return value
+        return [_scenario(name) for name in value] if isinstance(value, (list, tuple)) else value
 
     @field_validator("cluster", mode="before")
     @classmethod

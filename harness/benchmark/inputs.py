@@ -85,7 +85,8 @@ class Inputs:
         if single:
             first = places[0]
             places = (replace(first, slots=first.slots[:1]),)
-        return ClusterPlan(self.cluster.address, places, self.settings.round, self.model_sha256, wanted.silent_s)
+        address, round_, model = self.cluster.address, self.settings.round, self.model_sha256
+        return ClusterPlan(address, places, round_, model, wanted.silent_s, wanted.channels)
 
     def plan(self, folder: Path, scenario: Scenario, mode: Mode, lengths: ScenarioSettings | None = None) -> Plan:
         """One test.

@@ -70,6 +70,7 @@ class ClusterPlan:
         round: whose rules the test follows: its name, or the path of a file.
         model_sha256: of the model with all its files; None: there is none.
         silent_s: a node that does not answer for so long is lost.
+        channels: samples go through Ray's channels where they may.
     """
 
     address: str
@@ -77,6 +78,7 @@ class ClusterPlan:
     round: str
     model_sha256: str | None
     silent_s: float
+    channels: bool
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,10 @@ class Node:
         except LaneFailed as error:
             raise SampleFailedOnNode(error.slot.index, error.sample_index, str(error)) from None
 
+    def leaves_host_idle(self) -> bool:
+        """Whether the processors have nothing to do while the devices work."""
+        return all(getattr(lane.session, "host_idle", False) for lane in self._opened()[0].lanes)
+
     # In a test.
 
     def work(self, samples: bytes) -> bytes:

@@ -63,6 +63,15 @@ def _check(remote: RemoteNode, proof: Proof, own: Identity, *, last: bool = Fals
         raise DataError(f"{len(proof.missing)} images are still missing after they were sent", where=where)
 
 
+def leave_hosts_idle(remotes: Sequence[RemoteNode], beat: Callable[[], None]) -> bool:
+    """Whether the processors of all nodes have nothing to do while the devices work.
+
+    Raises:
+        HarnessError: a node cannot be used; names it.
+    """
+    return all(_all(remotes, "leaves_host_idle", [()] * len(remotes), beat))
+
+
 def _short(value: str | None) -> str:
     return "nothing" if value is None else value[:16]
 

@@ -1,4 +1,4 @@
-"""Ray: the only module that imports it. Starts it on this machine, joins a cluster, finds its nodes, runs on them."""
+"""Ray, imported here and in `ray_channels` only: started on this machine or joined, its nodes found and run on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -19,9 +19,11 @@ from harness.child_process import Say
 from harness.cluster.messages import NodeGone, NodePlace, naming_node
 from harness.cluster.node import Node
 from harness.cluster.places import FoundNode
+from harness.cluster.ray_channels import ChannelNode, HostChannel, channels_of, host_end
 from harness.errors import BackendError, HarnessError, named_line
 from harness.settings import BackendSettings, ModelSettings
 
+CLIENT = "ray://"
 LOCAL_HOST = "127.0.0.1"
 STORE_BYTES = 100 * 2**20
 """Of Ray's object store, which only answers over 100 kB pass through."""
@@ -109,7 +111,7 @@ def connected(address: str) -> Iterator[None]:
 
 def _knock(address: str) -> None:
     """Whether somebody listens there: Ray itself would try for half a minute."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    host, colon, port = address.removeprefix(CLIENT).rpartition(":")
     if not colon:
         return
     try:
@@ -180,9 +182,10 @@ class RayNode:
 
     Args:
         place: where it is to be, and its sessions.
+        channels: it may be asked to `open_channel`.
     """
 
-    def __init__(self, place: NodePlace) -> None:
+    def __init__(self, place: NodePlace, *, channels: bool = False) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -193,13 +196,25 @@ class RayNode:
         # a call waits there for its answers: as many threads as there can be calls, and one for the questions how it is
         calls = 2 * len(place.slots) + 64
         actor = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=calls, concurrency_groups={"watch": 1}, **where)(
-            Node
+            ChannelNode if channels else Node
         )
         self._actor = actor.remote()
         self._kill = ray.kill
+        self._channel: HostChannel | None = None
+
+    def open_channel(self, host_end: Any, silent_s: float) -> None:
+        """Calls of `work` go through a channel from now on; see `HostChannel`."""
+        self._channel = HostChannel(*channels_of(self._actor, host_end), silent_s)
+
+    @property
+    def has_channel(self) -> bool:
+        """Whether calls of `work` go through a channel."""
+        return self._channel is not None
 
     def call(self, method: str, *args: Any) -> Future[Any]:
         """See `RemoteNode`."""
+        if method == "work" and self._channel is not None:
+            return self._channel.work(*args)
         answer: Future[Any] = Future()
         try:
             bound = getattr(self._actor, method)
@@ -212,8 +227,17 @@ class RayNode:
 
     def end(self) -> None:
         """See `RemoteNode`."""
+        if self._channel is not None:
+            self._channel.close()
         with suppress(Exception):  # it is gone already
             self._kill(self._actor)
+
+
+def open_channels(nodes: Sequence[RayNode], silent_s: float) -> None:
+    """Samples go through channels from now on, to all of the nodes; they were made for it."""
+    end = host_end()
+    for node in nodes:
+        node.open_channel(end, silent_s)
 
 
 def _settle(answer: Future[Any], done: Future[Any]) -> None:

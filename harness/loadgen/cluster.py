@@ -8,8 +8,8 @@ from typing import Any
 
 from harness.cluster.dispatcher import ClusterDispatcher
 from harness.cluster.messages import ClusterPlan, Identity, NodeSetup
-from harness.cluster.opening import prepare
-from harness.cluster.ray_cluster import RayNode, connected
+from harness.cluster.opening import leave_hosts_idle, prepare
+from harness.cluster.ray_cluster import CLIENT, RayNode, connected, open_channels
 from harness.files import sha256_file
 from harness.loadgen.messages import NodeUse
 from harness.loadgen.plan import Plan
@@ -42,9 +42,13 @@ def open_cluster(
     ]
     own = Identity(__version__, code_sha256(), round_sha256(cluster.round), cluster.model_sha256)
     with connected(cluster.address):
-        remotes = [RayNode(place) for place in cluster.places]
+        # in Offline answers come in chunks, which calls carry as well; Ray's client has no channels
+        channels = cluster.channels and not plan.system.batches and not cluster.address.startswith(CLIENT)
+        remotes = [RayNode(place, channels=channels) for place in cluster.places]
         try:
             proofs = prepare(remotes, setups, own, pulse.beat)
+            if channels and leave_hosts_idle(remotes, pulse.beat):
+                open_channels(remotes, cluster.silent_s)
         except BaseException:
             for remote in remotes:
                 remote.end()
@@ -76,6 +80,7 @@ def uses_of(dispatcher: ClusterDispatcher) -> tuple[NodeUse, ...]:
             way_share=round(node.way_ns / node.called_ns, 6) if node.called_ns else None,
             cpu_s=None if node.status is None else round(node.status.cpu_s, 3),
             peak_memory_bytes=None if node.status is None else node.status.peak_memory_bytes,
+            channel=isinstance(node.remote, RayNode) and node.remote.has_channel,
             lost=not node.alive,
             system=dispatcher.systems.get(node.remote.place.name, {}),
         )

@@ -64,6 +64,7 @@ class NodeUse:
         way_share: of the time that the calls took altogether.
         cpu_s: what the node's process took of its processors since its start, user and system.
         peak_memory_bytes: its largest resident size.
+        channel: its samples went through Ray's channels, not by calls.
         lost: it was taken out.
         system: its processor, cores, memory, operating system and versions.
     """
@@ -75,6 +76,7 @@ class NodeUse:
     way_share: float | None
     cpu_s: float | None
     peak_memory_bytes: int | None
+    channel: bool
     lost: bool
     system: dict[str, Any]
 

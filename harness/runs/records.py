@@ -133,7 +133,8 @@ class NodeRecord(Document):
 
     ``way_ms`` is what a call took on its way there and back in the mean, and ``way_share`` that of all the time of the
     calls: the host's duration less the node's own, never a difference of two clocks. ``cpu_s`` and
-    ``peak_memory_bytes`` are of the node's process; ``lost``: it was taken out; ``system`` is what it says of itself.
+    ``peak_memory_bytes`` are of the node's process; ``channel``: its samples went through Ray's channels, not by calls;
+    ``lost``: it was taken out; ``system`` is what it says of itself.
     """
 
     name: str
@@ -143,6 +144,7 @@ class NodeRecord(Document):
     way_share: float | None = None
     cpu_s: float | None = None
     peak_memory_bytes: int | None = None
+    channel: bool = False
     lost: bool = False
     system: dict[str, JsonValue] = Field(default_factory=dict)
 

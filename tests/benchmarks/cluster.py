@@ -36,11 +36,13 @@ CALLS = 2000
 RTT_PERCENTILES = (0.5, 0.99)
 
 
-def on_nodes(plan: Plan, cluster: LocalCluster, devices: int) -> Plan:
+def on_nodes(plan: Plan, cluster: LocalCluster, devices: int, *, channels: bool = True) -> Plan:
     """The plan with its sessions on nodes."""
     places = place_sessions(f"simulated*{devices}", cluster.find())
     slots = tuple(slot for place in places for slot in place.slots)
-    nodes = ClusterPlan(cluster.address, places, "v2.0", None, silent_s=20)
+    nodes = ClusterPlan(
+        cluster.address, places, "v2.0", None, silent_s=20, channels=__import__("os").environ.get("CHAN") != "0"
+    )
     return replace(plan, slots=slots, cluster=nodes)
 
 
@@ -216,25 +218,29 @@ def server(cluster: LocalCluster, seconds: float, rounds: int) -> None:
         actors = [ray.remote(num_cpus=0, max_concurrency=64)(Echo).remote() for _ in range(NODES)]
         calls_as_queries(actors, calls=100)
         one: list[tuple[float, float]] = []
-        many: list[tuple[float, float]] = []
+        by_channels: list[tuple[float, float]] = []
+        by_calls: list[tuple[float, float]] = []
         idle: list[float] = []
         busy: list[float] = []
         for seed in range(rounds):
             idle += bare_calls(actors[0], calls=CALLS // rounds)
             busy += calls_as_queries(actors, calls=CALLS // rounds, seed=seed)
             one.append(latencies(plan))
-            many.append(latencies(lambda folder: on_nodes(plan(folder), cluster, 16 // NODES)))
+            for channels, found in ((True, by_channels), (False, by_calls)):
+                on = functools.partial(on_nodes, cluster=cluster, devices=16 // NODES, channels=channels)
+                found.append(latencies(lambda folder, on=on: on(plan(folder))))
     bare = {"to one idle actor": percentiles_ms(idle), f"as queries to {NODES} actors": percentiles_ms(busy)}
     for k, name in enumerate(("p50", "p99")):
-        here, there = (median(latency[k] for latency in found) for found in (one, many))
-        added = there - here
+        here = median(latency[k] for latency in one)
         print(
-            f"server {name}, {SERVER_QPS} queries/s, SIMULATED {LATENCY_MS} ms: one process {here:.2f} ms, nodes "
-            f"{there:.2f} ms, added {added:.2f} ms; bare call "
-            + "; ".join(f"{what} {call[k]:.2f} ms, ratio {added / call[k]:.2f}" for what, call in bare.items())
-            + " (asked 1.2)",
+            f"server {name}, {SERVER_QPS} queries/s, SIMULATED {LATENCY_MS} ms: one process {here:.2f} ms; bare call "
+            + ", ".join(f"{what} {call[k]:.2f} ms" for what, call in bare.items()),
             flush=True,
         )
+        for how, latencies_ms in (("channels", by_channels), ("calls", by_calls)):
+            there = median(latency[k] for latency in latencies_ms)
+            ratios = ", ".join(f"{(there - here) / call[k]:.2f} of that {what}" for what, call in bare.items())
+            print(f"  nodes by {how} {there:.2f} ms, added {there - here:.2f} ms: {ratios} (asked 1.2)", flush=True)
 
 
 def ways(cluster: LocalCluster) -> None:
