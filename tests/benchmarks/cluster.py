@@ -209,6 +209,9 @@ def server(cluster: LocalCluster, seconds: float, rounds: int) -> None:
         rules = made.rules.model_copy(update={"min_queries": queries})
         return replace(made, rules=rules, scenario_settings=ScenarioSettings(target_qps=SERVER_QPS))
 
+    def plan_on_nodes(channels: bool, folder: Path) -> Plan:
+        return on_nodes(plan(folder), cluster, 16 // NODES, channels=channels)
+
     def latencies(plan_in: Callable[[Path], Plan]) -> tuple[float, float]:
         values = measured(plan_in)[0]
         p50, p99 = (values[f"result_{p}.00_percentile_latency_ns"] / 1e6 for p in (50, 99))
@@ -227,8 +230,7 @@ def server(cluster: LocalCluster, seconds: float, rounds: int) -> None:
             busy += calls_as_queries(actors, calls=CALLS // rounds, seed=seed)
             one.append(latencies(plan))
             for channels, found in ((True, by_channels), (False, by_calls)):
-                on = functools.partial(on_nodes, cluster=cluster, devices=16 // NODES, channels=channels)
-                found.append(latencies(lambda folder, on=on: on(plan(folder))))
+                found.append(latencies(functools.partial(plan_on_nodes, channels)))
     bare = {"to one idle actor": percentiles_ms(idle), f"as queries to {NODES} actors": percentiles_ms(busy)}
     for k, name in enumerate(("p50", "p99")):
         here = median(latency[k] for latency in one)

@@ -68,6 +68,23 @@ def test_the_accuracy_log_is_the_same_record_for_record(cache: Path, tmp_path: P
     assert sum(record["samples_per_session"].values()) == 6
 
 
+def test_the_accuracy_log_is_the_same_through_channels_and_calls(cache: Path, tmp_path: Path) -> None:
+    common = ["smoke", "--scenario", "server", "--mode", "accuracy", "--devices", "simulated*2"]
+    on_nodes = ["--cluster", "local:2"]
+    ways = {"one": [], "channels": on_nodes, "calls": [*on_nodes, "--set", "cluster.channels=false"]}
+    logs = {}
+    for name, more in ways.items():
+        done = run(cache, *common, *more, "--output", str(tmp_path / name))
+        assert done.returncode == 0, done.stdout + done.stderr
+        folder = tmp_path / name / "server" / "accuracy"
+        log = json.loads((folder / "mlperf_log_accuracy.json").read_text())
+        logs[name] = sorted((entry["qsl_idx"], entry["data"]) for entry in log)
+        record = json.loads((folder / "test.json").read_text())
+        assert [node["channel"] for node in record["nodes"]] == ([] if name == "one" else [name == "channels"] * 2)
+    assert logs["one"]
+    assert logs["one"] == logs["channels"] == logs["calls"]
+
+
 def test_performance_of_every_scenario_and_nothing_is_left(cache: Path, tmp_path: Path, short_folder: Path) -> None:
     folder = tmp_path / "run"
     done = run(
@@ -87,6 +104,7 @@ def test_performance_of_every_scenario_and_nothing_is_left(cache: Path, tmp_path
         answered = records[scenario]["samples_per_session"]
         assert list(answered) == [f"node-{1 + k // 2}/simulated#{k}" for k in range(4)]
         assert sum(answered.values()) >= 40
+        assert [node["channel"] for node in records[scenario]["nodes"]] == [scenario != "offline"] * 2
         assert records[scenario]["warnings"] == []
     assert left_behind(short_folder) == []
 
