@@ -28,7 +28,7 @@ WAITING_CALLS = 512
 """As many threads wait for answers at most."""
 
 
-class ChannelNode(Node):
+class NodeWithChannel(Node):
     """A node whose `work` is also called through a channel."""
 
     def where(self) -> str:
@@ -83,7 +83,7 @@ def host_end() -> Any:
 
 
 def channels_of(actor: Any, host_end: Any) -> tuple[Any, Any]:
-    """The channel to a `ChannelNode` and the one from it, which it serves from now on."""
+    """The channel to a `NodeWithChannel` and the one from it, which it serves from now on."""
     import ray
     from ray.experimental.channel.shared_memory_channel import Channel
 

@@ -19,7 +19,7 @@ from harness.child_process import Say
 from harness.cluster.messages import NodeGone, NodePlace, naming_node
 from harness.cluster.node import Node
 from harness.cluster.places import FoundNode
-from harness.cluster.ray_channels import ChannelNode, HostChannel, channels_of, host_end
+from harness.cluster.ray_channels import HostChannel, NodeWithChannel, channels_of, host_end
 from harness.errors import BackendError, HarnessError, named_line
 from harness.settings import BackendSettings, ModelSettings
 
@@ -196,7 +196,7 @@ class RayNode:
         # a call waits there for its answers: as many threads as there can be calls, and one for the questions how it is
         calls = 2 * len(place.slots) + 64
         actor = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=calls, concurrency_groups={"watch": 1}, **where)(
-            ChannelNode if channels else Node
+            NodeWithChannel if channels else Node
         )
         self._actor = actor.remote()
         self._kill = ray.kill

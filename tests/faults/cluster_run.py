@@ -1,4 +1,4 @@
-"""A long Offline run on nodes of a real cluster, and what its results have to be."""
+"""A long run on nodes of a real cluster, and what its results have to be."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ TEST = Path("r/offline/performance/run_1")
 
 
 class ClusterRun:
-    """Some seconds of Offline on every node that has the resource ``npu``, brought to its measured part."""
+    """Some seconds of a scenario on every node that has the resource ``npu``, brought to its measured part."""
 
-    def __init__(self, harness: Harness, cluster: RayCluster, *more: str) -> None:
+    def __init__(self, harness: Harness, cluster: RayCluster, *more: str, scenario: str = "offline") -> None:
         self._harness = harness
-        self.process = start(harness, cluster, "--devices", "{npu}(simulated*2)", "--duration", "6", *more)
+        more = ("--devices", "{npu}(simulated*2)", "--duration", "6", *more)
+        self.process = start(harness, cluster, *more, scenario=scenario)
         wait_for(lambda: self._is_answering() or self.process.poll() is not None, "the measured part")
         assert self.process.poll() is None, harness.written("err")
 
@@ -42,10 +43,10 @@ class ClusterRun:
         return False
 
 
-def start(harness: Harness, cluster: RayCluster, *more: str) -> subprocess.Popen[str]:
-    """Starts an Offline performance run on the cluster."""
+def start(harness: Harness, cluster: RayCluster, *more: str, scenario: str = "offline") -> subprocess.Popen[str]:
+    """Starts a performance run on the cluster."""
     harness.environment.update(cluster.environment)
-    argv = harness.argv("run", "c.yaml", "--output", "r", "--scenario", "offline", "--mode", "performance")
+    argv = harness.argv("run", "c.yaml", "--output", "r", "--scenario", scenario, "--mode", "performance")
     return harness.start([*cluster.inside, *argv, "--cluster", cluster.address, "--json-progress", *more])
 
 

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from harness.settings import configs_dir
@@ -218,6 +219,47 @@ def test_a_node_ten_times_as_slow_gets_its_share_and_does_not_hold_up_the_end(
     assert 0 < len(slow_ones) < len(fast) / 4
     # what the slow one is at when the fast one has nothing left to do
     assert (slow_ones["completed_ns"] > fast["completed_ns"].max()).sum() <= 2
+
+
+SERVER = ("--set", "tests.server.target_qps=40")
+"""Its samples go through Ray's channels."""
+
+
+@pytest.mark.quick_fault
+def test_a_node_that_is_killed_in_server_ends_the_run(harness: Harness, ray_cluster: RayCluster) -> None:
+    run = ClusterRun(harness, ray_cluster, *SERVER, scenario="server")
+    ray_cluster.kill("b", "actor")
+    done, _ = run.end()
+    assert is_clear_error(done, 4)
+    assert "node b: the node was lost: " in done.err
+    assert_no_actor_left(ray_cluster)
+
+
+def test_queries_of_a_node_that_is_killed_go_to_the_other(harness: Harness, ray_cluster: RayCluster) -> None:
+    run = ClusterRun(harness, ray_cluster, *SERVER, "--on-device-failure", "continue", scenario="server")
+    ray_cluster.kill("b", "raylet")
+    done, _ = run.end()
+    assert done.status in (0, 1), done.err
+    folder = harness.folder / "r" / "server" / "performance" / "run_1"
+    record = json.loads((folder / "test.json").read_text())
+    assert [(node["name"], node["channel"], node["lost"]) for node in record["nodes"]] == [
+        ("a", True, False),
+        ("b", True, True),
+    ]
+    samples = pd.read_csv(folder / "samples.csv.gz")
+    assert samples["sample_id"].is_unique
+    assert len(samples) == sum(record["samples_per_session"].values()) >= 240
+    assert_no_actor_left(ray_cluster)
+
+
+def test_a_network_that_is_cut_in_server_ends_the_run(harness: Harness, network: CutNetwork, apart: RayCluster) -> None:
+    run = ClusterRun(harness, apart, *SERVER, scenario="server")
+    network.set("down")
+    done, _ = run.end()
+    network.set("up")
+    assert is_clear_error(done, 4)
+    assert "node b: the node was lost: " in done.err
+    assert_no_actor_left(apart)
 
 
 class OtherNode:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.cluster.messages import NodeGone, SampleFailedOnNode
-from harness.cluster.ray_channels import ChannelNode, HostChannel
+from harness.cluster.ray_channels import HostChannel, NodeWithChannel
 
 SILENT_S = 0.2
 
@@ -40,7 +40,7 @@ class Channel:
         self._closed.set()
 
 
-class Node(ChannelNode):
+class Node(NodeWithChannel):
     """Its answer is what it was asked, backwards, once it may."""
 
     def __init__(self) -> None:
