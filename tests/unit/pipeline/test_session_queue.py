@@ -353,6 +353,11 @@ def test_a_single_answer_is_sent_when_there_is_nothing_more_to_do() -> None:
 def test_a_session_that_fails_is_retired_and_its_sample_processed_by_another(samples: int) -> None:
     with no_thread_left():
         bench = Bench([FakeSession(0.0001), FakeSession(0.0001, fails_from=5), FakeSession(0.0001)])
+        one, failing, other = bench.sessions
+        fails = threading.Event()
+        failing.before_run = lambda: failing.runs == 4 and fails.set()
+        for session in (one, other):  # they leave it its five samples
+            session.before_run = lambda session=session: session.runs < 3 or fails.wait(60)  # type: ignore[misc]
         queue = bench.queue(retire=True)
         queue.submit(range(samples), [k % 50 for k in range(samples)])
         while len(bench.completed) < samples:
@@ -378,6 +383,34 @@ def test_a_session_that_hangs_is_retired_and_what_it_gives_later_is_dropped() ->
     queue.close()
     time.sleep(0.05)
     assert sorted(bench.completed) == [(k, k) for k in range(50)]
+    assert not bench.failures
+
+
+def test_a_queue_that_was_held_up_itself_retires_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead_s, looked = 0, threading.Semaphore(0)
+    monkeypatch.setattr(session_queue, "monotonic", lambda: time.monotonic() + ahead_s)
+    bench = Bench([FakeSession(hangs_on=3), FakeSession(hangs_on=3)])
+    queue = bench.queue(retire=True, hang_s=60)
+    retire_hanging = queue._retire_hanging
+
+    def look(seconds: Sequence[float]) -> None:
+        retire_hanging(seconds)
+        looked.release()
+
+    monkeypatch.setattr(queue, "_retire_hanging", look)
+    queue.submit([1, 2], [3, 3])
+    while [state.sample for state in bench.pulse.slots()] != [3, 3]:
+        time.sleep(0.001)
+    assert looked.acquire(timeout=60)
+    assert looked.acquire(timeout=60)
+    ahead_s = 3600  # as after a process was stopped for an hour
+    assert looked.acquire(timeout=60)
+    assert looked.acquire(timeout=60)
+    for session in bench.sessions:
+        session.wake.set()
+    bench.wait_for(2, seconds=60)
+    queue.close()
+    assert not queue.retired
     assert not bench.failures
 
 
