@@ -135,8 +135,8 @@ class SessionQueue:
     # The driving thread.
 
     def _drive(self) -> None:
-        at_work, watch_s = AtWork(), min(0.25, self._hang_s / 4) if self._retire else IDLE_S
-        watched, clock_s = monotonic(), 0.0
+        watch_s = min(0.25, self._hang_s / 4) if self._retire else IDLE_S
+        at_work, watched = AtWork(2 * watch_s), monotonic()
         try:
             while not (self._closing and self._idle()):
                 for message in self._mailbox.get(*self._waits(watch_s)):
@@ -147,10 +147,9 @@ class SessionQueue:
                 self._assign()
                 if self._answer():
                     self._assign()
-                if self._retire and (since_s := monotonic() - watched) >= watch_s:
-                    watched += since_s
-                    clock_s += min(since_s, 2 * watch_s)  # where we were held up ourselves, no session hangs for it
-                    self._retire_hanging(at_work.seconds(self._pulse.slots(), clock_s))
+                if self._retire and monotonic() - watched >= watch_s:
+                    watched = monotonic()
+                    self._retire_hanging(at_work.seconds(self._pulse.slots(), watched))
         except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to
             self._on_failure(error)
 
