@@ -234,7 +234,7 @@ class SessionQueue:
         del lane.flights[tag]
         self._balance.lost_one(lane)
         self._say_current(lane)
-        lane.took_ns = (outputs.decoded_ns if isinstance(outputs, self._decoded) else ended) - started
+        lane.took((outputs.decoded_ns if isinstance(outputs, self._decoded) else ended) - started)
         if sample[0] == REHEARSAL:
             self._rehearsed(lane)
 

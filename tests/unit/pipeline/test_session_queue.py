@@ -15,12 +15,13 @@ import pytest
 from harness.accuracy_record import FIELDS
 from harness.model.registry import load_model
 from harness.pipeline import postprocessors, session_queue
+from harness.pipeline.balance import Balance
 from harness.pipeline.counters import COLUMNS
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Dispatcher
 from harness.pipeline.finite import check_all, check_first
 from harness.pipeline.inline import Inline
-from harness.pipeline.lane import LaneFailed
+from harness.pipeline.lane import REMEMBERED, LaneFailed
 from harness.pipeline.mailbox import MANY
 from harness.pipeline.postprocess import Answer, DecodeSetup
 from harness.pipeline.postprocessors import new_postprocess
@@ -296,6 +297,22 @@ def test_a_much_slower_session_leaves_the_last_samples_to_the_others() -> None:
     queue.close()
     assert sorted(bench.completed) == [(k, k % 50) for k in range(1000)]
     assert [session.runs for session in bench.sessions] == [0, 1000]
+
+
+def test_a_session_is_not_slow_for_one_sample_that_was_held_up() -> None:
+    bench = Bench([FakeSession(), FakeSession()])
+    queue = bench.queue()
+    one, other = queue.lanes
+    balance = Balance(queue.lanes)
+    for lane in queue.lanes:
+        for _ in range(REMEMBERED):
+            lane.took(2_000_000)
+    one.took(60_000_000)
+    assert balance.next(1) is one  # in Server it would get no further query, and never be known to be fast again
+    for _ in range(REMEMBERED):
+        one.took(60_000_000)
+    assert balance.next(1) is other
+    queue.close()
 
 
 def test_sessions_that_all_became_slow_do_not_wait_for_each_other() -> None:
