@@ -105,6 +105,10 @@ def _all(
         if isinstance(error, HarnessError):
             raise naming_node(error, remote.place)
         if error is not None:
-            raise RunFailed(f"the node cannot be used: {what_happened(error)}", where=f"node {remote.place.name}")
+            raise RunFailed(
+                f"the node cannot be used: {what_happened(error)}",
+                where=f"node {remote.place.name}",
+                hint="see what ended it there; Ray takes a node that was killed for alive for some seconds",
+            )
         results.append(future.result())
     return results
