@@ -88,7 +88,8 @@ class ChildProcess:
             HarnessError: the child could not begin.
         """
         ready = wait([self._messages, self._process.sentinel], timeout_s)
-        if self._messages in ready:
+        # a child that ended while they were looked at one after the other may have sent its last message between
+        if self._messages in ready or (ready and self._messages.poll()):
             try:
                 message = self._messages.recv()
             except (EOFError, OSError):  # OSError: it died in the middle of a message

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import UsageError
-from harness.suggestions import did_you_mean
+from harness.suggestions import did_you_mean, nearest
 from harness.yaml_text import shortened
 
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -54,8 +54,10 @@ def setting_error(kind: type[BaseModel], error: ValidationError, where: str) -> 
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = _keys_beside(kind, first["loc"])
-        hint = did_you_mean(str(first["loc"][-1]), known, f"known here: {', '.join(known)}")
+        known, name = list(_section_at(kind, first["loc"]).model_fields), str(first["loc"][-1])
+        elsewhere = [key for key in _keys(kind) if nearest(name, [key.rpartition(".")[2]])]
+        hint = f"did you mean {elsewhere[0]!r}?" if elsewhere else f"known here: {', '.join(known)}"
+        hint = did_you_mean(name, known, hint)
         return UsageError(f"unknown key {key!r}", where=where, hint=hint)
     what = first["msg"].removeprefix("Value error, ")
     what = PATTERNS.get(str(first.get("ctx", {}).get("pattern")), what)
@@ -75,16 +77,27 @@ def _way_out(key: str, rule: str) -> str | None:
     return f"`ssd-harness config keys {listed}` shows what it takes"
 
 
-def _keys_beside(kind: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The keys that may stand where the last part of ``location`` stands."""
+def _section_at(kind: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:
+    """The section that the last part of ``location`` is a key of."""
     for part in location[:-1]:
         field = kind.model_fields.get(str(part))
-        if field is None:  # a free key, as those of `tests`: the section is the same for each
-            continue
-        section = next((t for t in _types_in(field.annotation) if issubclass(t, BaseModel)), None)
-        if section is not None:
-            kind = section
-    return list(kind.model_fields)
+        if field is not None:  # else a free key, as those of `tests`: the section is the same for each
+            kind = _section_in(field.annotation) or kind
+    return kind
+
+
+def _keys(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The dotted keys of a section and of those in it, but for sections with free keys."""
+    for name, field in kind.model_fields.items():
+        section = _section_in(field.annotation)
+        if section is None:
+            yield prefix + name
+        elif get_origin(field.annotation) is not dict:
+            yield from _keys(section, f"{prefix}{name}.")
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    return next((kind for kind in _types_in(annotation) if issubclass(kind, BaseModel)), None)
 
 
 def _types_in(annotation: Any) -> list[type]:

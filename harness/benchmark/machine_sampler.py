@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic_ns
@@ -98,8 +99,9 @@ def _own_processes(root: Path) -> Iterator[int]:
     while ahead:
         pid = ahead.pop()
         yield pid
-        for children in (root / f"proc/{pid}/task").glob("*/children"):
-            ahead += map(int, text_if_readable(children).split())
+        with suppress(OSError):  # a process that ends while its threads are listed
+            for children in (root / f"proc/{pid}/task").glob("*/children"):
+                ahead += map(int, text_if_readable(children).split())
 
 
 def _of_process(root: Path, pid: int) -> float:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from itertools import count, repeat
-from time import monotonic, monotonic_ns
+from time import monotonic_ns
 from typing import Any
 
 from harness.cluster.losses import LostNode, failure_of, what_happened
@@ -22,7 +22,7 @@ from harness.pipeline.dispatch import Respond, Retired
 from harness.pipeline.lane import Sample
 from harness.pipeline.pulse import CALLED, LOST, WAY, Pulse
 
-STATUS_S = 0.25
+STATUS_S = 0.5
 
 
 class ClusterDispatcher:
@@ -124,7 +124,7 @@ class ClusterDispatcher:
         return sum(node.rate for node in self.nodes if node.alive)
 
     def settle(self) -> None:
-        """Returns when all that was answered is recorded too."""
+        """Returns when all that was answered is recorded too, and what was taken out is told."""
         with self._lock:
             self._idle.wait_for(self._all_recorded)
         self._ask_once_more()
@@ -197,12 +197,6 @@ class ClusterDispatcher:
                 return  # its samples are others' now
             held = [node.held.pop(row[NUMBER]) for row in got.rows]
             self._answering += 1
-            node.answered += len(held)
-            node.calls += 1
-            node.called_ns += back_ns - sent_ns
-            node.way_ns += max(back_ns - sent_ns - got.held_ns, 0)
-            at = self._pulse.node_row(node.index)
-            self._cells[at + WAY], self._cells[at + CALLED] = node.way_ns, node.called_ns
         answers, at = [], got.records_at
         for sample, row in zip(held, got.rows, strict=True):
             answers.append((sample.sample_id, at, row[BYTES]))
@@ -210,6 +204,9 @@ class ClusterDispatcher:
         self._respond(answers)
         now = monotonic_ns()
         with self._lock:
+            node.returned(len(held), back_ns - sent_ns, got.held_ns)
+            at = self._pulse.node_row(node.index)
+            self._cells[at + WAY], self._cells[at + CALLED] = node.way_ns, node.called_ns
             self._sessions.record(node, got.rows, held, now)
             self._answering -= 1
             self._send()
@@ -218,25 +215,29 @@ class ClusterDispatcher:
     # Nodes that fail.
 
     def _watch(self) -> None:
-        """Asks every node how it is, several times a second."""
-        asked: dict[NodeState, float] = {}
+        """Asks every node how it is, every `STATUS_S`.
+
+        How long a node is silent is counted in looks, not by the clock: a host that was itself held up for seconds has
+        not looked meanwhile, and the answers are there when it does.
+        """
+        asked: dict[NodeState, Future[Any]] = {}
+        looks: dict[NodeState, int] = {}
         beats: dict[NodeState, int] = {}
         while not self._closing.wait(STATUS_S):
             for node in self._alive():
-                if node not in asked:
-                    asked[node] = monotonic()
-                    future = node.remote.call("status")
-                    future.add_done_callback(functools.partial(self._heard, node, asked, beats))
-                elif monotonic() - asked[node] > self._silent_s:
-                    self._lost(node, NodeGone(f"no answer for {self._silent_s:g} s"))
+                if node not in asked or asked[node].done():
+                    asked[node], looks[node] = node.remote.call("status"), 0
+                    asked[node].add_done_callback(functools.partial(self._heard, node, beats))
+                else:
+                    looks[node] += 1
+                    if looks[node] * STATUS_S > self._silent_s:
+                        self._lost(node, NodeGone(f"no answer for {self._silent_s:g} s"))
                 with self._lock:
                     node.measure()
                     if self._batches:
                         self._send()
 
-    def _heard(
-        self, node: NodeState, asked: dict[NodeState, float], beats: dict[NodeState, int], done: Future[Any]
-    ) -> None:
+    def _heard(self, node: NodeState, beats: dict[NodeState, int], done: Future[Any]) -> None:
         error = done.exception()
         if error is not None:
             self._lost(node, error)
@@ -246,7 +247,6 @@ class ClusterDispatcher:
         if status.beats != beats.get(node):
             beats[node] = status.beats
             self._pulse.beat()
-        asked.pop(node, None)
 
     def _take_status(self, node: NodeState, status: Status) -> None:
         slots = node.remote.place.slots
@@ -258,12 +258,14 @@ class ClusterDispatcher:
                 self._cells[self._pulse.row(slot.index) + CURRENT] = at
             news = status.retired[node.retired_sessions :]
             node.retired_sessions += len(news)
-        for session, sample_index, reason in news:
-            self._retire(Retired(slots[session], sample_index, reason))
+            for session, sample_index, reason in news:
+                self._retire(Retired(slots[session], sample_index, reason))
 
     def _ask_once_more(self) -> None:
-        for node, status in self._on_all("status"):
-            self._take_status(node, status)
+        answers = self._on_all("status")
+        with self._lock:  # who is just taking a session or a node out is done with it then
+            for node, status in answers:
+                self._take_status(node, status)
 
     def _retire(self, retired: Retired) -> None:
         self.retired.append(retired)

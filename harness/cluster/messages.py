@@ -138,7 +138,7 @@ class NodeRetired(NamedTuple):
 
 
 class Status(NamedTuple):
-    """What a node says of itself several times a second.
+    """What a node says of itself twice a second.
 
     Attributes:
         beats: grows with every sign of life.

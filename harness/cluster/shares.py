@@ -65,6 +65,18 @@ class NodeState:
         """How many sessions it has."""
         return len(self.remote.place.slots)
 
+    def returned(self, samples: int, took_ns: int, held_ns: int) -> None:
+        """Counts a call that brought so many answers.
+
+        Args:
+            took_ns: altogether, on the host's clock.
+            held_ns: how long the node had it, on the node's.
+        """
+        self.answered += samples
+        self.calls += 1
+        self.called_ns += took_ns
+        self.way_ns += max(took_ns - held_ns, 0)
+
     def measure(self) -> None:
         """Takes the rate of the time since the last measurement, if the node had work all the time."""
         now = monotonic_ns()

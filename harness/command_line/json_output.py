@@ -16,18 +16,22 @@ from harness.terminal import Terminal
 STDOUT = Path("-")
 
 
-def add_json_option(parser: argparse.ArgumentParser, what: str = "what was found") -> None:
+def add_json_option(
+    parser: argparse.ArgumentParser, what: str = "what was found", *, of_an_action: bool = False
+) -> None:
     """Adds ``--json``, which means the same wherever it is: alone or with ``-`` standard output, else a file.
 
     Args:
         parser: of the command.
         what: goes into the JSON, for the help.
+        of_an_action: the command has the option too, and what was given there holds for its action.
     """
     parser.add_argument(
         "--json",
         type=file_to_write,
         nargs="?",
         const=STDOUT,
+        default=argparse.SUPPRESS if of_an_action else None,
         metavar="OUT",
         help=f"{what} as JSON, to this file; without one, or with -, to standard output instead of the text",
     )

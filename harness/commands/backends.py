@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", help="the backend's name of one device (default: the one it uses for latency)")
     add("--threads", type=one_or_more, default=1, help="host threads of each session")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the backend; may be repeated")
-    add_json_option(check, "the checks and how each ended")
+    add_json_option(check, "the checks and how each ended", of_an_action=True)
 
 
 def run(args: argparse.Namespace) -> int:

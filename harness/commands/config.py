@@ -14,6 +14,7 @@ from rich.table import Table
 from harness.command_line.json_output import add_json_option, show_or_write
 from harness.errors import UsageError
 from harness.files import write_text
+from harness.sessions.registry import check_backend_name
 from harness.setting_paths import parse_assignment
 from harness.settings import RunSettings, load_run, run_config
 from harness.terminal import Terminal, output
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> None:
     settings = load_run(args.config, dict(parse_assignment(text) for text in args.set))
+    check_backend_name(settings.backend.name)
     document = settings.model_dump(mode="json")
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True).rstrip()
     show_or_write(document, args.json, lambda: Terminal().result(text))

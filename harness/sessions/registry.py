@@ -85,19 +85,26 @@ def list_backends() -> list[BackendInfo]:
     return [_info(name) for name in backend_names()]
 
 
+def check_backend_name(name: str) -> None:
+    """Whether a backend may be called so; nothing is imported.
+
+    Raises:
+        UsageError: no such backend; says which there are and what installs them.
+    """
+    if "." not in name and name not in (known := backend_names()):
+        otherwise = f"there are: {_all_with_remedies()}; a module of yours is named PACKAGE.MODULE"
+        raise UsageError(f"no such backend: {name}", where="backend", hint=did_you_mean(name, known, otherwise))
+
+
 def load_backend(name: str) -> Backend:
     """The backend of that name.
 
     Raises:
-        UsageError: no such backend; says which there are and what installs them.
+        UsageError: as `check_backend_name` does.
         BackendError: its runtime is not installed.
     """
+    check_backend_name(name)
     points = {point.name: point for point in entry_points(group=ENTRY_POINT)}
-    if name not in OWN and name not in points and "." not in name:
-        hint = did_you_mean(
-            name, backend_names(), f"there are: {_all_with_remedies()}; a module of yours is named PACKAGE.MODULE"
-        )
-        raise UsageError(f"no such backend: {name}", where="backend", hint=hint)
     try:
         # our own come first: a package cannot take their names
         if name not in OWN and name in points:

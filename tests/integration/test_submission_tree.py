@@ -229,15 +229,23 @@ def test_a_long_log_is_cut_with_its_hash_and_kept_outside(tree: Path, rehearsal:
     log.write_text(log.read_text().replace("\n]", " " * 20000 + "\n]"))
     sha256 = sha256_file(log)
     replace(txt(owner, "Offline"), r"hash=\w+\n", "")
-    assert cli.main(["submission", "truncate", str(tree), "--round", str(rehearsal.round)]) == 0
+    truncate = ["submission", "truncate", str(tree), "--round", str(rehearsal.round)]
+    assert cli.main(truncate) == 0
     path = log.relative_to(tree)
     assert f"cut: {path}" in capsys.readouterr().out
     assert log.stat().st_size == 2 * 4096 + 7
     kept = tree.with_name("tree-accuracy-logs") / path
     assert sha256_file(kept) == sha256
     assert f"hash={sha256}" in txt(owner, "Offline").read_text()
-    assert cli.main(["submission", "truncate", str(tree), "--round", str(rehearsal.round)]) == 0
+    assert cli.main(truncate) == 0
     assert "no log is too long" in capsys.readouterr().out
+    assert cli.main([*truncate, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"tree": str(tree), "cut": [], "backup": None}
+    log.write_bytes(kept.read_bytes())
+    kept.unlink()
+    assert cli.main([*truncate, "--json"]) == 0
+    backup = str(tree.with_name("tree-accuracy-logs"))
+    assert json.loads(capsys.readouterr().out) == {"tree": str(tree), "cut": [str(path)], "backup": backup}
 
 
 def test_the_hash_is_held_against_the_whole_log(tree: Path, rehearsal: Rehearsal) -> None:
@@ -426,6 +434,11 @@ def test_a_field_of_the_measurements_may_be_set(rehearsal: Rehearsal, tmp_path: 
     assert build(rehearsal, rehearsal.run, output, "--set", "weight_data_types=int4") == 0
     described = measurements(output / "closed" / ORG, "Offline") / "simulated_simulated_Offline.json"
     assert json.loads(described.read_text())["weight_data_types"] == "int4"
+    capsys.readouterr()
+    assert build(rehearsal, rehearsal.run, tmp_path / "as_json", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["inferred"], document["backup"]) == ({}, str(tmp_path / "as_json-accuracy-logs"))
+    assert {result["scenario"] for result in document["results"]} >= {"Offline", "SingleStream"}
     assert build(rehearsal, rehearsal.run, tmp_path / "other", "--set", "colour=red") == 2
     assert "unknown field 'colour'" in capsys.readouterr().err
 

@@ -66,9 +66,10 @@ class ThreadNode:
             self._settle(answer, result)
 
     def _settle(self, answer: Future[Any], result: Any) -> None:
-        if answer not in self._open:
+        try:
+            self._open.remove(answer)
+        except KeyError:  # it is settled already, perhaps on another thread
             return
-        self._open.discard(answer)
         if isinstance(result, BaseException):
             answer.set_exception(result)
         else:

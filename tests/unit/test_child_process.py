@@ -9,6 +9,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_any
+from typing import Any
 
 import pytest
 
@@ -106,7 +109,9 @@ def terminate(say: Say) -> None:
     time.sleep(60)
 
 
-def test_the_signal_that_ended_it_is_on_its_way_to_us() -> None:
+def test_the_signal_that_ended_it_is_on_its_way_to_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_process, "OWN_SIGNAL_S", 60)  # it ends the waiting
+
     def interrupt(_: str) -> None:
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
 
@@ -143,6 +148,10 @@ class CannotBeRead:
         return __import__, ("no_such_library",)
 
 
+def wait_for_ever(lot: bytes, parent: Connection) -> None:
+    threading.Event().wait()
+
+
 A_LOT = bytes(1 << 20)
 """Far more than the 64 kB that a pipe holds."""
 
@@ -155,7 +164,7 @@ def test_a_child_that_dies_before_it_has_read_its_work_is_a_death_at_once() -> N
 
 
 def test_a_child_killed_at_its_birth_is_a_death_at_once() -> None:
-    child = ChildProcess(print, (A_LOT,))
+    child = ChildProcess(wait_for_ever, (A_LOT,))
     [process] = multiprocessing.active_children()
     process.kill()
     with pytest.raises(ChildDied) as caught:
@@ -166,7 +175,7 @@ def test_a_child_killed_at_its_birth_is_a_death_at_once() -> None:
 
 
 def test_a_child_that_stops_before_it_has_read_its_work_does_not_stop_us() -> None:
-    child = ChildProcess(print, (A_LOT,))
+    child = ChildProcess(wait_for_ever, (A_LOT,))
     [process] = multiprocessing.active_children()
     assert process.pid is not None
     os.kill(process.pid, signal.SIGSTOP)
@@ -177,3 +186,22 @@ def test_a_child_that_stops_before_it_has_read_its_work_does_not_stop_us() -> No
 def test_a_child_whose_libraries_cannot_be_imported_says_so() -> None:
     with pytest.raises(RunFailed, match="cannot begin: ModuleNotFoundError: No module named 'no_such_library'"):
         run_in_child(double, CannotBeRead())
+
+
+def say_and_end(parent: Connection) -> None:
+    parent.send("the last word")
+
+
+def test_the_last_message_of_a_child_that_ends_meanwhile_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = ChildProcess(say_and_end, ())
+
+    def late(watched: list[Any], timeout_s: float | None) -> list[Any]:
+        """As if the message came after it was looked for, and the end before that was looked for."""
+        wait_for_any(watched[1:])
+        return watched[1:]
+
+    monkeypatch.setattr(child_process, "wait", late)
+    assert child.receive() == "the last word"
+    with pytest.raises(ChildDied):
+        child.receive()
+    assert child.end() == 0

@@ -54,6 +54,8 @@ def test_overrides_lie_over_the_file_and_the_defaults(tmp_path: Path) -> None:
             "unknown key 'tests.offline.min_query'\n  next: did you mean 'min_queries'?",
         ),
         ("zzz: 1", "unknown key 'zzz'\n  next: known here: name, round"),
+        ("thread: 1", "unknown key 'thread'\n  next: did you mean 'backend.threads'?"),
+        ("backend: {xyz: 1}", "unknown key 'backend.xyz'\n  next: known here: name"),
         ("scenarios: [online]", "no such scenario: 'online'; did you mean 'offline'?"),
         ("model: {score_threshold: 1.5}", "model.score_threshold: Input should be less than 1, found 1.5"),
         ("dataset: {images: val2017}", "images and annotations go together"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from time import monotonic_ns, sleep
+from typing import NoReturn
 
 import pytest
 
@@ -33,3 +35,13 @@ def test_a_long_test_keeps_every_second_look(monkeypatch: pytest.MonkeyPatch) ->
         while sampler.every_s < 0.004:
             sleep(0.001)
     assert len(sampler.table(0)) <= 6
+
+
+def test_a_process_that_ends_while_its_threads_are_listed_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(folder: Path, pattern: str) -> NoReturn:
+        raise FileNotFoundError(folder)
+
+    monkeypatch.setattr(Path, "glob", gone)
+    assert list(machine_sampler._own_processes(tmp_path)) == [os.getpid()]

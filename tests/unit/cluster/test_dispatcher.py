@@ -180,6 +180,29 @@ def test_settle_waits_for_the_record_of_the_last_answer(hosts: list[Host]) -> No
     dispatcher.close()
 
 
+def test_settle_waits_for_what_is_just_told_of_a_session(hosts: list[Host]) -> None:
+    hosts.append(host := Host((2, 2), goes_on=True, fault={"kind": "death", "device": 3, "at": 4}))
+    dispatcher = host.open()
+    telling, go_on = threading.Event(), threading.Event()
+
+    def slow(retired: Retired) -> None:
+        telling.set()
+        assert go_on.wait(60)
+
+    dispatcher._on_retired = slow
+    host.submit(100)
+    assert telling.wait(60)
+    settled = threading.Thread(target=dispatcher.settle)
+    settled.start()
+    settled.join(0.2)
+    assert settled.is_alive(), "nobody knows of the session yet"
+    go_on.set()
+    settled.join(60)
+    assert host.each_once(100)
+    assert [retired.slot.name for retired in dispatcher.retired] == ["n1/simulated#3"]
+    dispatcher.close()
+
+
 def test_a_slow_node_gets_less_and_does_not_hold_up_the_end(hosts: list[Host]) -> None:
     fault = {"kind": "slow", "device": 1, "factor": 10}
     hosts.append(host := Host((1, 1), latency_ms=20, fault=fault, decoder="none"))
@@ -194,11 +217,12 @@ def test_a_slow_node_gets_less_and_does_not_hold_up_the_end(hosts: list[Host]) -
 
 @pytest.mark.parametrize("scenario", ["offline", "server"])
 def test_a_lost_node_ends_the_run_naming_node_and_samples(hosts: list[Host], scenario: str) -> None:
-    hosts.append(host := Host(scenario=scenario, latency_ms=300))
+    never_done = {"kind": "hang", "at": 2}  # after the rehearsal
+    hosts.append(host := Host(scenario=scenario, latency_ms=300, fault=never_done))
     host.open()
     host.submit(4)
     host.nodes[1].kill("the worker died")
-    assert host.failed.wait(20)
+    assert host.failed.wait(60)
     [failure] = host.failures
     assert isinstance(failure, RunFailed)
     assert "the node was lost: the worker died; it had " in failure.what
@@ -212,7 +236,7 @@ def test_a_node_that_does_not_answer_is_lost(hosts: list[Host]) -> None:
     host.open()
     host.submit(40)
     host.nodes[0].cut = True
-    assert host.failed.wait(20)
+    assert host.failed.wait(60)
     assert "error: node n0: the node was lost: no answer for 0.5 s" in f"error: {host.failures[0]}"
 
 
@@ -224,7 +248,7 @@ def test_samples_of_a_lost_node_go_to_others_and_none_is_answered_twice(
     hosts.append(host := Host((2, 2, 2), scenario=scenario, goes_on=True, silent_s=1, latency_ms=20))
     dispatcher = host.open()
     host.submit(200)
-    assert host.some.wait(20)
+    assert host.some.wait(60)
     if how == "kill":
         host.nodes[1].kill()
     else:
@@ -245,7 +269,7 @@ def test_the_last_node_is_not_given_up(hosts: list[Host]) -> None:
     host.submit(50)
     host.nodes[0].kill("first")
     host.nodes[1].kill("second")
-    assert host.failed.wait(20)
+    assert host.failed.wait(60)
     assert "the node was lost: second" in str(host.failures[0])
 
 
@@ -253,7 +277,7 @@ def test_a_device_that_dies_ends_the_run_naming_device_and_sample(hosts: list[Ho
     hosts.append(host := Host((2, 2), fault={"kind": "death", "device": 3, "at": 4}))
     host.open()
     host.submit(100)
-    assert host.failed.wait(20)
+    assert host.failed.wait(60)
     failure = host.failures[0]
     assert isinstance(failure, LaneFailed)
     assert failure.slot.name == "n1/simulated#3"
@@ -293,7 +317,7 @@ def test_what_a_node_says_of_its_sessions_is_seen(hosts: list[Host]) -> None:
     hosts.append(host := Host((1, 1), decoder="none", fault={"kind": "hang", "at": 2}))
     host.open()
     host.submit(2)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while [state.sample is not None for state in host.pulse.slots()] != [True, True]:
         assert time.monotonic() < deadline
         time.sleep(0.05)

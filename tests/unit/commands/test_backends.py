@@ -55,6 +55,14 @@ def test_a_failed_check_is_status_1_and_is_in_the_json(capsys: Capture) -> None:
     assert failed["status"] == "FAIL"
 
 
+def test_json_before_the_action_holds_for_the_action(tmp_path: Path, capsys: Capture) -> None:
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    assert cli.main(["backends", "--json", str(before), "check", "simulated"]) == 0
+    assert cli.main(["backends", "check", "simulated", "--json", str(after)]) == 0
+    assert "[PASS]" in capsys.readouterr().out
+    assert json.loads(before.read_text()) == json.loads(after.read_text())
+
+
 def test_options_without_effect_are_told(capsys: Capture) -> None:
     assert cli.main(["backends", "check", "simulated", "--precision", "float32"]) == 0
     assert "note: --precision is not used: a simulated device runs no model" in capsys.readouterr().err

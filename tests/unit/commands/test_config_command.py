@@ -33,6 +33,12 @@ def test_show_as_json_is_the_same_document(capsys: Capture) -> None:
     assert json.loads(capsys.readouterr().out) == yaml.safe_load(text)
 
 
+def test_show_refuses_a_backend_that_is_not_there(capsys: Capture) -> None:
+    assert cli.main(["config", "show", "smoke", "--set", "backend.name=opnvino"]) == 2
+    assert "no such backend: opnvino\n  next: did you mean 'openvino'?" in capsys.readouterr().err
+    assert cli.main(["config", "show", "smoke", "--set", "backend.name=my_package.my_backend"]) == 0
+
+
 def test_new_is_a_copy_to_begin_with(capsys: Capture, tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     assert cli.main(["config", "new", str(mine), "--like", "rehearsal"]) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any
 
@@ -60,8 +60,10 @@ class FakeSession:
         self.wake = threading.Event()
         self.threads: set[int] = set()
         self.closed = 0
+        self.before_run: Callable[[], object] = lambda: None
 
     def run(self, images: Any) -> Any:
+        self.before_run()
         self.threads.add(threading.get_ident())
         self.runs += 1
         if images[0, 0, 0, 0] == self._fails_on or (self._fails_from is not None and self.runs >= self._fails_from):
@@ -214,13 +216,14 @@ def test_a_slow_session_holds_nobody_up() -> None:
 
 @pytest.mark.parametrize("kind", [FakeSession, FakeDevice])
 def test_a_rehearsal_runs_on_every_session_at_once_and_may_fail(kind: type[FakeSession]) -> None:
-    bench = Bench([kind(0.2) for _ in range(8)])  # one after the other they take 4.8 s
+    bench = Bench([kind(0.02) for _ in range(8)])
+    all_at_work = threading.Barrier(8, timeout=60)
+    for session in bench.sessions:
+        session.before_run = all_at_work.wait
     queue = bench.queue()
-    began = time.monotonic()
     seconds = queue.rehearse(TENSORS[0], 3)
-    assert time.monotonic() - began < 8 * 3 * 0.2
     assert len(seconds) == 8
-    assert all(each >= 0.2 for each in seconds)
+    assert all(each >= 0.02 for each in seconds)
     assert [session.runs for session in bench.sessions] == [3] * 8
     assert not bench.completed
     assert all(len(lane.records()) == 0 for lane in queue.lanes)
@@ -240,7 +243,7 @@ def test_a_failing_sample_is_told_with_its_index_and_its_device(kind: str) -> No
     bench = Bench([FakeSession(fails_on=7)])
     dispatcher = getattr(bench, kind)()
     dispatcher.submit(range(20), range(20))
-    assert bench.failed.wait(5)
+    assert bench.failed.wait(60)
     [error] = bench.failures
     assert isinstance(error, LaneFailed)
     assert (error.sample_index, error.slot.name, str(error)) == (7, "fake#0", "RuntimeError: device lost")
@@ -263,8 +266,9 @@ def test_a_session_that_cannot_be_opened_ends_the_others() -> None:
 def test_a_rehearsal_is_timed_and_not_recorded() -> None:
     bench = Bench([FakeSession(0.01)])
     inline = bench.inline()
-    [seconds] = inline.rehearse(TENSORS[0], 3)
-    assert 0.01 <= seconds < 0.1
+    began = time.monotonic()
+    [fastest] = inline.rehearse(TENSORS[0], 3)
+    assert 0.01 <= fastest <= (time.monotonic() - began) / 3
     assert len(inline.lanes[0].records()) == 0
     assert not bench.completed
 
@@ -300,14 +304,14 @@ def test_sessions_that_all_became_slow_do_not_wait_for_each_other() -> None:
     for lane in queue.lanes:
         lane.took_ns = 1000  # of the rehearsal
     queue.submit(range(100), [k % 50 for k in range(100)])
-    bench.wait_for(100, seconds=20)
+    bench.wait_for(100, seconds=60)
     queue.close()
 
 
 def test_a_much_slower_session_takes_over_from_one_that_fails() -> None:
     bench, queue = slow_and_fast(FakeSession(fails_from=11))
     queue.submit(range(200), [k % 50 for k in range(200)])
-    bench.wait_for(200, seconds=20)
+    bench.wait_for(200, seconds=60)
     queue.close()
     assert sorted(bench.completed) == [(k, k % 50) for k in range(200)]
     assert [session.runs for session in bench.sessions] == [190, 11]
@@ -332,7 +336,7 @@ def test_an_answer_that_somebody_waits_for_is_sent_at_once(decode: Any) -> None:
     queue = bench.queue()
     for sample in range(20):
         queue.submit([sample], [sample])
-        bench.wait_for(sample + 1, seconds=20)
+        bench.wait_for(sample + 1, seconds=60)
     queue.close()
     assert bench.sent == [1] * 20
 
@@ -341,7 +345,7 @@ def test_a_single_answer_is_sent_when_there_is_nothing_more_to_do() -> None:
     bench = Bench([FakeSession()], batches=True)
     queue = bench.queue()
     queue.submit([1], [1])
-    bench.wait_for(1, seconds=5)
+    bench.wait_for(1, seconds=60)
     queue.close()
 
 
@@ -366,7 +370,7 @@ def test_a_session_that_hangs_is_retired_and_what_it_gives_later_is_dropped() ->
     bench = Bench([FakeSession(0.001), FakeSession(hangs_on=7), FakeSession(0.001)])
     queue = bench.queue(retire=True, hang_s=0.2)
     queue.submit(range(50), range(50))
-    bench.wait_for(50, seconds=10)
+    bench.wait_for(50, seconds=60)
     if queue.retired:  # unless another session took sample 7
         assert queue.retired[0].sample_index == 7
         assert queue.retired[0].reason == "no answer for 0.2 s"
@@ -381,7 +385,7 @@ def test_the_last_session_that_fails_is_a_failure() -> None:
     bench = Bench([FakeSession(fails_from=3), FakeSession(fails_from=3)])
     queue = bench.queue(retire=True)
     queue.submit(range(50), range(50))
-    assert bench.failed.wait(5)
+    assert bench.failed.wait(60)
     assert len(queue.retired) == 1
     assert isinstance(bench.failures[0], LaneFailed)
 
@@ -389,7 +393,7 @@ def test_the_last_session_that_fails_is_a_failure() -> None:
 def test_the_last_session_that_hangs_is_a_failure() -> None:
     bench = Bench([FakeSession(hangs_on=3)])
     bench.queue(retire=True, hang_s=0.1).submit(range(10), range(10))
-    assert bench.failed.wait(5)
+    assert bench.failed.wait(60)
     assert str(bench.failures[0]) == "no answer for 0.1 s"
     bench.sessions[0].wake.set()
 
@@ -435,7 +439,7 @@ def test_a_session_that_cannot_be_opened_is_done_without_where_that_is_wanted() 
     assert gone == [(0, None, "not open after 0.2 s"), (1, None, "OSError: no such device")]
     assert len(queue.rehearse(TENSORS[0], 2)) == 1
     queue.submit(range(50), range(50))
-    bench.wait_for(50, seconds=20)
+    bench.wait_for(50, seconds=60)
     bench.sessions[0].wake.set()
     queue.close()
     assert sorted(bench.completed) == [(k, k) for k in range(50)]
@@ -477,7 +481,7 @@ def test_who_watches_sees_a_session_before_its_first_sample(kind: str) -> None:
     dispatcher = getattr(bench, kind)()
     dispatcher.rehearse(TENSORS[0], 3)
     dispatcher.submit([1], [4])
-    bench.wait_for(1, seconds=20)
+    bench.wait_for(1, seconds=60)
     dispatcher.close()
     assert seen == [-2, -3, -4, 4]
     assert bench.pulse.slots()[0].sample is None
@@ -501,6 +505,6 @@ def test_the_last_answers_of_a_query_wait_for_no_others(monkeypatch: pytest.Monk
         batches=True,
     )
     queue.submit(range(3), [0] * 3)
-    bench.wait_for(3, seconds=30)
+    bench.wait_for(3, seconds=60)
     queue.close()
     assert not bench.failures

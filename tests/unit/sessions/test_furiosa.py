@@ -245,9 +245,9 @@ def test_the_queue_is_kept_full_for_throughput(machine: fake_furiosa.Machine, fu
         completions = Collected()
         for tag in range(6):
             session.submit(tag, image(tag), completions)
-        completed = [completions.get(5) for _ in range(5)]
+        completed = [completions.get(60) for _ in range(5)]
         first.set()
-        completed.append(completions.get(5))
+        completed.append(completions.get(60))
     assert {completion.tag: float(outputs_of(completion)[0].flat[0]) for completion in completed} == {
         tag: tag for tag in range(6)
     }
@@ -265,7 +265,7 @@ def test_a_failure_in_flight_fails_every_image_there_once(
         for tag in range(3):
             session.submit(tag, image(tag), completions)
         held.set()
-        assert sorted(completions.get(5).tag for _ in range(3)) == [0, 1, 2]
+        assert sorted(completions.get(60).tag for _ in range(3)) == [0, 1, 2]
         time.sleep(0.4)
         assert completions.empty()
         machine.fail = False

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
+from time import monotonic_ns
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import pytest
 from harness.errors import DataError
 from harness.model import NativeDecoder
 from harness.model.registry import load_model
-from harness.records import Detections
+from harness.records import Detections, RawOutput
+from harness.sessions import simulated
 from harness.sessions.known_objects import KnownObjects, save_objects
 from harness.sessions.protocol import SessionRequest
 from harness.sessions.recorded import content_key
@@ -58,13 +59,24 @@ def test_each_images_objects_are_found_in_it(file: Path, options: dict[str, Any]
     np.testing.assert_allclose(found[2].boxes, OBJECTS[2].boxes, atol=0.01)
 
 
-def test_finding_the_outputs_is_part_of_the_devices_time(file: Path) -> None:
-    with session(file, latency_ms=200) as opened:
-        began = time.monotonic()
+def test_finding_the_outputs_is_part_of_the_devices_time(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    latency_ns, moments = 200_000_000, list[int]()
+    monkeypatch.setattr(simulated, "_wait_until", moments.append)
+    with session(file, latency_ms=latency_ns / 1e6) as opened:
+        find = opened._of_image
+        assert find is not None
+
+        def noting(image: np.ndarray) -> list[RawOutput]:
+            moments.append(monotonic_ns())
+            return find(image)
+
+        opened._of_image = noting
         for image in IMAGES * 2:
+            began = monotonic_ns()
             opened.run(image)
-        took = time.monotonic() - began
-    assert 1.2 <= took < 2.4
+            looked_for, done = moments[-2:]
+            assert began + latency_ns <= done <= looked_for + latency_ns
+    assert len(moments) == 2 * 6
 
 
 def test_an_image_that_is_not_in_the_file_is_an_error_of_the_data(file: Path) -> None:
