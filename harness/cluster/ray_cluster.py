@@ -197,8 +197,8 @@ class RayNode:
         options = {"num_cpus": 0, "max_restarts": 0, "max_concurrency": calls, "concurrency_groups": {"watch": 1}}
         self._actor = ray.remote(**options, **where)(_actor_class()).remote()
         self._kill = ray.kill
-        # The client brings answers on the one thread that it also needs to send a call: who makes a call there, or holds
-        # a lock that somebody making a call holds, would wait for ever.
+        # The client brings answers on the one thread that it needs to send calls too: an answer that makes a call, or
+        # waits for a lock of somebody who is making one, would wait there for ever.
         client = ray.util.client.ray.is_connected()
         self._threads = ThreadPoolExecutor(CLIENT_THREADS, f"calls of {place.name}") if client else None
 
