@@ -22,14 +22,17 @@ AFTER_A_TEST = (
     "__main__.py",
 )
 
+ROUNDS = "configs"
+"""In the package only where it is installed from a wheel; its content is compared by `harness.rounds.round_sha256`."""
+
 
 @functools.cache
 def code_sha256() -> str:
     """The sha256 of the sources that take part in a test: what comes after one, from accuracy up, cannot change it."""
     package = Path(__file__).parent
-    after = {package / part for part in AFTER_A_TEST}
+    others = {package / part for part in (*AFTER_A_TEST, ROUNDS)}
     digest = hashlib.sha256()
     for path in sorted(path for kind in SOURCES for path in package.rglob(kind)):
-        if not after & {path, *path.parents}:
+        if not others & {path, *path.parents}:
             digest.update(f"{path.relative_to(package)} {sha256_file(path)}\n".encode())
     return digest.hexdigest()

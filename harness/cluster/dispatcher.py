@@ -230,7 +230,7 @@ class ClusterDispatcher:
                     asked[node].add_done_callback(functools.partial(self._heard, node, beats))
                 else:
                     looks[node] += 1
-                    if looks[node] * STATUS_S > self._silent_s:
+                    if looks[node] * STATUS_S >= self._silent_s:
                         self._lost(node, NodeGone(f"no answer for {self._silent_s:g} s"))
                 with self._lock:
                     node.measure()

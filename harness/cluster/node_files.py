@@ -18,6 +18,7 @@ from harness.settings import cache_dir
 
 IMAGES_VARIABLE = "SSD_HARNESS_NODE_IMAGES"
 MODEL_VARIABLE = "SSD_HARNESS_NODE_MODEL"
+CANNOT_KEEP = "make room there, or put the file where the node looks for it first; SSD_HARNESS_CACHE moves the cache"
 
 
 def own_model(given: Path | None) -> Path | None:
@@ -81,8 +82,7 @@ class NodeFiles:
         """Takes the next piece of a file; an empty one ends it, and then it is kept.
 
         Raises:
-            DataError: what came is not what was announced.
-            OSError: as writing does.
+            DataError: what came is not what was announced, or cannot be written.
         """
         if content:
             self._arriving.setdefault(digest, bytearray()).extend(content)
@@ -90,8 +90,11 @@ class NodeFiles:
         whole, file = self._arriving.pop(digest, bytearray()), self._kept(digest, Path(name))
         if hashlib.sha256(whole).hexdigest() != digest:
             raise DataError(f"{name} arrived with another content", where=str(file))
-        with replacing(file) as temporary:
-            temporary.write_bytes(whole)
+        try:
+            with replacing(file) as temporary:
+                temporary.write_bytes(whole)
+        except OSError as error:  # a full disk's has no file's name
+            raise DataError(error.strerror or str(error), where=str(file), hint=CANNOT_KEEP) from error
 
     def source(self) -> ImageSource:
         """Gives the samples' tensors here."""

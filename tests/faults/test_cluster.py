@@ -1,6 +1,6 @@
-"""Nodes of a real Ray cluster that are killed, stop, or whose host is killed. Devices are simulated.
+"""Nodes of a real Ray cluster that are killed, cut off, full, slow or different, or whose host is killed.
 
-The cluster is a head and two nodes, all of this machine: each has its own raylet, as machines have.
+Devices are simulated. The cluster is two nodes of this machine: each has its own raylet, as machines have.
 """
 
 from __future__ import annotations
@@ -10,246 +10,310 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
+from harness.settings import configs_dir
+from harness.version import __version__
+from tests.faults.cluster_run import ClusterRun, offline_of, samples_of, start
 from tests.faults.command import Done, Harness, is_clear_error
+from tests.support.ray_nodes import CutNetwork, RayCluster, namespaces_work, two_machines, wait_for
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (pip install -e '.[cluster]')"),
     pytest.mark.xdist_group("ray"),
 ]
 
-TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "7" * 64, "RAY_USAGE_STATS_ENABLED": "0"}
-ENDS_WITHIN_S = 60.0
-"""5 s is what is promised, on a quiet machine; here only that it ends is looked at."""
-PORT = 36379
-
-
-class RayCluster:
-    """A head and its nodes, each a foreground process in a session of its own, with which all of it ends."""
-
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="rt-", dir="/tmp"))
-        self.nodes: dict[str, subprocess.Popen[bytes]] = {}
-        self.start("head", "--head", "--port", str(PORT), "--temp-dir", str(self.folder), "--include-dashboard=false")
-        _wait_for(_listens, "the head")
-
-    def start(self, name: str, *how: str) -> None:
-        where = how or ("--address", f"127.0.0.1:{PORT}", "--resources", '{"npu": 1}')
-        self.nodes[name] = subprocess.Popen(
-            [
-                str(Path(sys.executable).parent / "ray"),
-                *("start", "--block", "--node-name", name, "--num-cpus", "0", "--disable-usage-stats"),
-                *("--object-store-memory", "100000000", *where),
-            ],
-            env=os.environ | TOKEN,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        # nodes of one machine that start at the same moment take the same names of sockets
-        _wait_for(lambda: bool(self.parts(name, "raylet/raylet")), f"the raylet of {name}")
-
-    def parts(self, name: str, what: str) -> list[psutil.Process]:
-        """The processes of a node whose command line has this text in it."""
-        try:
-            processes = psutil.Process(self.nodes[name].pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return []
-        return [process for process in processes if what in " ".join(_command(process))]
-
-    def close(self) -> None:
-        for process in self.nodes.values():
-            for part in _tree(process.pid):
-                part.kill()
-            process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _listens() -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", PORT), 1).close()
-    except OSError:
-        return False
-    return True
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
-
-
-def _tree(pid: int) -> list[psutil.Process]:
-    try:
-        parent = psutil.Process(pid)
-        return [*parent.children(recursive=True), parent]
-    except psutil.NoSuchProcess:
-        return []
+ROOT = Path(__file__).resolve().parents[2]
+MOMENTS = [(seed, ("actor", "raylet")[seed % 2]) for seed in range(10)]
 
 
 @pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[RayCluster]:
+def nodes() -> Iterator[RayCluster]:
     cluster = RayCluster()
     try:
-        cluster.start("a")
         cluster.start("b")
         yield cluster
     finally:
         cluster.close()
 
 
-class Run:
-    """A long Offline run on nodes a and b, brought to its measured part.
-
-    Args:
-        nodes: how many there have to be.
-    """
-
-    def __init__(self, harness: Harness, cluster: RayCluster, *more: str) -> None:
-        self.harness, self.cluster = harness, cluster
-        harness.environment.update(TOKEN)
-        _wait_for(lambda: _names(harness, cluster), "both nodes")
-        self.process = harness.start(
-            harness.argv(
-                *("run", "c.yaml", "--output", "r", "--scenario", "offline", "--mode", "performance"),
-                *("--cluster", f"127.0.0.1:{PORT}", "--devices", "{npu}(simulated*2)", "--duration", "8"),
-                *("--json-progress", *more),
-            )
-        )
-        _wait_for(lambda: self.running() or self.process.poll() is not None, "the measured part")
-        assert self.process.poll() is None, harness.written("err")
-
-    def running(self) -> bool:
-        """Whether samples are being answered."""
-        for line in self.harness.written("err").splitlines():
-            event: Any = json.loads(line) if line.startswith("{") and line.endswith("}") else {}
-            if event.get("phase") == "running" and event.get("done", 0) > 0:
-                return True
-        return False
-
-    def actor(self, name: str) -> psutil.Process:
-        """The process of a node that has the sessions."""
-        [actor] = self.cluster.parts(name, "ray::Node")
-        return actor
-
-    def end(self) -> tuple[Done, float]:
-        """How it ended, and how many seconds from now."""
-        began = time.monotonic()
-        self.process.wait(100)
-        return self.harness.wait(self.process), time.monotonic() - began
+@pytest.fixture
+def ray_cluster(nodes: RayCluster) -> RayCluster:
+    """Nodes a and b, whatever the test before did to them."""
+    nodes.mend("b")
+    return nodes
 
 
-def _names(harness: Harness, cluster: RayCluster) -> bool:
-    """Whether nodes a and b are in the cluster: their raylets run, and the head has heard of them."""
-    if not all(cluster.parts(name, "raylet/raylet") for name in ("head", "a", "b")):
-        return False
-    code = (
-        f"import ray,sys; ray.init('127.0.0.1:{PORT}', log_to_driver=False); "
-        "sys.exit({'a','b'} - {n['NodeName'] for n in ray.nodes() if n['Alive']} != set())"
-    )
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | TOKEN, capture_output=True, timeout=100)
-    return done.returncode == 0
+def moments(*quick: int) -> list[object]:
+    """Seeds of the moments, with what is killed; those in .ci/run too are given."""
+    return [
+        pytest.param(seed, what, id=f"{what}-{seed}", marks=[pytest.mark.quick_fault] if seed in quick else [])
+        for seed, what in MOMENTS
+    ]
 
 
-def _wait_for(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.2)
+def wait_for_the_moment(seed: int) -> None:
+    time.sleep(random.Random(seed).uniform(0, 2))
 
 
-def _no_actor_left(cluster: RayCluster) -> bool:
-    return not any(cluster.parts(name, "ray::Node") for name in cluster.nodes)
+def run_to_its_end(harness: Harness, cluster: RayCluster, *more: str) -> Done:
+    return harness.wait(start(harness, cluster, *more))
 
 
-@pytest.mark.parametrize("moment", range(10))
-def test_a_killed_process_of_a_node_ends_the_run(harness: Harness, ray_cluster: RayCluster, moment: int) -> None:
-    run = Run(harness, ray_cluster)
-    time.sleep(random.Random(moment).uniform(0, 4))
-    run.actor("b").kill()
-    done, seconds = run.end()
+def assert_no_actor_left(cluster: RayCluster) -> None:
+    wait_for(lambda: not cluster.actors(), "the end of all actors", 60)
+
+
+def assert_b_was_lost_and_nothing_with_it(harness: Harness) -> None:
+    """Its samples went to node a, each once, and the results say so."""
+    summary = json.loads((harness.folder / "r" / "summary.json").read_text())
+    assert [retired["session"] for retired in summary["retired"]] == ["b"]
+    assert "the node was lost: " in summary["retired"][0]["reason"]
+    assert not summary["submittable"]
+    assert any("b was retired" in reason for reason in summary["not_submittable_because"])
+    offline = offline_of(harness)
+    assert {name: node["lost"] for name, node in offline["nodes"].items()} == {"a": False, "b": True}
+    assert sum(node["samples"] for node in offline["nodes"].values()) == len(samples_of(harness))
+
+
+@pytest.mark.parametrize(("seed", "what"), moments(0, 1))
+def test_a_node_that_is_killed_ends_the_run(harness: Harness, ray_cluster: RayCluster, seed: int, what: str) -> None:
+    run = ClusterRun(harness, ray_cluster)
+    wait_for_the_moment(seed)
+    ray_cluster.kill("b", what)
+    done, _ = run.end()
     assert is_clear_error(done, 4)
-    assert "node b: the node was lost" in done.err
-    assert "samples" in done.err
-    assert seconds < ENDS_WITHIN_S
+    assert "node b: the node was lost: " in done.err
+    assert "; it had " in done.err
+    assert " samples: " in done.err
     assert harness.manifest()["status"] == "failed"
-    _wait_for(lambda: _no_actor_left(ray_cluster), "the end of all actors", 40)
+    assert_no_actor_left(ray_cluster)
+
+
+@pytest.mark.parametrize(("seed", "what"), moments(2))
+def test_samples_of_a_node_that_is_killed_go_to_the_other(
+    harness: Harness, ray_cluster: RayCluster, seed: int, what: str
+) -> None:
+    run = ClusterRun(harness, ray_cluster, "--on-device-failure", "continue")
+    wait_for_the_moment(seed)
+    ray_cluster.kill("b", what)
+    done, _ = run.end()
+    assert done.status in (0, 1), done.err
+    assert_b_was_lost_and_nothing_with_it(harness)
+    assert_no_actor_left(ray_cluster)
 
 
 def test_a_node_that_stops_answering_ends_the_run(harness: Harness, ray_cluster: RayCluster) -> None:
-    run = Run(harness, ray_cluster)
-    actor = run.actor("b")
+    run = ClusterRun(harness, ray_cluster)
+    [actor] = ray_cluster.parts("b", "ray::Node")
     actor.suspend()
     try:
-        done, seconds = run.end()
+        done, _ = run.end()
     finally:
         actor.resume()
     assert is_clear_error(done, 4)
-    assert "node b: the node was lost: no answer for 3 s" in done.err
-    assert seconds < ENDS_WITHIN_S
+    assert "node b: the node was lost: no answer for 3 s; it had " in done.err
 
 
-def test_samples_of_a_killed_node_go_to_the_other_and_the_results_say_so(
-    harness: Harness, ray_cluster: RayCluster
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, marks=pytest.mark.quick_fault), signal.SIGINT])
+def test_a_host_that_ends_leaves_nothing_on_the_nodes(
+    harness: Harness, ray_cluster: RayCluster, tmp_path: Path, number: signal.Signals
 ) -> None:
-    run = Run(harness, ray_cluster, "--on-device-failure", "continue")
-    run.actor("b").kill()
+    run = ClusterRun(harness, ray_cluster)
+    assert len(ray_cluster.actors()) == 2
+    os.kill(run.process.pid, number)
     done, _ = run.end()
-    assert done.status in (0, 1), done.err
-    summary = json.loads((harness.folder / "r" / "summary.json").read_text())
-    assert [retired["session"] for retired in summary["retired"]] == ["b"]
-    assert not summary["submittable"]
-    assert any("b was retired" in reason for reason in summary["not_submittable_because"])
-    offline = summary["scenarios"]["offline"]
-    assert offline["nodes"]["b"]["lost"]
-    # LoadGen had one answer for each sample that it issued, and there is one record of each
-    assert offline["samples"] == sum(node["samples"] for node in offline["nodes"].values())
+    assert done.status == (130 if number == signal.SIGINT else -number)
+    assert_no_actor_left(ray_cluster)
+    assert ray_cluster.files_of_nodes() == []
 
 
-def test_a_killed_command_leaves_no_actor(harness: Harness, ray_cluster: RayCluster) -> None:
-    run = Run(harness, ray_cluster)
-    os.kill(run.process.pid, signal.SIGKILL)
-    run.end()
-    _wait_for(lambda: _no_actor_left(ray_cluster), "the end of all actors", 60)
-
-
-def test_ctrl_c_leaves_no_actor(harness: Harness, ray_cluster: RayCluster) -> None:
-    run = Run(harness, ray_cluster)
-    os.kill(run.process.pid, signal.SIGINT)
+def test_a_node_that_joins_is_used_by_the_next_run(harness: Harness, ray_cluster: RayCluster) -> None:
+    run = ClusterRun(harness, ray_cluster)
+    ray_cluster.kill("b", "raylet")
     done, _ = run.end()
-    assert done.status == 130
-    assert harness.manifest()["status"] == "failed"
-    _wait_for(lambda: _no_actor_left(ray_cluster), "the end of all actors", 60)
-
-
-def test_a_lost_raylet_ends_the_run_and_a_node_that_joins_is_used_by_the_next(
-    harness: Harness, ray_cluster: RayCluster
-) -> None:
-    run = Run(harness, ray_cluster)
-    [raylet] = ray_cluster.parts("b", "raylet/raylet")
-    raylet.kill()
-    done, seconds = run.end()
     assert is_clear_error(done, 4)
-    assert "node b: the node was lost" in done.err
-    assert seconds < ENDS_WITHIN_S
-    ray_cluster.nodes["b"].wait(60)
-    ray_cluster.start("b")
-    resumed = Run(harness, ray_cluster, "--resume")
-    done, _ = resumed.end()
+    ray_cluster.mend("b")
+    done, _ = ClusterRun(harness, ray_cluster, "--resume").end()
     assert done.status in (0, 1), done.err
-    offline = json.loads((harness.folder / "r" / "summary.json").read_text())["scenarios"]["offline"]
-    assert set(offline["nodes"]) == {"a", "b"}
-    assert all(node["samples"] for node in offline["nodes"].values())
+    nodes = offline_of(harness)["nodes"]
+    assert {name: node["samples"] > 0 for name, node in nodes.items()} == {"a": True, "b": True}
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[CutNetwork]:
+    if not namespaces_work():
+        pytest.skip("no network namespaces: they need ip, unshare, nsenter and root")
+    made = CutNetwork()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def apart(network: CutNetwork) -> Iterator[RayCluster]:
+    with two_machines(network) as cluster:
+        yield cluster
+
+
+def test_a_cable_that_is_out_for_a_moment_costs_nothing(
+    harness: Harness, network: CutNetwork, apart: RayCluster
+) -> None:
+    # TCP repeats what was lost 0.2, 0.6, 1.4, 3, … s after it: what was out for 2 s is silent for 3
+    run = ClusterRun(harness, apart, "--set", "cluster.silent_s=8")
+    network.set("down")
+    time.sleep(2)
+    assert run.process.poll() is None
+    network.set("up")
+    done, _ = run.end()
+    assert done.status in (0, 1), done.err
+    assert not any(node["lost"] for node in offline_of(harness)["nodes"].values())
+    samples_of(harness)
+
+
+def test_a_cut_network_ends_the_run_and_mended_it_is_a_node_again(
+    harness: Harness, network: CutNetwork, apart: RayCluster
+) -> None:
+    run = ClusterRun(harness, apart)
+    network.set("down")
+    done, _ = run.end()
+    network.set("up")
+    assert is_clear_error(done, 4)
+    assert "node b: the node was lost: no answer for 3 s; it had " in done.err
+    assert " samples: " in done.err
+    assert_no_actor_left(apart)
+    done, _ = ClusterRun(harness, apart, "--resume").end()
+    assert done.status in (0, 1), done.err
+    assert all(node["samples"] > 0 for node in offline_of(harness)["nodes"].values())
+
+
+def test_samples_of_a_node_that_is_cut_off_go_to_the_other(
+    harness: Harness, network: CutNetwork, apart: RayCluster
+) -> None:
+    run = ClusterRun(harness, apart, "--on-device-failure", "continue")
+    network.set("down")
+    wait_for(lambda: "b was retired" in harness.written("err") or run.process.poll() is not None, "the loss of b")
+    network.set("up")  # the answers that it had arrive now
+    done, _ = run.end()
+    assert done.status in (0, 1), done.err
+    assert_b_was_lost_and_nothing_with_it(harness)
+    assert_no_actor_left(apart)
+
+
+def test_a_node_ten_times_as_slow_gets_its_share_and_does_not_hold_up_the_end(
+    harness: Harness, ray_cluster: RayCluster
+) -> None:
+    slow = "backend.options={latency_ms: 10, fault: {kind: slow, device: 1, factor: 10}}"
+    length = ("--duration", "3", "--set", "tests.offline.expected_qps=110")
+    done = run_to_its_end(harness, ray_cluster, "--devices", "{npu}(simulated)", *length, "--set", slow)
+    assert done.status in (0, 1), done.err
+    samples = samples_of(harness)
+    fast, slow_ones = (samples[samples["session"] == session] for session in (0, 1))
+    assert 0 < len(slow_ones) < len(fast) / 4
+    # what the slow one is at when the fast one has nothing left to do
+    assert (slow_ones["completed_ns"] > fast["completed_ns"].max()).sum() <= 2
+
+
+class OtherNode:
+    """A node in an environment of its own, which only a run that asks for it uses.
+
+    The head misses one that is gone a little later: so each has a name of its own, and a resource of that name.
+    """
+
+    numbers = count(1)
+
+    def __init__(self, cluster: RayCluster) -> None:
+        self._cluster, self.name = cluster, f"other-{next(self.numbers)}"
+        self.devices = ("--devices", f"{{npu}}(simulated),{{{self.name}}}(simulated)")
+
+    def start(self, *inside: str, **environment: str) -> None:
+        self._cluster.start(self.name, resource=self.name, inside=inside, **environment)
+
+
+@pytest.fixture
+def other_node(ray_cluster: RayCluster) -> Iterator[OtherNode]:
+    node = OtherNode(ray_cluster)
+    yield node
+    if node.name in ray_cluster.nodes:
+        ray_cluster.stop(node.name)
+
+
+def changed_copy(folder: Path, file: str, old: str, new: str) -> str:
+    """The harness with a change in one of its files, as another machine may have it installed."""
+    shutil.copytree(ROOT / "harness", folder / "harness", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(configs_dir(), folder / "harness" / "configs", dirs_exist_ok=True)
+    path = folder / "harness" / file
+    content = path.read_text(encoding="utf-8")
+    assert old in content
+    path.write_text(content.replace(old, new), encoding="utf-8")
+    return str(folder)
+
+
+def test_a_node_with_another_model_or_other_images_is_named(
+    harness: Harness, ray_cluster: RayCluster, other_node: OtherNode, warm_cache: Path, tmp_path: Path
+) -> None:
+    [images] = {path.parent for path in warm_cache.rglob("*.jpg")}
+    shutil.copytree(images, tmp_path / "images")
+    first = min((tmp_path / "images").iterdir())
+    first.write_bytes(first.read_bytes() + b"\0")
+    for name in ("here.onnx", "there.onnx"):
+        (tmp_path / name).write_text(name)
+    other_node.start(
+        SSD_HARNESS_NODE_IMAGES=str(tmp_path / "images"),
+        SSD_HARNESS_NODE_MODEL=str(tmp_path / "there.onnx"),
+        SSD_HARNESS_CACHE=str(tmp_path / "cache of the node"),
+    )
+    done = run_to_its_end(harness, ray_cluster, *other_node.devices, "--model", str(tmp_path / "here.onnx"))
+    assert is_clear_error(done, 3)
+    assert f"node {other_node.name}: the model has sha256" in done.err
+    done = run_to_its_end(harness, ray_cluster, *other_node.devices, "--overwrite")
+    assert is_clear_error(done, 3)
+    assert f"node {other_node.name}: {first}: this image is another one than the host's" in done.err
+
+
+@pytest.mark.quick_fault
+def test_a_node_with_another_version_is_named(
+    harness: Harness, ray_cluster: RayCluster, other_node: OtherNode, tmp_path: Path
+) -> None:
+    other_node.start(PYTHONPATH=changed_copy(tmp_path / "old", "version.py", __version__, "0.0.1"))
+    done = run_to_its_end(harness, ray_cluster, *other_node.devices)
+    assert is_clear_error(done, 3)
+    assert f"node {other_node.name}: ssd-harness is version 0.0.1 there and {__version__} here" in done.err
+
+
+def test_a_node_with_another_round_is_named(
+    harness: Harness, ray_cluster: RayCluster, other_node: OtherNode, tmp_path: Path
+) -> None:
+    counts = ("performance_sample_count: 64", "performance_sample_count: 63")
+    other_node.start(PYTHONPATH=changed_copy(tmp_path / "old", "configs/rounds/v2.0.yaml", *counts))
+    done = run_to_its_end(harness, ray_cluster, *other_node.devices)
+    assert is_clear_error(done, 3)
+    assert f"node {other_node.name}: the round's rules have sha256" in done.err
+
+
+@pytest.mark.quick_fault
+def test_a_node_whose_disk_is_full_is_named(
+    harness: Harness, ray_cluster: RayCluster, other_node: OtherNode, tmp_path: Path
+) -> None:
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("no mount namespaces: they need unshare and root")
+    cache = tmp_path / "cache of the node"
+    cache.mkdir()
+    # the file system is only in the namespace of the node's processes, and gone with them
+    small = 'mount -t tmpfs -o size=64k none "$0" && exec "$@"'
+    elsewhere = {"SSD_HARNESS_CACHE": str(cache), "SSD_HARNESS_NODE_IMAGES": str(tmp_path / "none")}
+    other_node.start("unshare", "--mount", "sh", "-c", small, str(cache), **elsewhere)
+    done = run_to_its_end(harness, ray_cluster, *other_node.devices)
+    assert is_clear_error(done, 3)
+    assert f"node {other_node.name}: {cache}" in done.err
+    assert "No space left on device" in done.err
+    [raylet] = ray_cluster.parts(other_node.name, "raylet/raylet")
+    there = Path(f"/proc/{raylet.pid}/root{cache}")
+    assert there.stat().st_dev != cache.stat().st_dev
+    assert not list(there.rglob("*.tmp"))

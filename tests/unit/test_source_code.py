@@ -9,6 +9,7 @@ import pytest
 
 import harness
 from harness import source_code
+from harness.settings import configs_dir
 
 
 def hash_with(monkeypatch: pytest.MonkeyPatch, package: Path) -> str:
@@ -43,3 +44,10 @@ def test_code_that_takes_part_in_a_test_counts_and_what_comes_after_does_not(
     after = hash_with(monkeypatch, package)
     source_code.code_sha256.cache_clear()
     assert (before != after) == counts
+
+
+def test_a_checkout_and_an_installed_package_are_the_same_code(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = hash_with(monkeypatch, package)
+    shutil.copytree(configs_dir(), package / "configs", dirs_exist_ok=True)
+    assert hash_with(monkeypatch, package) == before
+    source_code.code_sha256.cache_clear()

@@ -118,7 +118,7 @@ def test_a_node_that_cannot_keep_what_is_sent_is_named(scene: Scene) -> None:
     (scene.cache / "from-host").write_text("in the way")
     with pytest.raises(DataError) as raised:
         scene.open()
-    assert str(raised.value.where).startswith("node n0: ")
+    assert str(raised.value.where).startswith(f"node n0: {scene.cache / 'from-host'}/")
 
 
 def test_an_image_that_differs_is_named(scene: Scene) -> None:
