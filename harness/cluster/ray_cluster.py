@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -124,6 +125,8 @@ def _cannot(what: str, error: Exception) -> BackendError:
     """Ray's error in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     hint = "it needs the same Ray and Python on all machines, and RAY_AUTH_TOKEN where the cluster has one"
+    if any(line.startswith("Traceback") for line in lines):  # another process's, whose last line says what it was
+        lines = [line for line in lines if re.match(r"[\w.]+: ", line)][-1:] or lines
     said = " ".join(lines)[:300] or type(error).__name__
     return BackendError(f"Ray cannot {what}: {said}", where="cluster", hint=hint)
 
