@@ -151,4 +151,8 @@ def _all(
 def _failure(error: BaseException, remote: RemoteNode) -> HarnessError:
     if isinstance(error, HarnessError):
         return naming_node(error, remote.place)
-    return RunFailed(f"the node cannot be used: {what_happened(error)}", where=f"node {remote.place.name}")
+    return RunFailed(
+        f"the node cannot be used: {what_happened(error)}",
+        where=f"node {remote.place.name}",
+        hint="see what ended it there; Ray takes a node that was killed for alive for some seconds",
+    )

@@ -102,8 +102,12 @@ class RayCluster:
         wait_for(lambda: STARTED in said.read_text() or node.poll() is not None, f"node {name} in the cluster")
         assert node.poll() is None, said.read_text()
 
-    def files_of_nodes(self) -> list[str]:
-        """What the nodes' processes left in the folder of temporary files that they have for themselves."""
+    def processes(self) -> set[int]:
+        """The ids of the processes of all nodes."""
+        return {process.pid for name in self.nodes for process in self.parts(name)}
+
+    def temporary_files(self) -> list[str]:
+        """What is in the nodes' folder of temporary files, which nobody else has."""
         return sorted(path.name for path in self._temporary.iterdir())
 
     def mend(self, *names: str) -> None:
