@@ -214,7 +214,7 @@ def test_settle_waits_for_the_record_of_the_last_answer(hosts: list[Host]) -> No
 
 
 def test_settle_waits_for_what_is_just_told_of_a_session(hosts: list[Host]) -> None:
-    hosts.append(host := Host((2, 2), goes_on=True, fault={"kind": "death", "device": 3, "at": 4}))
+    hosts.append(host := Host((2, 2), goes_on=True, latency_ms=20, fault={"kind": "death", "device": 3, "at": 2}))
     dispatcher = host.open()
     telling, go_on = threading.Event(), threading.Event()
 
@@ -307,7 +307,7 @@ def test_the_last_node_is_not_given_up(hosts: list[Host]) -> None:
 
 
 def test_a_device_that_dies_ends_the_run_naming_device_and_sample(hosts: list[Host]) -> None:
-    hosts.append(host := Host((2, 2), fault={"kind": "death", "device": 3, "at": 4}))
+    hosts.append(host := Host((2, 2), latency_ms=20, fault={"kind": "death", "device": 3, "at": 2}))
     host.open()
     host.submit(100)
     assert host.failed.wait(60)
@@ -318,7 +318,7 @@ def test_a_device_that_dies_ends_the_run_naming_device_and_sample(hosts: list[Ho
 
 
 def test_a_node_goes_on_without_a_device_where_that_is_wanted(hosts: list[Host]) -> None:
-    hosts.append(host := Host((2, 2), goes_on=True, fault={"kind": "death", "device": 3, "at": 4}))
+    hosts.append(host := Host((2, 2), goes_on=True, latency_ms=20, fault={"kind": "death", "device": 3, "at": 2}))
     dispatcher = host.open()
     host.submit(100)
     dispatcher.settle()
@@ -328,7 +328,7 @@ def test_a_node_goes_on_without_a_device_where_that_is_wanted(hosts: list[Host])
 
 
 def test_a_node_whose_last_device_dies_is_taken_out(hosts: list[Host]) -> None:
-    hosts.append(host := Host((2, 1), goes_on=True, fault={"kind": "death", "device": 2, "at": 4}))
+    hosts.append(host := Host((2, 1), goes_on=True, latency_ms=20, fault={"kind": "death", "device": 2, "at": 2}))
     dispatcher = host.open()
     host.submit(100)
     dispatcher.settle()
