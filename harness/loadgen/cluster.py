@@ -42,12 +42,12 @@ def open_cluster(
     ]
     own = Identity(__version__, code_sha256(), round_sha256(cluster.round), cluster.model_sha256)
     with connected(cluster.address):
-        # in Offline answers come in chunks, which calls carry as well; Ray's client has no channels
-        channels = cluster.channels and not plan.system.batches and not cluster.address.startswith(CLIENT)
-        remotes = [RayNode(place, channels=channels) for place in cluster.places]
+        remotes = [RayNode(place) for place in cluster.places]
         try:
-            proofs = prepare(remotes, setups, own, pulse.beat)
-            if channels and leave_hosts_idle(remotes, pulse.beat):
+            proofs = prepare(remotes, setups, own, pulse.beat, plan.startup_s)
+            # in Offline answers come in chunks, which calls carry as well; Ray's client has no channels
+            channels = cluster.channels and not plan.system.batches and not cluster.address.startswith(CLIENT)
+            if channels and leave_hosts_idle(remotes, pulse.beat, plan.startup_s):
                 open_channels(remotes, cluster.silent_s)
         except BaseException:
             for remote in remotes:

@@ -125,15 +125,17 @@ def test_a_node_that_stops_answering_ends_the_run(harness: Harness, ray_cluster:
 
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, marks=pytest.mark.quick_fault), signal.SIGINT])
 def test_a_host_that_ends_leaves_nothing_on_the_nodes(
-    harness: Harness, ray_cluster: RayCluster, tmp_path: Path, number: signal.Signals
+    harness: Harness, ray_cluster: RayCluster, number: signal.Signals
 ) -> None:
+    before = ray_cluster.processes()
     run = ClusterRun(harness, ray_cluster)
     assert len(ray_cluster.actors()) == 2
     os.kill(run.process.pid, number)
     done, _ = run.end()
     assert done.status == (130 if number == signal.SIGINT else -number)
-    assert_no_actor_left(ray_cluster)
-    assert ray_cluster.files_of_nodes() == []
+    wait_for(lambda: ray_cluster.processes() <= before, "the end of all processes that came with the run", 60)
+    assert ray_cluster.temporary_files() == []
+    assert not list(harness.cache.rglob("*.tmp"))
 
 
 def test_a_node_that_joins_is_used_by_the_next_run(harness: Harness, ray_cluster: RayCluster) -> None:
