@@ -251,7 +251,7 @@ class RayNode:
 
 
 def _actor_class() -> type[NodeWithChannel]:
-    """`NodeWithChannel`, whose `status` has a thread of its own. Ray's client knows no options of a call that say so."""
+    """`NodeWithChannel`, whose `status` has a thread of its own: Ray's client knows no options of a call for that."""
     import ray
 
     class NodeActor(NodeWithChannel):
