@@ -39,7 +39,8 @@ class RayCluster:
     def __init__(self, host: str = "127.0.0.1", inside: Sequence[str] = ()) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="rt-", dir="/tmp"))
         self.inside = tuple(inside)
-        self.environment = TOKEN | {"RAY_TMPDIR": str(self.folder)}
+        patience = {"RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "120"}  # on a busy machine its process starts slowly
+        self.environment = TOKEN | patience | {"RAY_TMPDIR": str(self.folder)}
         """Of whoever is to use it: ``auto`` then means this one."""
         self.nodes: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, Callable[[], None]] = {}
