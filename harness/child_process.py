@@ -116,18 +116,22 @@ class ChildProcess:
         return self._exit_status
 
 
-def run_in_child(function: Callable[..., T], *args: Any, say: Say = lambda text: None) -> T:
+def run_in_child(
+    function: Callable[..., T], *args: Any, say: Say = lambda text: None, limit_s: float | None = None
+) -> T:
     """Gives ``function(*args, say)``, run in a child process that is gone when this returns or raises.
 
     Args:
         function, args: picklable. The function's last argument is a `Say` of the child's own; its texts arrive at
             ``say``.
+        limit_s: it may not take longer; none: it may take for ever.
 
     Raises:
         HarnessError: what the function raised.
         RunFailed: the process died.
+        Stalled: it took longer.
     """
-    return cast(T, _result(ChildProcess(_run, (function, args)), function.__name__, say))
+    return cast(T, _result(ChildProcess(_run, (function, args)), function.__name__, say, limit_s))
 
 
 def enter_in_child(function: Callable[..., AbstractContextManager[T]], *args: Any, limit_s: float) -> T:

@@ -7,12 +7,17 @@ import signal
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from harness.model.ssd_resnet34.default_model import default_file
 from tests.support.untested import untested
 
 DATA = Path(os.environ.get("SSD_HARNESS_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+# Without a limit in milliseconds for an example: a busy machine takes its time.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 # What a shell starts in the background ignores Ctrl-C, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

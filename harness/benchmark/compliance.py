@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.benchmark.inputs import Inputs, find_inputs
+from harness.benchmark.inputs import Inputs, cluster_of, find_inputs
 from harness.benchmark.recorded import run_recorded
 from harness.errors import Interrupted, UsageError
 from harness.loadgen.log import AUDIT_FOUND
@@ -63,7 +63,7 @@ def run_compliance(
         official: a clone of mlcommons/inference, whose scripts verify too.
 
     Raises:
-        UsageError: no complete run, no such test, or the run's inputs are no longer the same.
+        UsageError: no complete run, no such test, or the run's inputs or sessions are no longer the same.
         HarnessError: as `run_recorded` and `verify_test` do.
         Interrupted: on Ctrl-C.
     """
@@ -79,16 +79,17 @@ def run_compliance(
         settings = validate(RunSettings, manifest.settings, str(run.layout.manifest))
         settings = settings.model_copy(update={"round": name_of_round(folder, manifest)})
         try:
-            inputs = find_inputs(_rooted(settings, manifest.directory), terminal)
-            _check_same(inputs, manifest, terminal)
-            names = _with_compared(inputs, wanted)
-            for scenario, record in records.items():
-                folders = _folders(run.layout, manifest, scenario)
-                for name in names:
-                    if name in inputs.rules.compliance_of(scenario):
-                        if again and (wanted is None or name in wanted):
-                            run.forget_test(folders.logs(name))
-                        run_recorded(inputs, run, _plan(inputs, folders, record, name), terminal)
+            with cluster_of(settings, terminal) as cluster:
+                inputs = find_inputs(_rooted(settings, manifest.directory), terminal, cluster)
+                _check_same(inputs, manifest, terminal)
+                names = _with_compared(inputs, wanted)
+                for scenario, record in records.items():
+                    folders = _folders(run.layout, manifest, scenario)
+                    for name in names:
+                        if name in inputs.rules.compliance_of(scenario):
+                            if again and (wanted is None or name in wanted):
+                                run.forget_test(folders.logs(name))
+                            run_recorded(inputs, run, _plan(inputs, folders, record, name), terminal)
             outcomes = list(_outcomes(inputs, run.layout, manifest, official))
         except KeyboardInterrupt:
             hint = "the same command goes on with what is not finished"
@@ -160,6 +161,13 @@ def _plan(inputs: Inputs, folders: ComplianceFolders, record: TestRecord, name: 
     """The performance test of the record once more, with the settings of a compliance test."""
     test = inputs.rules.compliance[name]
     plan = inputs.plan(folders.logs(name), record.scenario, "performance")
+    if plan.cluster is not None and [slot.name for slot in plan.slots] != record.session_names:
+        had, has = (
+            ", ".join(dict.fromkeys(name.split("/")[0] for name in names))
+            for names in (record.session_names, [slot.name for slot in plan.slots])
+        )
+        hint = "a compliance test must have the run's own sessions: bring them back, or run again"
+        raise UsageError(f"the cluster's nodes are {has}, the run had {had}", where="cluster", hint=hint)
     measured = record.latency_s is not None and record.samples_per_second is not None
     calibration = Calibration(record.latency_s or 0.0, record.samples_per_second or 0.0) if measured else None
     return dataclasses.replace(

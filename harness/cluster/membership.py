@@ -15,10 +15,11 @@ from typing import Protocol
 from harness.child_process import ChildDied, ChildProcess, run_in_child
 from harness.cluster.places import FoundNode
 from harness.cluster.ray_cluster import find_nodes, hold_local, require_ray
-from harness.errors import BackendError, HarnessError
+from harness.errors import BackendError, HarnessError, Stalled
 
 START_S = 180.0
 GONE_S = 10.0
+JOIN_S = 120.0
 
 
 class Cluster(Protocol):
@@ -60,8 +61,16 @@ class JoinedCluster:
     address: str
 
     def find(self) -> list[FoundNode]:
-        """Asks Ray, every time anew."""
-        return run_in_child(find_nodes, self.address)
+        """Asks Ray, every time anew.
+
+        Raises:
+            BackendError: it cannot be joined, or does not answer.
+        """
+        try:
+            return run_in_child(find_nodes, self.address, limit_s=JOIN_S)
+        except Stalled:  # Ray tries for minutes where a head was that is gone
+            hint = "does its head run? `ray status` on a machine of the cluster says so"
+            raise BackendError(f"no answer from {self.address} for {JOIN_S:g} s", where="cluster", hint=hint) from None
 
 
 class LocalCluster:

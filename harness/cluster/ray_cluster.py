@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from harness.child_process import Say
-from harness.cluster.messages import NodeGone, NodePlace, naming_node
+from harness.cluster.messages import NodeGone, NodePlace, Status, naming_node
 from harness.cluster.node import Node
 from harness.cluster.places import FoundNode
 from harness.errors import BackendError, HarnessError, named_line
@@ -26,6 +27,8 @@ LOCAL_HOST = "127.0.0.1"
 STORE_BYTES = 100 * 2**20
 """Of Ray's object store, which only answers over 100 kB pass through."""
 KNOCK_S = 5.0
+CLIENT_THREADS = 4
+"""For each node, where the way is Ray's client: it waits for the head's word before it gives a call out of hand."""
 WHY_DEAD = "The actor is dead because "
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -122,6 +125,8 @@ def _cannot(what: str, error: Exception) -> BackendError:
     """Ray's error in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     hint = "it needs the same Ray and Python on all machines, and RAY_AUTH_TOKEN where the cluster has one"
+    if any(line.startswith("Traceback") for line in lines):  # another process's, whose last line says what it was
+        lines = [line for line in lines if re.match(r"[\w.]+: ", line)][-1:] or lines
     said = " ".join(lines)[:300] or type(error).__name__
     return BackendError(f"Ray cannot {what}: {said}", where="cluster", hint=hint)
 
@@ -192,28 +197,54 @@ class RayNode:
             where["scheduling_strategy"] = NodeAffinitySchedulingStrategy(place.node_id, soft=False)
         # a call waits there for its answers: as many threads as there can be calls, and one for the questions how it is
         calls = 2 * len(place.slots) + 64
-        actor = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=calls, concurrency_groups={"watch": 1}, **where)(
-            Node
-        )
-        self._actor = actor.remote()
+        options = {"num_cpus": 0, "max_restarts": 0, "max_concurrency": calls, "concurrency_groups": {"watch": 1}}
+        self._actor = ray.remote(**options, **where)(_actor_class()).remote()
         self._kill = ray.kill
+        # The client brings answers on the one thread that it needs to send calls too: an answer that makes a call, or
+        # waits for a lock of somebody who is making one, would wait there for ever.
+        client = ray.util.client.ray.is_connected()
+        self._threads = ThreadPoolExecutor(CLIENT_THREADS, f"calls of {place.name}") if client else None
 
     def call(self, method: str, *args: Any) -> Future[Any]:
         """See `RemoteNode`."""
         answer: Future[Any] = Future()
-        try:
-            bound = getattr(self._actor, method)
-            if method == "status":
-                bound = bound.options(concurrency_group="watch")
-            bound.remote(*args).future().add_done_callback(lambda done: _settle(answer, done))
-        except Exception as error:  # noqa: BLE001 - whatever Ray raises: the node cannot be reached
-            answer.set_exception(NodeGone(named_line(error)))
+        self._elsewhere(self._begin, answer, method, args)
         return answer
 
     def end(self) -> None:
         """See `RemoteNode`."""
         with suppress(Exception):  # it is gone already
             self._kill(self._actor)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+
+    def _begin(self, answer: Future[Any], method: str, args: Sequence[Any]) -> None:
+        try:
+            future = getattr(self._actor, method).remote(*args).future()
+        except Exception as error:  # noqa: BLE001 - whatever Ray raises: the node cannot be reached
+            answer.set_exception(NodeGone(named_line(error)))
+            return
+        future.add_done_callback(lambda done: self._elsewhere(_settle, answer, done))
+
+    def _elsewhere(self, function: Callable[..., None], *args: Any) -> None:
+        """Calls the function on a thread of the node's, where the way is Ray's client; else at once."""
+        if self._threads is None:
+            function(*args)
+            return
+        with suppress(RuntimeError):  # the node was ended, and nobody waits for its answers
+            self._threads.submit(function, *args)
+
+
+def _actor_class() -> type[Node]:
+    """`Node`, whose `status` has a thread of its own. Ray's client knows no options of a call that say so."""
+    import ray
+
+    class NodeActor(Node):
+        @ray.method(concurrency_group="watch")  # type: ignore[untyped-decorator]
+        def status(self) -> Status:
+            return super().status()
+
+    return NodeActor
 
 
 def _settle(answer: Future[Any], done: Future[Any]) -> None:

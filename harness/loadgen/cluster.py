@@ -44,7 +44,7 @@ def open_cluster(
     with connected(cluster.address):
         remotes = [RayNode(place) for place in cluster.places]
         try:
-            proofs = prepare(remotes, setups, own, pulse.beat)
+            proofs = prepare(remotes, setups, own, pulse.beat, plan.startup_s)
         except BaseException:
             for remote in remotes:
                 remote.end()

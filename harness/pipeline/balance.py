@@ -59,7 +59,8 @@ class Balance:
         """
         if lane.took_ns < SHORT_TAIL_NS or lane.took_ns <= MUCH_SLOWER * self._fastest_ns:
             return False
+        own_ns = min([lane.took_ns, *lane.recent_ns])  # a sample that was held up does not make its session a slow one
         took_ns = [max(other.took_ns, 1) for other in self.lanes]
         self._fastest_ns = min(took_ns)
-        per_ns = sum(1 / ns for ns in took_ns if MUCH_SLOWER * ns < lane.took_ns)
-        return left < lane.took_ns * (len(lane.flights) + 1) * per_ns
+        per_ns = sum(1 / ns for ns in took_ns if MUCH_SLOWER * ns < own_ns)
+        return own_ns >= SHORT_TAIL_NS and left < own_ns * (len(lane.flights) + 1) * per_ns

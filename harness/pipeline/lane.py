@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from time import monotonic_ns
@@ -23,6 +24,7 @@ from harness.sessions.protocol import AsynchronousSession, Completion, Completio
 Sample = tuple[int, int, int]
 """A sample to process: (LoadGen's id, index in the dataset, the ns it was issued at)."""
 OpenSession = Callable[[DeviceSlot], Session]
+REMEMBERED = 4  # samples
 
 
 class LaneFailed(Exception):
@@ -90,6 +92,7 @@ class Lane:
         flights: tag → the sample, of those that it has, in the order in which they were submitted.
         row: where its row of counters begins.
         took_ns: what the last sample took, or the fastest one of a rehearsal; 0: not known.
+        recent_ns: what the last few took.
     """
 
     def __init__(
@@ -107,8 +110,14 @@ class Lane:
         self.in_flight = max(1, driven.in_flight)
         self.flights: dict[int, Sample] = {}
         self.took_ns = 0
+        self.recent_ns: deque[int] = deque(maxlen=REMEMBERED)
         self._postprocess = postprocess
         self._thread = thread
+
+    def took(self, took_ns: int) -> None:
+        """A sample took so long."""
+        self.took_ns = took_ns
+        self.recent_ns.append(took_ns)
 
     def records(self) -> npt.NDArray[np.int64]:
         """(samples, columns) int64 in the order of `COLUMNS`; not a copy, so for a lane that has ended its work."""

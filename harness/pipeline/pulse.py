@@ -5,6 +5,7 @@ Every number has one writer, so that none needs a lock; a reader never holds up 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -59,9 +60,15 @@ class Counters:
 
 
 class AtWork:
-    """How long each session has been at its sample."""
+    """How long each session has been at its sample.
 
-    def __init__(self) -> None:
+    Args:
+        most_s: of the time between two looks that counts: where who looks was held up itself, no session hangs for it.
+    """
+
+    def __init__(self, most_s: float = math.inf) -> None:
+        self._most_s = most_s
+        self._clock_s = self._looked_s = 0.0
         self._since: list[tuple[SlotState, float]] = []
 
     def seconds(self, states: Sequence[SlotState], now: float) -> list[float]:
@@ -71,11 +78,13 @@ class AtWork:
             states: the sessions' now.
             now: of a clock in seconds.
         """
-        before = self._since or [(state, now) for state in states]
+        self._clock_s += min(now - self._looked_s, self._most_s) if self._since else 0.0
+        self._looked_s, clock_s = now, self._clock_s
+        before = self._since or [(state, clock_s) for state in states]
         self._since = [
-            (state, since if state == last else now) for state, (last, since) in zip(states, before, strict=True)
+            (state, since if state == last else clock_s) for state, (last, since) in zip(states, before, strict=True)
         ]
-        return [now - since if state.sample is not None else 0.0 for state, since in self._since]
+        return [clock_s - since if state.sample is not None else 0.0 for state, since in self._since]
 
 
 class Pulse:

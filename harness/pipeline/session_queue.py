@@ -135,8 +135,8 @@ class SessionQueue:
     # The driving thread.
 
     def _drive(self) -> None:
-        at_work, watch_s = AtWork(), min(0.25, self._hang_s / 4) if self._retire else IDLE_S
-        watched = monotonic()
+        watch_s = min(0.25, self._hang_s / 4) if self._retire else IDLE_S
+        at_work, watched = AtWork(2 * watch_s), monotonic()
         try:
             while not (self._closing and self._idle()):
                 for message in self._mailbox.get(*self._waits(watch_s)):
@@ -234,7 +234,7 @@ class SessionQueue:
         del lane.flights[tag]
         self._balance.lost_one(lane)
         self._say_current(lane)
-        lane.took_ns = (outputs.decoded_ns if isinstance(outputs, self._decoded) else ended) - started
+        lane.took((outputs.decoded_ns if isinstance(outputs, self._decoded) else ended) - started)
         if sample[0] == REHEARSAL:
             self._rehearsed(lane)
 

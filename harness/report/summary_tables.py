@@ -16,6 +16,7 @@ from harness.runs.records import Peak
 from harness.runs.score import score_of
 from harness.scenarios import TITLES, Scenario
 from harness.stages import PERCENTILES, STAGES
+from harness.terminal import PIPE_COLUMNS
 
 
 def print_summary(summary: Summary, folder: Path, console: Console, *, why: bool = False) -> None:
@@ -31,7 +32,7 @@ def print_summary(summary: Summary, folder: Path, console: Console, *, why: bool
         print_table(scenarios_table(summary), console)
     for scenario, figures in summary.scenarios.items():
         if figures.nodes:
-            print_table(nodes_table(scenario, figures), console)
+            print_table(nodes_table(scenario, figures, stages=console.width >= PIPE_COLUMNS), console)
         if figures.runs:
             print_table(repetitions_table(scenario, figures.runs), console)
     for scenario, peak in summary.peak.items():
@@ -142,23 +143,31 @@ def peak_table(scenario: Scenario, peak: Peak) -> Table:
     return Table(f"{TITLES[scenario]}: the tries of find-peak", columns, rows, f"{TITLES[scenario]}: {found}")
 
 
-def nodes_table(scenario: Scenario, figures: ScenarioFigures) -> Table:
-    """What each node did in a performance test."""
+def nodes_table(scenario: Scenario, figures: ScenarioFigures, *, stages: bool = True) -> Table:
+    """What each node did in a performance test; which were lost, if any was.
+
+    Args:
+        stages: with the mean of each stage, which takes 130 characters.
+    """
+    shown = STAGES if stages else ()
+    any_lost = any(node.lost for node in figures.nodes.values())
     rows: list[tuple[Cell, ...]] = [
         (
             name,
             node.sessions,
             node.samples,
             f"{node.busy * 100:.1f} %",
-            *(f"{node.stages_ms[stage]:.3f}" if stage in node.stages_ms else None for stage in STAGES),
+            *(f"{node.stages_ms[stage]:.3f}" if stage in node.stages_ms else None for stage in shown),
             None if node.way_ms is None else f"{node.way_ms:.3f}",
             None if node.way_share is None else f"{node.way_share * 100:.2f} %",
-            "lost" if node.lost else "",
+            *(["lost" if node.lost else ""] if any_lost else []),
         )
         for name, node in figures.nodes.items()
     ]
-    columns = ("node", "sessions", "samples", "busy", *(f"{stage} ms" for stage in STAGES), "way ms", "way share", "")
-    note = "Way: of a call there and back, the host's time less the node's; it is in the last stage. Stages are means."
+    columns = ["node", "sessions", "samples", "busy", *(f"{stage} ms" for stage in shown), "way ms", "way share"]
+    columns += ["state"] if any_lost else []
+    note = "Way: of a call there and back, the host's time less the node's"
+    note += "; it is in the last stage. Stages are means." if stages else ". The report has the stages."
     return Table(f"{TITLES[scenario]}: nodes", columns, rows, note)
 
 

@@ -146,7 +146,7 @@ def run(seed: int) -> None:
             time.sleep(chance.random() * 0.005)
     closer = threading.Thread(target=queue.close)
     closer.start()
-    closer.join(30)
+    closer.join(120)
     assert not closer.is_alive(), f"seed {seed}: {len(answered)} of {issued} answered, {faults}"
     closing.join()
     for session in sessions:

@@ -18,7 +18,6 @@ from tests.support import raw_output_cases as cases
 CASES = int(os.environ.get("SSD_HARNESS_CASES", "25"))
 several = hypothesis.settings(
     max_examples=CASES,
-    deadline=None,
     database=None,
     derandomize=CASES <= 25,
     suppress_health_check=list(hypothesis.HealthCheck),

@@ -377,7 +377,7 @@ def test_memory_stays_flat_over_50_000_samples(tmp_path: Path) -> None:
             if progress.phase == "running" and progress.done:
                 sizes.append((progress.done, pages))
 
-    backend = simulated(latency_ms=1)
+    backend = simulated(latency_ms=2)
     lengths = ScenarioSettings(expected_qps=1)
     # a quarter of what a real run's samples take; a record is 56 bytes, and LoadGen keeps some 30 of its own
     source = Source(copies=5600)

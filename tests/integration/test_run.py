@@ -205,11 +205,11 @@ def test_a_retired_device_is_in_the_results_which_cannot_be_submitted(
 
 def test_what_is_easier_than_the_round_is_not_submittable(coco: Path, tmp_path: Path) -> None:
     out = tmp_path / "o"
-    easier = ("tests.server.latency_ms=500", "tests.server.latency_percentile=0.9", "model.decoder=none")
+    easier = ("tests.server.latency_ms=5000", "tests.server.latency_percentile=0.9", "model.decoder=none")
     more = [part for text in (*easier, "tests.server.target_qps=500") for part in ("--set", text)]
     assert cli.main(arguments(coco, "--scenario", "server", "--mode", "performance", "--output", str(out), *more)) == 0
     because = json.loads((out / "summary.json").read_text())["not_submittable_because"]
-    assert "server: a bound of 500 ms; the round asks for 100 ms" in because
+    assert "server: a bound of 5000 ms; the round asks for 100 ms" in because
     assert "server: percentile 90; the round asks for 99" in because
     assert "nothing is decoded (model.decoder is none)" in because
     assert cli.main(arguments(coco, "--mode", "both", "--output", str(out), "--set", "model.decoder=none")) == 2

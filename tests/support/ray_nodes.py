@@ -45,10 +45,12 @@ class RayCluster:
         self._started: dict[str, Callable[[], None]] = {}
         self._temporary = self.folder / "tmp"
         self._temporary.mkdir()
-        ports = ("--port", "0", "--ray-client-server-port", str(free_port()))
+        client_port = free_port()
+        ports = ("--port", "0", "--ray-client-server-port", str(client_port))
         options = ("--head", *ports, "--node-ip-address", host, "--include-dashboard=false")
         self._start(self.HEAD, {"npu": 1}, self.inside, {}, *options)
         self.address = (self.folder / "ray" / "ray_current_cluster").read_text()
+        self.client_address = f"ray://{self.address.rpartition(':')[0]}:{client_port}"
 
     def start(
         self,
@@ -114,9 +116,9 @@ class RayCluster:
             if not self.parts(name, "raylet/raylet"):
                 self.stop(name)
                 self._started[name]()
-                wait_for(self._is_known, "the end of the old node")
+                wait_for(self.is_known, "the end of the old node")
 
-    def _is_known(self) -> bool:
+    def is_known(self) -> bool:
         """Whether the head takes these nodes for alive, and no others: one that is killed it misses a little later."""
         code = (
             "import ray, sys; "

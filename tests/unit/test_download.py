@@ -157,7 +157,7 @@ def test_a_full_disk_keeps_the_part(server: FileServer, tmp_path: Path) -> None:
 def answering(answer: bytes) -> tuple[str, Thread]:
     """A server that gives the same bytes, whatever it is asked, and hangs up; its address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(10)
+    listener.settimeout(60)
 
     def serve() -> None:
         with listener:

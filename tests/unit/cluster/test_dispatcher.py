@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
 import time
 from collections import Counter
@@ -13,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.cluster import opening
 from harness.cluster.dispatcher import ClusterDispatcher
 from harness.cluster.messages import Identity, NodePlace, NodeSetup
 from harness.cluster.opening import prepare
-from harness.errors import DataError, RunFailed
+from harness.errors import DataError, RunFailed, Stalled
 from harness.pipeline.counters import COLUMNS
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Retired
@@ -85,7 +87,7 @@ class Host:
         self.goes_on, self.silent_s, self.scenario = goes_on, silent_s, scenario
 
     def open(self) -> ClusterDispatcher:
-        prepare(self.nodes, self.setups, OWN, self.pulse.beat)
+        prepare(self.nodes, self.setups, OWN, self.pulse.beat, 60)
         self.dispatcher = ClusterDispatcher(
             self.nodes,
             self.slots,
@@ -130,6 +132,37 @@ def hosts() -> Iterator[list[Host]]:
             host.dispatcher._closing.set()
         for node in host.nodes:
             node.kill()
+
+
+def test_a_node_that_never_answers_is_named_before_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "ASK_S", 0.02)
+    host = Host()
+    host.nodes[1].cut = True
+    with pytest.raises(Stalled, match=re.escape("node n1: no sign of life for 0.1 s")) as raised:
+        prepare(host.nodes[1:], host.setups[1:], OWN, host.pulse.beat, 0.1)
+    assert "startup_s" in str(raised.value.hint)
+
+
+def test_a_node_that_opens_one_slow_session_after_the_other_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "ASK_S", 0.02)
+    host = Host((8,))
+    asked = threading.Semaphore(0)
+    node: Any = host.nodes[0].node
+    status = node.status
+
+    def counted() -> Any:
+        asked.release()
+        return status()
+
+    def slow_open() -> None:
+        node._pulse = Pulse(8)
+        began = time.monotonic()
+        while time.monotonic() - began < 3:  # longer than a node may be silent
+            node._pulse.beat()
+            assert asked.acquire(timeout=60)
+
+    node.status, node.open = counted, slow_open
+    prepare(host.nodes, host.setups, OWN, host.pulse.beat, 2)
 
 
 @pytest.mark.parametrize("scenario", ["offline", "server", "multi_stream"])
@@ -181,7 +214,7 @@ def test_settle_waits_for_the_record_of_the_last_answer(hosts: list[Host]) -> No
 
 
 def test_settle_waits_for_what_is_just_told_of_a_session(hosts: list[Host]) -> None:
-    hosts.append(host := Host((2, 2), goes_on=True, fault={"kind": "death", "device": 3, "at": 4}))
+    hosts.append(host := Host((2, 2), goes_on=True, latency_ms=20, fault={"kind": "death", "device": 3, "at": 2}))
     dispatcher = host.open()
     telling, go_on = threading.Event(), threading.Event()
 
@@ -274,7 +307,7 @@ def test_the_last_node_is_not_given_up(hosts: list[Host]) -> None:
 
 
 def test_a_device_that_dies_ends_the_run_naming_device_and_sample(hosts: list[Host]) -> None:
-    hosts.append(host := Host((2, 2), fault={"kind": "death", "device": 3, "at": 4}))
+    hosts.append(host := Host((2, 2), latency_ms=20, fault={"kind": "death", "device": 3, "at": 2}))
     host.open()
     host.submit(100)
     assert host.failed.wait(60)
@@ -285,7 +318,7 @@ def test_a_device_that_dies_ends_the_run_naming_device_and_sample(hosts: list[Ho
 
 
 def test_a_node_goes_on_without_a_device_where_that_is_wanted(hosts: list[Host]) -> None:
-    hosts.append(host := Host((2, 2), goes_on=True, fault={"kind": "death", "device": 3, "at": 4}))
+    hosts.append(host := Host((2, 2), goes_on=True, latency_ms=20, fault={"kind": "death", "device": 3, "at": 2}))
     dispatcher = host.open()
     host.submit(100)
     dispatcher.settle()
@@ -295,7 +328,7 @@ def test_a_node_goes_on_without_a_device_where_that_is_wanted(hosts: list[Host])
 
 
 def test_a_node_whose_last_device_dies_is_taken_out(hosts: list[Host]) -> None:
-    hosts.append(host := Host((2, 1), goes_on=True, fault={"kind": "death", "device": 2, "at": 4}))
+    hosts.append(host := Host((2, 1), goes_on=True, latency_ms=20, fault={"kind": "death", "device": 2, "at": 2}))
     dispatcher = host.open()
     host.submit(100)
     dispatcher.settle()
@@ -327,7 +360,7 @@ def test_a_node_that_cannot_open_its_sessions_is_named(hosts: list[Host]) -> Non
     hosts.append(host := Host(latency="?"))
     with pytest.raises(Exception, match="latency") as raised:
         host.open()
-    assert "node n0" in str(raised.value)
+    assert re.match("node n[01]: ", str(raised.value))
 
 
 @pytest.mark.parametrize(

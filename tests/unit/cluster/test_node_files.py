@@ -68,7 +68,7 @@ class Scene:
             keep(pieces)
 
         node.keep = kept
-        prepare([remote], [self.setup], self.own, lambda: None)
+        prepare([remote], [self.setup], self.own, lambda: None, 60)
         node.load([0, 1, 2])
         tensors = [int(node._tensors[index][0, 0, 0, 0]) for index in range(3)]
         node.close()

@@ -6,7 +6,7 @@ from array import array
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.native import _pipeline
@@ -41,7 +41,6 @@ def records_of(rows: list[tuple[int, ...]]) -> array[int]:
     return records
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is
 @given(samples, st.booleans())
 def test_both_tallies_note_the_same(rows: list[tuple[int, ...]], from_start: bool) -> None:
     pulses = Pulse(2), Pulse(2)

@@ -15,12 +15,13 @@ import pytest
 from harness.accuracy_record import FIELDS
 from harness.model.registry import load_model
 from harness.pipeline import postprocessors, session_queue
+from harness.pipeline.balance import Balance
 from harness.pipeline.counters import COLUMNS
 from harness.pipeline.devices import DeviceSlot
 from harness.pipeline.dispatch import Dispatcher
 from harness.pipeline.finite import check_all, check_first
 from harness.pipeline.inline import Inline
-from harness.pipeline.lane import LaneFailed
+from harness.pipeline.lane import REMEMBERED, LaneFailed
 from harness.pipeline.mailbox import MANY
 from harness.pipeline.postprocess import Answer, DecodeSetup
 from harness.pipeline.postprocessors import new_postprocess
@@ -298,6 +299,22 @@ def test_a_much_slower_session_leaves_the_last_samples_to_the_others() -> None:
     assert [session.runs for session in bench.sessions] == [0, 1000]
 
 
+def test_a_session_is_not_slow_for_one_sample_that_was_held_up() -> None:
+    bench = Bench([FakeSession(), FakeSession()])
+    queue = bench.queue()
+    one, other = queue.lanes
+    balance = Balance(queue.lanes)
+    for lane in queue.lanes:
+        for _ in range(REMEMBERED):
+            lane.took(2_000_000)
+    one.took(60_000_000)
+    assert balance.next(1) is one  # in Server it would get no further query, and never be known to be fast again
+    for _ in range(REMEMBERED):
+        one.took(60_000_000)
+    assert balance.next(1) is other
+    queue.close()
+
+
 def test_sessions_that_all_became_slow_do_not_wait_for_each_other() -> None:
     bench = Bench([FakeSession(0.003) for _ in range(4)])
     queue = bench.queue()
@@ -353,6 +370,11 @@ def test_a_single_answer_is_sent_when_there_is_nothing_more_to_do() -> None:
 def test_a_session_that_fails_is_retired_and_its_sample_processed_by_another(samples: int) -> None:
     with no_thread_left():
         bench = Bench([FakeSession(0.0001), FakeSession(0.0001, fails_from=5), FakeSession(0.0001)])
+        one, failing, other = bench.sessions
+        fails = threading.Event()
+        failing.before_run = lambda: failing.runs == 4 and fails.set()
+        for session in (one, other):  # they leave it its five samples
+            session.before_run = lambda session=session: session.runs < 3 or fails.wait(60)  # type: ignore[misc]
         queue = bench.queue(retire=True)
         queue.submit(range(samples), [k % 50 for k in range(samples)])
         while len(bench.completed) < samples:
@@ -378,6 +400,34 @@ def test_a_session_that_hangs_is_retired_and_what_it_gives_later_is_dropped() ->
     queue.close()
     time.sleep(0.05)
     assert sorted(bench.completed) == [(k, k) for k in range(50)]
+    assert not bench.failures
+
+
+def test_a_queue_that_was_held_up_itself_retires_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead_s, looked = 0, threading.Semaphore(0)
+    monkeypatch.setattr(session_queue, "monotonic", lambda: time.monotonic() + ahead_s)
+    bench = Bench([FakeSession(hangs_on=3), FakeSession(hangs_on=3)])
+    queue = bench.queue(retire=True, hang_s=60)
+    retire_hanging = queue._retire_hanging
+
+    def look(seconds: Sequence[float]) -> None:
+        retire_hanging(seconds)
+        looked.release()
+
+    monkeypatch.setattr(queue, "_retire_hanging", look)
+    queue.submit([1, 2], [3, 3])
+    while [state.sample for state in bench.pulse.slots()] != [3, 3]:
+        time.sleep(0.001)
+    assert looked.acquire(timeout=60)
+    assert looked.acquire(timeout=60)
+    ahead_s = 3600  # as after a process was stopped for an hour
+    assert looked.acquire(timeout=60)
+    assert looked.acquire(timeout=60)
+    for session in bench.sessions:
+        session.wake.set()
+    bench.wait_for(2, seconds=60)
+    queue.close()
+    assert not queue.retired
     assert not bench.failures
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from harness.report.series import MOST_BINS, MOST_POINTS, distribution, histogram, intervals, rates
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(0.001, 1e4), min_size=1, max_size=3000))
 def test_intervals_keep_the_extremes_and_the_order(values: list[float]) -> None:
     y = np.array(values)
@@ -30,7 +30,7 @@ def test_a_short_series_is_left_as_it_is() -> None:
     assert made.middle.tolist() == y.tolist()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(0.001, 1e4), min_size=1, max_size=3000), st.floats(0, 2e4))
 def test_every_value_is_in_the_histogram_or_beyond_it(values: list[float], reach: float) -> None:
     made = histogram(np.array(values), reach)
@@ -46,7 +46,7 @@ def test_one_slow_sample_does_not_squeeze_the_others() -> None:
     assert made.beyond >= 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(0.001, 1e4), min_size=1, max_size=3000))
 def test_a_distribution_ends_at_the_largest_value_and_one(values: list[float]) -> None:
     x, share = distribution(np.array(values))
