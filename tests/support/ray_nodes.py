@@ -149,9 +149,12 @@ class RayCluster:
 
     def stop(self, name: str) -> None:
         """Ends a node."""
-        for part in self.parts(name):
-            part.kill()
+        parts = self.parts(name)
+        for part in parts:
+            with suppress(psutil.NoSuchProcess):
+                part.kill()
         self.nodes.pop(name).wait()
+        psutil.wait_procs(parts, timeout=20)
 
     def close(self) -> None:
         """Ends all of it."""
