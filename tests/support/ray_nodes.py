@@ -39,7 +39,8 @@ class RayCluster:
     def __init__(self, host: str = "127.0.0.1", inside: Sequence[str] = ()) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="rt-", dir="/tmp"))
         self.inside = tuple(inside)
-        self.environment = TOKEN | {"RAY_TMPDIR": str(self.folder)}
+        patience = {"RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "120"}  # on a busy machine its process starts slowly
+        self.environment = TOKEN | patience | {"RAY_TMPDIR": str(self.folder)}
         """Of whoever is to use it: ``auto`` then means this one."""
         self.nodes: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, Callable[[], None]] = {}
@@ -148,9 +149,12 @@ class RayCluster:
 
     def stop(self, name: str) -> None:
         """Ends a node."""
-        for part in self.parts(name):
-            part.kill()
+        parts = self.parts(name)
+        for part in parts:
+            with suppress(psutil.NoSuchProcess):
+                part.kill()
         self.nodes.pop(name).wait()
+        psutil.wait_procs(parts, timeout=20)
 
     def close(self) -> None:
         """Ends all of it."""
