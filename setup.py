@@ -23,9 +23,10 @@ setup(
     long_description=DESCRIPTION,
     packages=[*find_packages(include=["harness", "harness.*"]), "harness.configs"],
     package_dir={"harness.configs": "configs"},
+    # the sources of the extension too: `harness.source_code` is to be the same in a wheel and in a checkout
     package_data={
         "harness.configs": ["*.yaml", "*/*.yaml", "*/*.json"],
-        "harness": ["py.typed", "native/*.pyi", "report/templates/*"],
+        "harness": ["py.typed", "native/*.pyi", "native/*.h", "native/*/*.h", "native/*/*.cpp", "report/templates/*"],
         "harness.model.ssd_resnet34": ["trained/*"],
     },
     ext_modules=[
