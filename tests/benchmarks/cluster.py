@@ -40,9 +40,7 @@ def on_nodes(plan: Plan, cluster: LocalCluster, devices: int, *, channels: bool 
     """The plan with its sessions on nodes."""
     places = place_sessions(f"simulated*{devices}", cluster.find())
     slots = tuple(slot for place in places for slot in place.slots)
-    nodes = ClusterPlan(
-        cluster.address, places, "v2.0", None, silent_s=20, channels=__import__("os").environ.get("CHAN") != "0"
-    )
+    nodes = ClusterPlan(cluster.address, places, "v2.0", None, silent_s=20, channels=channels)
     return replace(plan, slots=slots, cluster=nodes)
 
 
