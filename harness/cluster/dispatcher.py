@@ -215,7 +215,7 @@ class ClusterDispatcher:
     # Nodes that fail.
 
     def _watch(self) -> None:
-        """Asks every node how it is, every `STATUS_S`.
+        """Asks every node how it is, every `STATUS_S`; one after the other, so that samples wait for one call at most.
 
         How long a node is silent is counted in looks, not by the clock: a host that was itself held up for seconds has
         not looked meanwhile, and the answers are there when it does.
@@ -223,8 +223,10 @@ class ClusterDispatcher:
         asked: dict[NodeState, Future[Any]] = {}
         looks: dict[NodeState, int] = {}
         beats: dict[NodeState, int] = {}
-        while not self._closing.wait(STATUS_S):
-            for node in self._alive():
+        while nodes := self._alive():
+            for node in nodes:
+                if self._closing.wait(STATUS_S / len(nodes)):
+                    return
                 if node not in asked or asked[node].done():
                     asked[node], looks[node] = node.remote.call("status"), 0
                     asked[node].add_done_callback(functools.partial(self._heard, node, beats))
