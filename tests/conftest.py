@@ -27,21 +27,25 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the option of .ci/run."""
     parser.addoption("--slow", action="store_true", help="also what takes seconds of every core by its nature")
+    parser.addoption("--raylets", action="store_true", help="also what starts clusters, one after the other")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leaves slow tests out of the whole suite only: those that are named are run. Workers have these options too."""
+    """Leaves these tests out of the whole suite only: those that are named are run. Workers have these options too."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
-        config.option.slow = True
+        config.option.slow = config.option.raylets = True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skips what is marked slow, which the end says."""
-    if config.option.slow:
-        return
+    """Skips what is marked slow, and what starts raylets, which the end says."""
+    left_out = {
+        "slow": "slow, so that .ci/run runs it\n  next: scripts/test --slow",
+        "raylets": "it starts clusters, which .ci/run does one after the other\n  next: scripts/test FILE",
+    }
     for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="slow, so that .ci/run runs it\n  next: scripts/test --slow"))
+        for name, reason in left_out.items():
+            if item.get_closest_marker(name) and not config.getoption(name):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

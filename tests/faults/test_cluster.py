@@ -28,7 +28,7 @@ from tests.support.ray_nodes import CutNetwork, RayCluster, namespaces_work, two
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (pip install -e '.[cluster]')"),
-    pytest.mark.xdist_group("ray"),
+    pytest.mark.raylets,
 ]
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,8 +17,7 @@ from tests.support.ray_nodes import RayCluster, wait_for
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (pip install -e '.[cluster]')"),
-    pytest.mark.xdist_group("ray"),
-    pytest.mark.slow,
+    pytest.mark.raylets,
 ]
 
 TESTS = ("offline/performance/run_1", "server/performance/run_1", "offline/accuracy")

@@ -17,7 +17,6 @@ import pytest
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (pip install -e '.[cluster]')"),
-    pytest.mark.xdist_group("ray"),
 ]
 
 
