@@ -128,7 +128,7 @@ class ClusterSettings(Section):
     silent_s: Positive = 3
     """A node that gives no answer for so long is lost."""
     channels: bool = True
-    """But in Offline, where devices leave the hosts idle: quicker than calls, for up to a processor at either end."""
+    """To nodes of the host's machine, but in Offline, where devices leave it idle: quicker than calls; they spin."""
 
 
 class ScenarioSettings(Section):

@@ -1,7 +1,7 @@
 """Ray's channels: a node's samples and answers through shared memory, quicker than calls.
 
 Whoever waits for a channel looks at it all the time (Ray 2.60 yields the processor and looks again), which takes up to
-a processor on either side for each node. Between two machines Ray carries the content from memory to memory.
+a processor on either side for each node.
 """
 
 from __future__ import annotations
