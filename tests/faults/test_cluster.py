@@ -111,6 +111,7 @@ def test_samples_of_a_node_that_is_killed_go_to_the_other(
     assert_no_actor_left(ray_cluster)
 
 
+@pytest.mark.quick_fault
 def test_a_node_that_stops_answering_ends_the_run(harness: Harness, ray_cluster: RayCluster) -> None:
     run = ClusterRun(harness, ray_cluster)
     [actor] = ray_cluster.parts("b", "ray::Node")
@@ -180,6 +181,7 @@ def test_a_cable_that_is_out_for_a_moment_costs_nothing(
     samples_of(harness)
 
 
+@pytest.mark.quick_fault
 def test_a_cut_network_ends_the_run_and_mended_it_is_a_node_again(
     harness: Harness, network: CutNetwork, apart: RayCluster
 ) -> None:
@@ -209,6 +211,7 @@ def test_samples_of_a_node_that_is_cut_off_go_to_the_other(
     assert_no_actor_left(apart)
 
 
+@pytest.mark.quick_fault
 def test_a_node_ten_times_as_slow_gets_its_share_and_does_not_hold_up_the_end(
     harness: Harness, ray_cluster: RayCluster
 ) -> None:
@@ -299,6 +302,7 @@ def changed_copy(folder: Path, file: str, old: str, new: str) -> str:
     return str(folder)
 
 
+@pytest.mark.quick_fault
 def test_a_node_with_another_model_or_other_images_is_named(
     harness: Harness, ray_cluster: RayCluster, other_node: OtherNode, warm_cache: Path, tmp_path: Path
 ) -> None:
@@ -331,6 +335,7 @@ def test_a_node_with_another_version_is_named(
     assert f"node {other_node.name}: ssd-harness is version 0.0.1 there and {__version__} here" in done.err
 
 
+@pytest.mark.quick_fault
 def test_a_node_with_another_round_is_named(
     harness: Harness, ray_cluster: RayCluster, other_node: OtherNode, tmp_path: Path
 ) -> None:

@@ -18,6 +18,10 @@ int flock(int descriptor, int operation) { errno = atoi(getenv("FLOCK_ERROR")); 
 """
 
 
+COMPLETE = (0, 1)
+"""Status of a run that came to its end: a short test that others disturb may be INVALID."""
+
+
 def at_once(harness: Harness, count: int, *arguments: str, **environment: str) -> list[Done]:
     """The same command several times at the same moment."""
     runners = []
@@ -32,14 +36,15 @@ def at_once(harness: Harness, count: int, *arguments: str, **environment: str) -
 @pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.quick_fault), 4])
 def test_runs_into_one_new_folder(harness: Harness, count: int) -> None:
     ended = at_once(harness, count, "run", "c.yaml", "--output", "out/same")
-    assert sorted(done.status for done in ended) == [0] + [2] * (count - 1), [done.err for done in ended]
+    complete, *refused = sorted(done.status for done in ended)
+    assert complete in COMPLETE and refused == [2] * (count - 1), [done.err for done in ended]
     assert sum("another process is at this run" in done.err for done in ended) == count - 1
     assert harness.manifest("out/same")["status"] == "complete"
 
 
 def test_runs_without_a_name_in_one_second(harness: Harness) -> None:
     ended = at_once(harness, 3, "run", "c.yaml", "--mode", "performance", "--scenario", "offline")
-    assert [done.status for done in ended] == [0, 0, 0], [done.err for done in ended]
+    assert all(done.status in COMPLETE for done in ended), [done.err for done in ended]
     assert len(list((harness.folder / "results").iterdir())) == 3
 
 
@@ -53,7 +58,7 @@ def test_first_runs_with_an_empty_cache(harness: Harness) -> None:
         runner = Harness(harness.folder / name, harness.cache)
         runners.append((runner, runner.start(runner.argv("run", "c.yaml", "--output", "r"))))
     ended = [runner.wait(process) for runner, process in runners]
-    assert [done.status for done in ended] == [0, 0, 0], [done.err for done in ended]
+    assert all(done.status in COMPLETE for done in ended), [done.err for done in ended]
 
 
 @pytest.mark.parametrize("name", ["ENOLCK", "EOPNOTSUPP", "EINVAL"])
@@ -69,7 +74,8 @@ def test_a_file_system_without_locks(harness: Harness, name: str) -> None:
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
     failing = {"LD_PRELOAD": str(library), "FLOCK_ERROR": str(getattr(errno, name))}
     ended = at_once(harness, 2, "run", "c.yaml", "--output", "same", **failing)
-    assert sorted(done.status for done in ended) == [0, 2], [done.err for done in ended]
+    complete, refused = sorted(done.status for done in ended)
+    assert complete in COMPLETE and refused == 2, [done.err for done in ended]
     assert [path.name for path in harness.folder.glob(".*.lock")] == []
 
 
@@ -84,7 +90,7 @@ def test_a_report_while_its_run_goes_on_and_a_run_while_it_is_stopped(harness: H
     assert refused.status == 2
     assert "another process is at this run" in refused.err
     os.kill(process.pid, signal.SIGCONT)
-    assert harness.wait(process).status == 0
+    assert harness.wait(process).status in COMPLETE
 
 
 @pytest.mark.quick_fault
