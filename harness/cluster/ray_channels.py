@@ -82,13 +82,16 @@ def host_end() -> Any:
     return ray.remote(num_cpus=0, scheduling_strategy=here)(HostEnd).remote()
 
 
-def channels_of(actor: Any, host_end: Any) -> tuple[Any, Any]:
-    """The channel to a `NodeWithChannel` and the one from it, which it serves from now on."""
+def channels_of(actor: Any, host_end: Any, here: str) -> tuple[Any, Any]:
+    """The channel to a `NodeWithChannel` and the one from it, which it serves from now on.
+
+    Args:
+        here: Ray's id of the machine that both are on.
+    """
     import ray
     from ray.experimental.channel.shared_memory_channel import Channel
 
-    to_node = Channel(None, [(actor, ray.get(actor.where.remote()))], BYTES)
-    here = ray.get_runtime_context().get_node_id()
+    to_node = Channel(None, [(actor, here)], BYTES)
     return to_node, ray.get(actor.open_channel.remote(to_node, host_end, here))
 
 

@@ -207,9 +207,9 @@ class RayNode:
         self._threads = ThreadPoolExecutor(CLIENT_THREADS, f"calls of {place.name}") if client else None
         self._channel: HostChannel | None = None
 
-    def open_channel(self, host_end: Any, silent_s: float) -> None:
-        """Calls of `work` go through a channel from now on; see `HostChannel`."""
-        self._channel = HostChannel(*channels_of(self._actor, host_end), silent_s)
+    def open_channel(self, host_end: Any, here: str, silent_s: float) -> None:
+        """Calls of `work` go through a channel from now on; see `channels_of` and `HostChannel`."""
+        self._channel = HostChannel(*channels_of(self._actor, host_end, here), silent_s)
 
     @property
     def has_channel(self) -> bool:
@@ -270,10 +270,11 @@ def open_channels(nodes: Sequence[RayNode], silent_s: float) -> None:
     """
     import ray
 
-    here, end = ray.get_runtime_context().get_node_id(), host_end()
-    for node in nodes:
-        if node.call("where").result() == here:
-            node.open_channel(end, silent_s)
+    here = ray.get_runtime_context().get_node_id()
+    beside = [node for node in nodes if node.call("where").result() == here]
+    end = host_end() if beside else None
+    for node in beside:
+        node.open_channel(end, here, silent_s)
 
 
 def _settle(answer: Future[Any], done: Future[Any]) -> None:

@@ -191,6 +191,16 @@ def test_every_sample_is_answered_once_with_its_own_record(hosts: list[Host], sc
     assert all(node.ended for node in host.nodes)
 
 
+def assert_settles_after(dispatcher: ClusterDispatcher, go_on: threading.Event, open_yet: str) -> None:
+    """Settling waits for what is held up until then."""
+    settled = threading.Thread(target=dispatcher.settle)
+    settled.start()
+    settled.join(0.2)
+    assert settled.is_alive(), open_yet
+    go_on.set()
+    settled.join(60)
+
+
 def test_settle_waits_for_the_record_of_the_last_answer(hosts: list[Host]) -> None:
     hosts.append(host := Host((1,), decoder="none"))
     dispatcher = host.open()
@@ -203,12 +213,7 @@ def test_settle_waits_for_the_record_of_the_last_answer(hosts: list[Host]) -> No
     dispatcher._respond = slow
     host.submit(1)
     assert answering.wait(60)
-    settled = threading.Thread(target=dispatcher.settle)
-    settled.start()
-    settled.join(0.2)
-    assert settled.is_alive(), "the sample is answered and not recorded"
-    go_on.set()
-    settled.join(60)
+    assert_settles_after(dispatcher, go_on, "the sample is answered and not recorded")
     assert [len(lane.records()) for lane in dispatcher.lanes] == [1]
     dispatcher.close()
 
@@ -225,12 +230,7 @@ def test_settle_waits_for_what_is_just_told_of_a_session(hosts: list[Host]) -> N
     dispatcher._on_retired = slow
     host.submit(100)
     assert telling.wait(60)
-    settled = threading.Thread(target=dispatcher.settle)
-    settled.start()
-    settled.join(0.2)
-    assert settled.is_alive(), "nobody knows of the session yet"
-    go_on.set()
-    settled.join(60)
+    assert_settles_after(dispatcher, go_on, "nobody knows of the session yet")
     assert host.each_once(100)
     assert [retired.slot.name for retired in dispatcher.retired] == ["n1/simulated#3"]
     dispatcher.close()
