@@ -325,25 +325,32 @@ def test_a_node_with_another_model_or_other_images_is_named(
     assert f"node {other_node.name}: {first}: this image is another one than the host's" in done.err
 
 
-@pytest.mark.quick_fault
-def test_a_node_with_another_version_is_named(
-    harness: Harness, ray_cluster: RayCluster, other_node: OtherNode, tmp_path: Path
-) -> None:
-    other_node.start(PYTHONPATH=changed_copy(tmp_path / "old", "version.py", __version__, "0.0.1"))
-    done = run_to_its_end(harness, ray_cluster, *other_node.devices)
-    assert is_clear_error(done, 3)
-    assert f"node {other_node.name}: ssd-harness is version 0.0.1 there and {__version__} here" in done.err
+SIZE = "performance_sample_count: {}"
 
 
 @pytest.mark.quick_fault
-def test_a_node_with_another_round_is_named(
-    harness: Harness, ray_cluster: RayCluster, other_node: OtherNode, tmp_path: Path
+@pytest.mark.parametrize(
+    ("file", "here", "there", "said"),
+    [
+        ("version.py", __version__, "0.0.1", f"ssd-harness is version 0.0.1 there and {__version__} here"),
+        ("configs/rounds/v2.0.yaml", SIZE.format(64), SIZE.format(63), "the round's rules have sha256"),
+    ],
+    ids=["version", "round"],
+)
+def test_a_node_with_another_version_or_round_is_named(
+    harness: Harness,
+    ray_cluster: RayCluster,
+    other_node: OtherNode,
+    tmp_path: Path,
+    file: str,
+    here: str,
+    there: str,
+    said: str,
 ) -> None:
-    counts = ("performance_sample_count: 64", "performance_sample_count: 63")
-    other_node.start(PYTHONPATH=changed_copy(tmp_path / "old", "configs/rounds/v2.0.yaml", *counts))
+    other_node.start(PYTHONPATH=changed_copy(tmp_path / "old", file, here, there))
     done = run_to_its_end(harness, ray_cluster, *other_node.devices)
     assert is_clear_error(done, 3)
-    assert f"node {other_node.name}: the round's rules have sha256" in done.err
+    assert f"node {other_node.name}: {said}" in done.err
 
 
 @pytest.mark.quick_fault
